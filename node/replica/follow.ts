@@ -1,0 +1,199 @@
+/**
+ * Keeps the replica at the head of the log: listens to the primary's feed, passes on what it hears by gossip, takes what
+ * gossip brings while the primary is away, and fetches what is missing from the primary or from any peer. It starts again by
+ * itself after any fault.
+ */
+import { RegistryError } from '../../protocol/errors.js'
+import { decodeChange, leafOf, type LogItem } from '../../protocol/log/entry.js'
+import { decodeFrames, encodeFrame } from '../../protocol/wire/feed.js'
+import type { Link } from '../link/link.js'
+import type { Replica, Verdict } from './replica.js'
+
+/** Gossip and tails from peers, as the mesh provides them. */
+export interface Gossip {
+  publish(bytes: Uint8Array): Promise<void>
+  /** Peers that hold at least what this node may see, nearest first. */
+  sources(): string[]
+  /** A peer's missing tail as frames. */
+  tail(peer: string, after: number, limit: number, signal: AbortSignal): AsyncIterable<Uint8Array>
+}
+
+export interface FollowOptions {
+  replica: Replica
+  link: Link
+  gossip: Gossip
+  /** May a change of this scope be told to every member. */
+  isPublic: (scope: string) => boolean
+  log: (sentence: string, error?: unknown) => void
+}
+
+const PAGE = 2000
+const RETRY_MIN_MS = 250
+const RETRY_MAX_MS = 5_000
+/** The feed says something every 5 s. */
+const SILENCE_MS = 15_000
+const GOSSIP_MAX_BYTES = 64 * 1024
+const CATCH_UP_MS = 60_000
+
+export class Follow {
+  readonly #options: FollowOptions
+  readonly #stop = new AbortController()
+  #running: Promise<void> | undefined
+  #catching: Promise<void> | undefined
+
+  constructor(options: FollowOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+    await this.#catching
+  }
+
+  /** A message from the mesh. Says whether it may travel on. */
+  async hear(bytes: Uint8Array): Promise<'accept' | 'ignore' | 'reject'> {
+    try {
+      const { items, note } = await readBatch(bytes)
+      // Leaves that were left out tell nothing about whether this node may see them: it asks a source that knows.
+      const whole = items.every((item) => 'body' in item)
+      const verdict = await this.#options.replica.receive(whole ? items : [], note)
+      if (verdict === 'behind') this.catchUp()
+      return verdict === 'known' ? 'ignore' : 'accept'
+    } catch (error) {
+      this.#options.log('A gossip message was refused', error)
+      return 'reject'
+    }
+  }
+
+  /** Fetches what is missing, once at a time. */
+  catchUp(): void {
+    this.#catching ??= this.#catchUp().finally(() => {
+      this.#catching = undefined
+    })
+  }
+
+  async #run(): Promise<void> {
+    let wait = RETRY_MIN_MS
+    while (!this.#stop.signal.aborted) {
+      const begun = Date.now()
+      try {
+        await this.#listen()
+      } catch (error) {
+        if (!this.#stop.signal.aborted && this.#options.link.reachable) this.#options.log('The feed ended', error)
+        this.#options.link.mark(false)
+      }
+      if (Date.now() - begun > RETRY_MAX_MS) wait = RETRY_MIN_MS
+      if (!this.#options.replica.current) this.catchUp()
+      await pause(wait * (0.5 + Math.random()), this.#stop.signal)
+      wait = Math.min(wait * 2, RETRY_MAX_MS)
+    }
+  }
+
+  async #listen(): Promise<void> {
+    const reply = await this.#options.link.request('GET', '/fleet/v1/feed', { signal: this.#stop.signal, idleMs: SILENCE_MS })
+    if (reply.status !== 200) {
+      await reply.body.dump()
+      throw new RegistryError('unavailable', `The primary refused the feed with ${reply.status}`)
+    }
+    let items: LogItem[] = []
+    for await (const frame of decodeFrames(reply.body)) {
+      this.#options.link.mark(true)
+      if (frame.type === 'item') items.push(frame.item)
+      if (frame.type !== 'checkpoint') continue
+      const batch = items
+      items = []
+      await this.#take(batch, frame.note)
+    }
+  }
+
+  async #take(items: LogItem[], note: string): Promise<void> {
+    const verdict = await this.#options.replica.receive(items, note)
+    if (verdict === 'behind') return this.#catchUp()
+    if (verdict === 'applied') await this.#tell(items, note)
+  }
+
+  /** The same bytes at every node that heard the feed, so that gossip knows them as one message. */
+  async #tell(items: LogItem[], note: string): Promise<void> {
+    const { isPublic, gossip, log } = this.#options
+    const frames = items.map((item) => encodeFrame({ type: 'item', item: outward(item, isPublic) }))
+    const size = frames.reduce((sum, frame) => sum + frame.length, 0)
+    const checkpoint = encodeFrame({ type: 'checkpoint', note })
+    await gossip
+      .publish(size <= GOSSIP_MAX_BYTES ? Buffer.concat([...frames, checkpoint]) : checkpoint)
+      .catch((error: unknown) => log('Gossip could not be sent', error))
+  }
+
+  async #catchUp(): Promise<void> {
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(CATCH_UP_MS)])
+    while (!signal.aborted) {
+      const verdict = await this.#page(signal)
+      if (verdict !== 'applied') return
+    }
+  }
+
+  async #page(signal: AbortSignal): Promise<Verdict | undefined> {
+    const { replica, link, gossip, log } = this.#options
+    const after = replica.head.number
+    try {
+      const reply = await link.request('GET', `/fleet/v1/log?after=${after}&limit=${PAGE}`, { signal })
+      if (reply.status === 200) return await this.#receive(reply.body)
+      await reply.body.dump()
+    } catch (error) {
+      if (link.reachable) log('The log could not be fetched from the primary', error)
+    }
+    for (const peer of gossip.sources()) {
+      try {
+        const verdict = await this.#receive(gossip.tail(peer, after, PAGE, signal))
+        if (verdict === 'applied') return verdict
+      } catch (error) {
+        log(`The log could not be fetched from peer ${peer}`, error)
+      }
+    }
+    return undefined
+  }
+
+  async #receive(bytes: AsyncIterable<Uint8Array>): Promise<Verdict> {
+    const items: LogItem[] = []
+    for await (const frame of decodeFrames(bytes)) {
+      if (frame.type === 'item') items.push(frame.item)
+      if (frame.type === 'checkpoint') return this.#options.replica.receive(items, frame.note)
+    }
+    throw new RegistryError('upstream', 'A tail of the log without a checkpoint')
+  }
+}
+
+async function readBatch(bytes: Uint8Array): Promise<{ items: LogItem[]; note: string }> {
+  const items: LogItem[] = []
+  for await (const frame of decodeFrames(once(bytes))) {
+    if (frame.type === 'item') items.push(frame.item)
+    if (frame.type === 'checkpoint') return { items, note: frame.note }
+  }
+  throw new RegistryError('invalid', 'A gossip message without a checkpoint')
+}
+
+async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes
+}
+
+function outward(item: LogItem, isPublic: (scope: string) => boolean): LogItem {
+  if ('leaf' in item) return item
+  return isPublic(decodeChange(item.body).scope) ? item : { number: item.number, leaf: leafOf(item) }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const timer = setTimeout(done, ms)
+    function done() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done)
+  })
+}

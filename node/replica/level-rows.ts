@@ -1,0 +1,122 @@
+/**
+ * Rows in LevelDB, each with a CRC-32 over key and value, since LevelDB hands out flipped bits without a word.
+ *
+ *     <generation>\0<key text>                  ->  8 hex digits CRC-32 | JSON
+ *     <generation>d\0<digest>\0<scope>\0<path>  ->  '' (index of files by digest)
+ *
+ * A damaged row throws `corrupt` and calls `onDamage`; the replica then rebuilds the rows as the next generation.
+ */
+import { crc32 } from 'node:zlib'
+import type { Level } from 'level'
+import { RegistryError } from '../../protocol/errors.js'
+import type { Digest } from '../../protocol/records.js'
+import { keyText, type RowKey, type Rows, type RowWrite, rowKey, type Scan, type Table, type Tables } from '../../protocol/metadata/rows.js'
+
+export type Database = Level<string, string>
+export type Operation = { type: 'put'; key: string; value: string } | { type: 'del'; key: string }
+
+const CRC_CHARACTERS = 8
+
+export class LevelRows implements Rows {
+  readonly generation: string
+  readonly #db: Database
+  readonly #onDamage: () => void
+
+  constructor(db: Database, generation: string, onDamage: () => void) {
+    this.#db = db
+    this.generation = generation
+    this.#onDamage = onDamage
+  }
+
+  async get<T extends Table>(key: RowKey<T>): Promise<Tables[T] | undefined> {
+    const name = this.#key(key)
+    // Records are small and mostly in memory: the synchronous read is eight times faster than a thread's round trip.
+    const text = this.#db.getSync(name)
+    return text === undefined ? undefined : (this.#open(name, text) as Tables[T])
+  }
+
+  async *scan<T extends Table>(table: T, scope: string, scan: Scan): AsyncIterable<{ key: RowKey<T>; value: Tables[T] }> {
+    const head = `${this.generation}\0${table}\0${scope}\0`
+    for await (const [name, text] of this.#db.iterator(bounds(head, scan))) {
+      const [rowName = '', sub = ''] = name.slice(head.length).split('\0')
+      yield { key: rowKey(table, scope, rowName, sub), value: this.#open(name, text) as Tables[T] }
+    }
+  }
+
+  /** Puts and deletes that make writes true. */
+  operations(writes: RowWrite[]): Operation[] {
+    return writes.flatMap(({ key, value }): Operation[] => {
+      const name = this.#key(key)
+      if (value === undefined) return [{ type: 'del', key: name }]
+      const put: Operation = { type: 'put', key: name, value: seal(name, JSON.stringify(value)) }
+      return key.table === 'file' && 'digest' in value ? [put, { type: 'put', key: this.#digestKey(value.digest, key.scope, key.name), value: '' }] : [put]
+    })
+  }
+
+  /** Is a blob among a scope's visible files. The index may name files that have changed since, so each is looked at. */
+  async holds(scope: string, digest: Digest): Promise<boolean> {
+    const head = this.#digestKey(digest, scope, '')
+    for await (const name of this.#db.keys({ gte: head, lt: `${head}\u{10ffff}` })) {
+      const row = await this.get(rowKey('file', scope, name.slice(head.length)))
+      if (row && row.digest === digest && !row.removedAt) return true
+    }
+    return false
+  }
+
+  /** Reads every row. False when one is damaged or their number is not `expected`. */
+  async sound(expected: number, signal: AbortSignal): Promise<boolean> {
+    let count = 0
+    for await (const [name, text] of this.#db.iterator({ gt: `${this.generation}\0`, lt: `${this.generation}\u0001` })) {
+      if (signal.aborted) return true
+      if (!isSound(name, text)) return false
+      count++
+      if (count % 2000 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    return count === expected
+  }
+
+  async clear(): Promise<void> {
+    for (const part of [this.generation, `${this.generation}d`]) await this.#db.clear({ gt: `${part}\0`, lt: `${part}\u0001` })
+  }
+
+  #digestKey(digest: Digest, scope: string, path: string): string {
+    return `${this.generation}d\0${digest}\0${scope}\0${path}`
+  }
+
+  #key(key: RowKey): string {
+    return `${this.generation}\0${keyText(key)}`
+  }
+
+  #open(name: string, text: string): unknown {
+    if (isSound(name, text)) return JSON.parse(text.slice(CRC_CHARACTERS))
+    this.#onDamage()
+    throw new RegistryError('unavailable', 'A record of this node is damaged and is being rebuilt', { retryAfter: 2, code: 'replica_damaged' })
+  }
+}
+
+/** A value with its check, also used for the replica's own entries. */
+export function seal(key: string, json: string): string {
+  return check(key, json) + json
+}
+
+export function isSound(key: string, text: string): boolean {
+  return text.length > CRC_CHARACTERS && text.startsWith(check(key, text.slice(CRC_CHARACTERS)))
+}
+
+/** The value, or undefined when it is absent or damaged. */
+export function unseal(key: string, text: string | undefined): string | undefined {
+  return text !== undefined && isSound(key, text) ? text.slice(CRC_CHARACTERS) : undefined
+}
+
+function check(key: string, json: string): string {
+  return crc32(json, crc32(key)).toString(16).padStart(CRC_CHARACTERS, '0')
+}
+
+/** Names hold no control characters, so `name\u0001` lies after all rows of a name and before the next name. */
+function bounds(head: string, scan: Scan): { gte: string; lt: string } {
+  if (scan.name !== undefined) return { gte: `${head}${scan.name}\0`, lt: `${head}${scan.name}\u0001` }
+  const prefix = scan.prefix ?? ''
+  const after = scan.after === undefined ? undefined : `${scan.after}\u0001`
+  const from = after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) > 0 ? after : prefix
+  return { gte: head + from, lt: `${head}${prefix}\u{10ffff}` }
+}

@@ -1,0 +1,85 @@
+/**
+ * The log as a node keeps it: what it was sent, in order, and the checkpoints it was verified against. Peers that were away
+ * get their missing tail from here.
+ *
+ *     log\0<number, 16 hex digits>   ->  CRC | {"salt","body"} or {"leaf"}, base64
+ *     note\0<number, 16 hex digits>  ->  CRC | "<signed note>"
+ */
+import { RegistryError } from '../../protocol/errors.js'
+import type { LogItem } from '../../protocol/log/entry.js'
+import { type Database, type Operation, seal, unseal } from './level-rows.js'
+
+export interface Tail {
+  items: LogItem[]
+  note: string
+}
+
+export class LogStore {
+  readonly #db: Database
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  operations(items: LogItem[], number: number, note: string): Operation[] {
+    const puts = items.map((item): Operation => sealed(logKey(item.number), encode(item)))
+    return [...puts, sealed(noteKey(number), JSON.stringify(note))]
+  }
+
+  /** Entries after a number, up to a checkpoint that this node verified; undefined when there is nothing newer or an entry is damaged. */
+  async tail(after: number, limit: number): Promise<Tail | undefined> {
+    const end = await this.#checkpoint(after, limit)
+    if (!end) return undefined
+    const items: LogItem[] = []
+    for await (const [key, text] of this.#db.iterator({ gt: logKey(after), lte: logKey(end.number) })) {
+      const item = decode(key, text)
+      if (item?.number !== after + items.length + 1) return undefined
+      items.push(item)
+    }
+    return after + items.length === end.number ? { items, note: end.note } : undefined
+  }
+
+  /** The last checkpoint within the limit, or the first one beyond it. */
+  async #checkpoint(after: number, limit: number): Promise<{ number: number; note: string } | undefined> {
+    const within = { gt: noteKey(after), lte: noteKey(after + limit), reverse: true, limit: 1 }
+    for await (const [key, text] of this.#db.iterator(within)) return readNote(key, text)
+    for await (const [key, text] of this.#db.iterator({ gt: noteKey(after + limit), lt: 'note\u0001', limit: 1 })) return readNote(key, text)
+    return undefined
+  }
+}
+
+function readNote(key: string, text: string): { number: number; note: string } | undefined {
+  const json = unseal(key, text)
+  return json === undefined ? undefined : { number: Number.parseInt(key.slice(5), 16), note: String(JSON.parse(json)) }
+}
+
+function encode(item: LogItem): string {
+  if ('leaf' in item) return JSON.stringify({ leaf: base64(item.leaf) })
+  return JSON.stringify({ salt: base64(item.salt), body: base64(item.body) })
+}
+
+function decode(key: string, text: string): LogItem | undefined {
+  const json = unseal(key, text)
+  if (json === undefined) return undefined
+  const value = JSON.parse(json) as { salt?: string; body?: string; leaf?: string }
+  const number = Number.parseInt(key.slice(4), 16)
+  if (value.leaf !== undefined) return { number, leaf: Buffer.from(value.leaf, 'base64') }
+  if (value.salt === undefined || value.body === undefined) throw new RegistryError('corrupt', 'A stored log entry is not one')
+  return { number, salt: Buffer.from(value.salt, 'base64'), body: Buffer.from(value.body, 'base64') }
+}
+
+function sealed(key: string, json: string): Operation {
+  return { type: 'put', key, value: seal(key, json) }
+}
+
+function logKey(number: number): string {
+  return `log\0${number.toString(16).padStart(16, '0')}`
+}
+
+function noteKey(number: number): string {
+  return `note\0${number.toString(16).padStart(16, '0')}`
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
+}

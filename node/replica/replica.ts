@@ -1,0 +1,285 @@
+/**
+ * A node's copy of the log and of what it leaves behind. Nothing is applied that does not follow, leaf by leaf, from the
+ * log that was applied before to the root of a checkpoint that the primary signed; applied exactly once, in order; the highest
+ * checkpoint ever accepted is remembered apart from LevelDB, so that neither a lost tail nor an old copy rolls it back.
+ */
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { RegistryError } from '../../protocol/errors.js'
+import { type Checkpoint, verifyCheckpoint } from '../../protocol/log/checkpoint.js'
+import { decodeChange, leafOf, type LogItem } from '../../protocol/log/entry.js'
+import { Frontier } from '../../protocol/merkle.js'
+import { Batch } from '../../protocol/metadata/batch.js'
+import { State } from '../../protocol/metadata/state.js'
+import type { Change, Digest, Position } from '../../protocol/records.js'
+import { type Database, LevelRows, type Operation, seal, unseal } from './level-rows.js'
+import { LogStore, type Tail } from './log-store.js'
+
+/** What became of a batch. `behind`: entries before it are missing, and they must be fetched first. */
+export type Verdict = 'applied' | 'known' | 'behind'
+
+export interface ReplicaOptions {
+  dir: string
+  fleet: string
+  /** The primary's log key, 32 raw bytes. */
+  publicKey: Uint8Array
+  onAlarm: (sentence: string) => void
+}
+
+interface Stand {
+  generation: number
+  number: number
+  epoch: number
+  frontier: unknown
+  /** Rows of the generation, so that a lost one is noticed. */
+  rows: number
+}
+
+const STAND = 'stand'
+const REPLAY_PAGE = 5000
+
+export class Replica {
+  readonly #options: ReplicaOptions
+  readonly #db: Database
+  readonly #log: LogStore
+  #rows: LevelRows
+  /** One object for the replica's whole life: others hold on to it. */
+  readonly state: State
+  #stand: Stand
+  #frontier: Frontier
+  #highest: Checkpoint | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+  #rebuilding: Promise<void> | undefined
+  readonly #stop = new AbortController()
+  readonly #waiting = new Set<() => void>()
+
+  private constructor(options: ReplicaOptions, db: Database, stand: Stand, highest: Checkpoint | undefined, rows: LevelRows, state: State) {
+    this.#options = options
+    this.#db = db
+    this.#log = new LogStore(db)
+    this.#rows = rows
+    this.state = state
+    this.#stand = stand
+    this.#frontier = Frontier.fromJSON(stand.frontier)
+    this.#highest = highest
+  }
+
+  static async open(options: ReplicaOptions): Promise<Replica> {
+    await mkdir(options.dir, { recursive: true })
+    const db: Database = new Level(join(options.dir, 'records'), { keyEncoding: 'utf8', valueEncoding: 'utf8' })
+    await db.open()
+    const text = unseal(STAND, await db.get(STAND))
+    const stand: Stand = text === undefined ? { generation: 1, number: 0, epoch: 1, frontier: new Frontier().toJSON(), rows: 0 } : (JSON.parse(text) as Stand)
+    const holder: { replica?: Replica } = {}
+    const rows = new LevelRows(db, `g${stand.generation}`, () => holder.replica?.rebuild())
+    const state = await State.open(rows, { epoch: stand.epoch, number: stand.number })
+    const replica = new Replica(options, db, stand, await readHighest(options), rows, state)
+    holder.replica = replica
+    return replica
+  }
+
+  /** Reads every row once in the background and rebuilds them if any is damaged or lost. */
+  start(): void {
+    this.#turn = this.#turn.then(async () => {
+      if (!(await this.#rows.sound(this.#stand.rows, this.#stop.signal))) this.rebuild()
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#turn.catch(() => undefined)
+    await this.#rebuilding
+    await this.#db.close()
+  }
+
+  get head(): Position {
+    return this.state.head
+  }
+
+  /** The newest checkpoint ever accepted. Its time is the newest signed time that this node has seen. */
+  get highest(): Checkpoint | undefined {
+    return this.#highest
+  }
+
+  /** False while entries are known to exist that were not applied: after a damaged start, or while catching up. */
+  get current(): boolean {
+    return this.head.number >= (this.#highest?.number ?? 0)
+  }
+
+  /** Throws `corrupt` for what the primary did not sign; nothing of it is applied. */
+  receive(items: LogItem[], note: string): Promise<Verdict> {
+    const done = this.#turn.then(() => this.#receive(items, note))
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** Is a blob part of a repository, by the records that are held. */
+  holds(scope: string, digest: Digest): Promise<boolean> {
+    return this.#rows.holds(scope, digest)
+  }
+
+  tail(after: number, limit: number): Promise<Tail | undefined> {
+    return this.#log.tail(after, limit)
+  }
+
+  /** Resolves true when the position is applied, false when the time is up. */
+  async reached(position: Position, timeoutMs: number): Promise<boolean> {
+    const there = () => this.head.epoch > position.epoch || (this.head.epoch === position.epoch && this.head.number >= position.number)
+    if (there()) return true
+    return new Promise((resolve) => {
+      const done = (reached: boolean) => {
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve(reached)
+      }
+      const look = () => there() && done(true)
+      const timer = setTimeout(() => done(false), timeoutMs)
+      this.#waiting.add(look)
+    })
+  }
+
+  /** Writes all rows again, as the next generation, from the log that is held. */
+  rebuild(): void {
+    this.#rebuilding ??= this.#rebuild().finally(() => {
+      this.#rebuilding = undefined
+    })
+  }
+
+  async #receive(items: LogItem[], note: string): Promise<Verdict> {
+    const checkpoint = verifyCheckpoint(note, this.#options.fleet, this.#options.publicKey)
+    this.#refuseRollback(checkpoint)
+    const { number } = this.head
+    if (checkpoint.number <= number) {
+      await this.#remember(checkpoint)
+      return 'known'
+    }
+    const fresh = items.filter((item) => item.number > number && item.number <= checkpoint.number)
+    if (fresh[0]?.number !== number + 1 || fresh.length !== checkpoint.number - number) {
+      await this.#remember(checkpoint)
+      return 'behind'
+    }
+    const frontier = Frontier.fromJSON(this.#frontier.toJSON())
+    for (const item of fresh) frontier.append(leafOf(item))
+    if (Buffer.compare(frontier.root(), checkpoint.root) !== 0) {
+      this.#alarm(`Changes up to ${checkpoint.number} do not lead to the root that the primary signed`)
+    }
+    await this.#apply(fresh, checkpoint, note, frontier)
+    return 'applied'
+  }
+
+  #refuseRollback(checkpoint: Checkpoint): void {
+    const highest = this.#highest
+    if (!highest) return
+    if (checkpoint.epoch < highest.epoch) this.#alarm(`A checkpoint of the ended epoch ${checkpoint.epoch} was offered`)
+    const sameLength = checkpoint.epoch === highest.epoch && checkpoint.number === highest.number
+    if (sameLength && Buffer.compare(checkpoint.root, highest.root) !== 0)
+      this.#alarm(`Two different logs of length ${checkpoint.number} are signed: the log was forked`)
+  }
+
+  #alarm(sentence: string): never {
+    this.#options.onAlarm(sentence)
+    throw new RegistryError('corrupt', sentence)
+  }
+
+  async #apply(items: LogItem[], checkpoint: Checkpoint, note: string, frontier: Frontier): Promise<void> {
+    const changes = visible(items)
+    const { operations, grown } = await this.#reduce(this.#rows, changes)
+    const stand = { ...this.#stand, number: checkpoint.number, epoch: checkpoint.epoch, frontier: frontier.toJSON(), rows: this.#stand.rows + grown }
+    operations.push(...this.#log.operations(items, checkpoint.number, note), standOperation(stand))
+    await this.#db.batch(operations, { sync: true })
+    this.#stand = stand
+    this.#frontier = frontier
+    this.state.note(changes, { epoch: checkpoint.epoch, number: checkpoint.number })
+    await this.#remember(checkpoint)
+    for (const look of [...this.#waiting]) look()
+  }
+
+  async #reduce(rows: LevelRows, changes: { change: Change; number: number }[]): Promise<{ operations: Operation[]; grown: number }> {
+    const batch = new Batch(rows)
+    for (const change of changes) batch.accept(await batch.add([change]))
+    let grown = 0
+    for (const { key, value } of batch.final) grown += Number(value !== undefined) - Number((await rows.get(key)) !== undefined)
+    return { operations: rows.operations(batch.final), grown }
+  }
+
+  /** The highest checkpoint lives in a file of its own, replaced atomically and synced. */
+  async #remember(checkpoint: Checkpoint): Promise<void> {
+    const highest = this.#highest
+    if (highest && checkpoint.epoch === highest.epoch && checkpoint.number <= highest.number && checkpoint.time <= highest.time) return
+    const grows = !highest || checkpoint.epoch > highest.epoch || checkpoint.number > highest.number
+    this.#highest = highest && !grows ? { ...highest, time: checkpoint.time > highest.time ? checkpoint.time : highest.time } : checkpoint
+    if (grows || Date.parse(checkpoint.time) - Date.parse(this.#written) > 60_000) await this.#writeHighest(this.#highest)
+  }
+
+  #written = new Date(0).toISOString()
+
+  async #writeHighest(highest: Checkpoint): Promise<void> {
+    this.#written = highest.time
+    const path = join(this.#options.dir, 'checkpoint')
+    const file = await open(`${path}.new`, 'w', 0o600)
+    try {
+      await file.writeFile(JSON.stringify({ ...highest, root: Buffer.from(highest.root).toString('base64') }))
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+    await rename(`${path}.new`, path)
+  }
+
+  async #rebuild(): Promise<void> {
+    const done = this.#turn.then(() => this.#replay())
+    this.#turn = done.catch(() => undefined)
+    await done.catch((error: unknown) => this.#options.onAlarm(`Records could not be rebuilt: ${error instanceof Error ? error.message : String(error)}`))
+  }
+
+  /** Replays the held log as far as it is sound; the rest is fetched again like any missing tail. */
+  async #replay(): Promise<void> {
+    this.#options.onAlarm('A record was damaged or lost; all records are rebuilt from the log')
+    const generation = this.#stand.generation + 1
+    const rows = new LevelRows(this.#db, `g${generation}`, () => this.rebuild())
+    await rows.clear()
+    let stand: Stand = { generation, number: 0, epoch: this.#stand.epoch, frontier: new Frontier().toJSON(), rows: 0 }
+    let frontier = new Frontier()
+    while (!this.#stop.signal.aborted) {
+      const tail = await this.#log.tail(stand.number, REPLAY_PAGE)
+      const next = tail && this.#verified(tail, frontier)
+      if (!tail || !next) break
+      const { operations, grown } = await this.#reduce(rows, visible(tail.items))
+      frontier = next.frontier
+      stand = { ...stand, number: next.checkpoint.number, epoch: next.checkpoint.epoch, frontier: frontier.toJSON(), rows: stand.rows + grown }
+      await this.#db.batch(operations)
+    }
+    if (this.#stop.signal.aborted) return
+    await this.#db.batch([standOperation(stand)], { sync: true })
+    const before = this.#rows
+    this.#rows = rows
+    this.#stand = stand
+    this.#frontier = frontier
+    await this.state.replace(rows, { epoch: stand.epoch, number: stand.number })
+    await before.clear()
+  }
+
+  #verified(tail: Tail, before: Frontier): { checkpoint: Checkpoint; frontier: Frontier } | undefined {
+    const checkpoint = verifyCheckpoint(tail.note, this.#options.fleet, this.#options.publicKey)
+    const frontier = Frontier.fromJSON(before.toJSON())
+    for (const item of tail.items) frontier.append(leafOf(item))
+    return Buffer.compare(frontier.root(), checkpoint.root) === 0 ? { checkpoint, frontier } : undefined
+  }
+
+}
+
+function visible(items: LogItem[]): { change: Change; number: number }[] {
+  return items.flatMap((item) => ('leaf' in item ? [] : [{ number: item.number, change: decodeChange(item.body) }]))
+}
+
+function standOperation(stand: Stand): Operation {
+  return { type: 'put', key: STAND, value: seal(STAND, JSON.stringify(stand)) }
+}
+
+async function readHighest(options: ReplicaOptions): Promise<Checkpoint | undefined> {
+  const text = await readFile(join(options.dir, 'checkpoint'), 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  const value = JSON.parse(text) as Omit<Checkpoint, 'root'> & { root: string }
+  return value.fleet === options.fleet ? { ...value, root: Buffer.from(value.root, 'base64') } : undefined
+}

@@ -1,0 +1,73 @@
+/**
+ * Pushes signed batches to the nodes that listen: one stream per node, entries it may not see as leaf hashes. A node that reads
+ * slowly gets checkpoints without entries and fetches the log itself, so no stream holds more than a bounded queue.
+ */
+import { encodeFrame } from '../../protocol/wire/feed.js'
+import type { SignedBatch, Signer } from '../log/signer.js'
+
+const MAX_QUEUED_BYTES = 4 * 1024 * 1024
+const HEARTBEAT_MS = 5_000
+
+export type Sees = (scope: string) => boolean
+
+/** Bytes of an endless stream of frames; it starts with the newest checkpoint and ends with the signal. */
+export async function* feed(signer: Signer, sees: Sees, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  const queue = new Queue()
+  const stop = signer.onBatch((batch) => queue.add(batch, sees))
+  const beat = setInterval(() => queue.push(encodeFrame({ type: 'notice', notice: { heartbeat: true } })), HEARTBEAT_MS)
+  const wake = () => queue.wake()
+  signal.addEventListener('abort', wake)
+  try {
+    queue.push(encodeFrame({ type: 'checkpoint', note: signer.latest.note }))
+    while (!signal.aborted) yield* queue.take() ?? (await queue.filled(), [])
+  } finally {
+    stop()
+    clearInterval(beat)
+    signal.removeEventListener('abort', wake)
+  }
+}
+
+/** A batch as one node may see it. */
+export function encodeBatch(batch: Pick<SignedBatch, 'items' | 'note'>, sees: Sees): Buffer {
+  const frames = batch.items.map(({ scope, item, leaf }) => encodeFrame({ type: 'item', item: sees(scope) ? item : { number: item.number, leaf } }))
+  return Buffer.concat([...frames, encodeFrame({ type: 'checkpoint', note: batch.note })])
+}
+
+class Queue {
+  #chunks: Uint8Array[] = []
+  #bytes = 0
+  #waiting: (() => void) | undefined
+
+  add(batch: SignedBatch, sees: Sees): void {
+    const checkpoint = encodeFrame({ type: 'checkpoint', note: batch.note })
+    if (this.#bytes < MAX_QUEUED_BYTES) return this.push(encodeBatch(batch, sees))
+    // The reader is slow: what it gets next is where the log stands, and it will ask for what is between.
+    this.#chunks = [checkpoint]
+    this.#bytes = checkpoint.length
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+    this.#bytes += chunk.length
+    this.wake()
+  }
+
+  take(): Uint8Array[] | undefined {
+    if (this.#chunks.length === 0) return undefined
+    const taken = this.#chunks
+    this.#chunks = []
+    this.#bytes = 0
+    return taken
+  }
+
+  filled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting = resolve
+    })
+  }
+
+  wake(): void {
+    this.#waiting?.()
+    this.#waiting = undefined
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * What nodes ask of the primary, on its TLS port below /fleet/v1/. Everything but joining needs a member's signature, and what a
+ * node gets is limited to the repositories of its record. Whatever else arrives on that port is a request that a node forwards.
+ *
+ *     POST join          {secret, name, peer, publicKey}   -> {node, certificate, fleet, logKey}
+ *     POST renew                                           -> {certificate}
+ *     POST heartbeat     {position, addresses, cache, …}   -> {peers, certificate?, policies}
+ *     GET  feed                                            -> frames without end
+ *     GET  log?after&limit                                 -> frames: entries, then a checkpoint that covers them
+ *     GET  blobs/{digest}?scope                            -> bytes, with ranges
+ *     GET  leaves/{digest}?scope                           -> 32 bytes for each 64 KiB
+ *     POST authenticate  {authorization}                   -> {user}
+ */
+import type pg from 'pg'
+import { z } from 'zod'
+import { RegistryError } from '../../protocol/errors.js'
+import { matchesAny } from '../../protocol/glob.js'
+import { empty, json, type Reply } from '../../protocol/http/reply.js'
+import type { HttpRequest } from '../../protocol/http/request.js'
+import { type Digest, FLEET, type FileRecord, type NodeRecord } from '../../protocol/records.js'
+import type { Blobs, Metadata } from '../../protocol/ports.js'
+import { NODE_HEADER, verifyNodeIdentity } from '../../protocol/wire/identity.js'
+import { readLog, type Signer } from '../log/signer.js'
+import { encodeBatch, feed } from './feed.js'
+
+const MAX_BODY_BYTES = 256 * 1024
+const MAX_LOG_PAGE = 5000
+
+export interface Members {
+  redeem(secret: string, node: { name: string; peer: string; publicKey: string }): Promise<NodeRecord>
+  heartbeat(id: string, status: Heartbeat, request: { remote: string }): Promise<void>
+  /** Addresses of the other members that were heard of lately. */
+  peers(except: string): Promise<PeerAddress[]>
+  policies(id: string): Promise<SyncPolicy[]>
+}
+
+export const heartbeatSchema = z.object({
+  position: z.object({ epoch: z.number().int().nonnegative(), number: z.number().int().nonnegative() }),
+  /** Multiaddrs without the peer id. */
+  addresses: z.array(z.string().max(256)).max(32),
+  url: z.string().max(256),
+  cache: z.object({ used: z.number().nonnegative(), limit: z.number().nonnegative() }),
+  peers: z.number().int().nonnegative(),
+  version: z.string().max(64),
+  /** Downloads since the last heartbeat. */
+  downloads: z.array(z.object({ scope: z.string(), path: z.string(), count: z.number().int().positive() })).max(1000),
+})
+export type Heartbeat = z.infer<typeof heartbeatSchema>
+
+export interface PeerAddress {
+  node: string
+  peer: string
+  addresses: string[]
+}
+
+export interface SyncPolicy {
+  /** Glob over repository keys. */
+  repository: string
+  mode: 'on_demand' | 'scheduled' | 'eager'
+  include: string[]
+  exclude: string[]
+  /** 'HH:MM-HH:MM' in UTC, for `scheduled`. */
+  window?: string | undefined
+}
+
+export interface FleetOptions {
+  fleet: string
+  logKey: Uint8Array
+  pool: pg.Pool
+  metadata: Metadata
+  blobs: Blobs & { leaves(stored: FileRecord): Promise<Uint8Array> }
+  signer: Signer
+  members: Members
+  issue: (node: NodeRecord) => Promise<string>
+  /** Checks an Authorization header; the name of the user. */
+  authenticate: (authorization: string) => Promise<string>
+  nowMs: () => number
+}
+
+export class Fleet {
+  readonly #options: FleetOptions
+  /** Signatures that were checked lately, by their text. */
+  readonly #known = new Map<string, { node: string; untilMs: number }>()
+
+  constructor(options: FleetOptions) {
+    this.#options = options
+  }
+
+  /** The member that signed the request. Throws `unauthenticated`. */
+  async member(request: HttpRequest): Promise<NodeRecord> {
+    const text = request.headers.get(NODE_HEADER) ?? ''
+    const { metadata, fleet, nowMs } = this.#options
+    const known = this.#known.get(text)
+    const active = (id: string) => {
+      const record = metadata.access('node', id)
+      return record && !record.revoked ? record : undefined
+    }
+    const id =
+      known && known.untilMs > nowMs()
+        ? known.node
+        : await verifyNodeIdentity(text, fleet, nowMs(), (node) => {
+            const record = active(node)
+            return record && Buffer.from(record.publicKey, 'base64url')
+          })
+    const record = active(id)
+    if (!record) throw new RegistryError('unauthenticated', 'This node was removed from the fleet', { code: 'node_revoked' })
+    this.#remember(text, id)
+    return record
+  }
+
+  async handle(request: HttpRequest): Promise<Reply> {
+    const time = { 'x-cairn-time': String(this.#options.nowMs()), 'cache-control': 'no-store' }
+    const reply = await this.#route(request)
+    return { ...reply, headers: { ...reply.headers, ...time } }
+  }
+
+  async #route(request: HttpRequest): Promise<Reply> {
+    const [, , , verb = '', argument = ''] = request.path.split('/')
+    const query = new URLSearchParams(request.query)
+    if (request.method === 'POST' && verb === 'join') return this.#join(request)
+    if (verb === 'time') return empty()
+    const node = await this.member(request)
+    const sees = (scope: string) => scope === FLEET || this.#covers(node, scope)
+    switch (`${request.method} ${verb}`) {
+      case 'POST renew':
+        return json({ certificate: await this.#options.issue(node) })
+      case 'POST heartbeat':
+        return this.#heartbeat(node, request)
+      case 'GET feed':
+        return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: feed(this.#options.signer, sees, request.signal) }
+      case 'GET log':
+        return this.#log(query, sees)
+      case 'HEAD blobs':
+      case 'GET blobs': {
+        const file = await this.#file(argument, query.get('scope') ?? '', sees)
+        return { status: 200, headers: { 'content-type': 'application/octet-stream', etag: `"${file.digest}"` }, body: await this.#options.blobs.open(file, query.get('scope') ?? '') }
+      }
+      case 'GET leaves': {
+        const file = await this.#file(argument, query.get('scope') ?? '', sees)
+        return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: await this.#options.blobs.leaves(file) }
+      }
+      case 'POST authenticate': {
+        const { authorization } = await parseBody(request, z.object({ authorization: z.string().max(8192) }))
+        return json({ user: await this.#options.authenticate(authorization) })
+      }
+      default:
+        throw new RegistryError('missing', 'There is no such fleet endpoint')
+    }
+  }
+
+  async #join(request: HttpRequest): Promise<Reply> {
+    const schema = z.object({ secret: z.string().min(32).max(128), name: z.string().min(1).max(64), peer: z.string().max(128), publicKey: z.string().length(43) })
+    const { secret, ...draft } = await parseBody(request, schema)
+    const node = await this.#options.members.redeem(secret, draft)
+    const { fleet, logKey, issue } = this.#options
+    return json({ node, certificate: await issue(node), fleet, logKey: Buffer.from(logKey).toString('base64url') })
+  }
+
+  async #heartbeat(node: NodeRecord, request: HttpRequest): Promise<Reply> {
+    const { members } = this.#options
+    await members.heartbeat(node.id, await parseBody(request, heartbeatSchema), { remote: request.remote })
+    return json({ peers: await members.peers(node.id), policies: await members.policies(node.id), repositories: node.repositories })
+  }
+
+  async #log(query: URLSearchParams, sees: (scope: string) => boolean): Promise<Reply> {
+    const after = whole(query.get('after'))
+    const limit = Math.min(Math.max(whole(query.get('limit')), 1), MAX_LOG_PAGE)
+    const end = await this.#checkpoint(after, limit)
+    if (!end) return { status: 200, headers: {}, body: encodeBatch({ items: [], note: this.#options.signer.latest.note }, sees) }
+    const items = await readLog(this.#options.pool, after, end.number - after)
+    return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: encodeBatch({ items, note: end.note }, sees) }
+  }
+
+  /** The last checkpoint within the page, or the first beyond it. */
+  async #checkpoint(after: number, limit: number): Promise<{ number: number; note: string } | undefined> {
+    const { rows } = await this.#options.pool.query<{ number: string; note: string }>(
+      `(select number, note from checkpoint where number > $1 and number <= $1 + $2 order by epoch desc, number desc limit 1)
+       union all (select number, note from checkpoint where number > $1 + $2 order by epoch desc, number limit 1) limit 1`,
+      [after, limit],
+    )
+    return rows[0] && { number: Number(rows[0].number), note: rows[0].note }
+  }
+
+  async #file(digest: string, scope: string, sees: (scope: string) => boolean): Promise<FileRecord> {
+    if (!/^[0-9a-f]{64}$/.test(digest)) throw new RegistryError('invalid', 'That is no SHA-256 digest')
+    const { rows } = await this.#options.pool.query<{ value: string }>({
+      name: 'row_digest',
+      text: `select value from row where kind = 'file' and digest = $1 and scope = $2 and until is null and value::json ->> 'removedAt' is null limit 1`,
+      values: [digest as Digest, scope],
+    })
+    if (!rows[0] || !sees(scope)) throw new RegistryError('missing', `No repository that this node may hold has the blob ${digest}`)
+    return JSON.parse(rows[0].value) as FileRecord
+  }
+
+  #covers(node: NodeRecord, scope: string): boolean {
+    const repository = this.#options.metadata.scope(scope)
+    return repository !== undefined && matchesAny(node.repositories, repository.key)
+  }
+
+  #remember(text: string, node: string): void {
+    if (this.#known.size > 10_000) this.#known.clear()
+    if (!this.#known.has(text)) this.#known.set(text, { node, untilMs: this.#options.nowMs() + 60_000 })
+    else if ((this.#known.get(text)?.untilMs ?? 0) <= this.#options.nowMs()) this.#known.delete(text)
+  }
+}
+
+/** A JSON body that a schema accepts. Throws `invalid` with the first thing that is wrong, `too_large` beyond 256 KiB. */
+async function parseBody<T>(request: HttpRequest, schema: z.ZodType<T>): Promise<T> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of request.body) {
+    size += chunk.length
+    if (size > MAX_BODY_BYTES) throw new RegistryError('too_large', 'The message is too large')
+    chunks.push(Buffer.from(chunk))
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  } catch (cause) {
+    throw new RegistryError('invalid', 'The body is not JSON', { cause })
+  }
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  throw new RegistryError('invalid', `${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'not accepted'}`)
+}
+
+function whole(text: string | null): number {
+  const value = Number(text ?? 0)
+  return Number.isSafeInteger(value) && value >= 0 ? value : 0
+}

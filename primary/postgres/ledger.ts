@@ -1,0 +1,249 @@
+/**
+ * The ledger in Postgres. Proposals that arrive together share one transaction: the lock on `head` orders the log across
+ * processes, the rows they need are read in one query, reduce.ts decides, one call appends. A refused proposal does not
+ * disturb the others. Nothing is acknowledged before the commit.
+ */
+import { randomBytes } from 'node:crypto'
+import type pg from 'pg'
+import { RegistryError } from '../../protocol/errors.js'
+import type { Ledger, Proposal } from '../../protocol/ledger.js'
+import { type Entry, encodeChange, leafOf, SALT_BYTES } from '../../protocol/log/entry.js'
+import { Batch, growth } from '../../protocol/metadata/batch.js'
+import { checkQuota, refuseIfChanged } from '../../protocol/metadata/conditions.js'
+import { needs } from '../../protocol/metadata/reduce.js'
+import { keyText, type RowWrite, rowKey } from '../../protocol/metadata/rows.js'
+import type { State } from '../../protocol/metadata/state.js'
+import { type Change, FLEET, type Position } from '../../protocol/records.js'
+import { PostgresRows } from './rows.js'
+
+const MAX_BATCH = 64
+const MAX_WAITING = 10_000
+
+interface Waiting {
+  proposal: Proposal
+  resolve(position: Position): void
+  reject(error: unknown): void
+}
+
+interface Accepted {
+  waiting: Waiting
+  group: { change: Change; number: number }[]
+}
+
+export interface Committed extends Entry {
+  change: Change
+  leaf: Uint8Array
+}
+
+export class PostgresLedger implements Ledger {
+  readonly #pool: pg.Pool
+  readonly #state: State
+  readonly #now: () => string
+  readonly #listeners = new Set<(entries: Committed[]) => void>()
+  readonly #queue: Waiting[] = []
+  #running: Promise<void> | undefined
+
+  constructor(pool: pg.Pool, state: State, now: () => string) {
+    this.#pool = pool
+    this.#state = state
+    this.#now = now
+  }
+
+  /** Called with every batch after its commit, in order. */
+  onCommit(listener: (entries: Committed[]) => void): void {
+    this.#listeners.add(listener)
+  }
+
+  commit(proposal: Proposal): Promise<Position> {
+    if (this.#queue.length >= MAX_WAITING) throw new RegistryError('unavailable', 'Too many writes are waiting', { retryAfter: 1 })
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ proposal, resolve, reject })
+      this.#running ??= this.#drain().finally(() => {
+        this.#running = undefined
+      })
+    })
+  }
+
+  async usage(scope: string): Promise<number> {
+    const { rows } = await this.#pool.query<{ bytes: string }>('select bytes from usage where scope = $1', [scope])
+    return Number(rows[0]?.bytes ?? 0)
+  }
+
+  /** Waits until nothing is in flight. */
+  async close(): Promise<void> {
+    await this.#running
+  }
+
+  async #drain(): Promise<void> {
+    // A turn of the event loop lets proposals that arrived together share the transaction.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#queue.length > 0) {
+      const taken = this.#queue.splice(0, MAX_BATCH)
+      try {
+        await this.#write(taken)
+      } catch (error) {
+        for (const { reject } of taken) reject(databaseError(error))
+      }
+    }
+  }
+
+  async #write(taken: Waiting[]): Promise<void> {
+    const client = await this.#pool.connect()
+    let broken: Error | undefined
+    try {
+      const { accepted, refused, entries } = await this.#transact(client, taken)
+      if (entries.length > 0) this.#publish(accepted, entries)
+      for (const { waiting, group } of accepted) waiting.resolve({ epoch: this.#state.head.epoch, number: group.at(-1)?.number ?? 0 })
+      for (const { waiting, error } of refused) waiting.reject(error)
+    } catch (error) {
+      broken = error instanceof Error ? error : new Error(String(error))
+      throw error
+    } finally {
+      // A connection that failed in a transaction is not given to anybody else.
+      client.release(broken)
+    }
+  }
+
+  async #transact(client: pg.PoolClient, taken: Waiting[]) {
+    await client.query('begin')
+    const head = (await client.query<{ epoch: string; number: string }>('select epoch, number from head for update')).rows[0]
+    if (!head) throw new Error('the head row is missing')
+    const rows = new PostgresRows(client)
+    const batch = new Batch(rows)
+    await prefetch(rows, batch, taken)
+    const accepted: Accepted[] = []
+    const refused: { waiting: Waiting; error: unknown }[] = []
+    const usage = new Usage(client)
+    let number = Number(head.number)
+    for (const waiting of taken) {
+      const group = this.#number(waiting.proposal, number)
+      try {
+        batch.accept(await this.#judge(waiting.proposal, group, batch, usage))
+        accepted.push({ waiting, group })
+        number += group.length
+      } catch (error) {
+        if (!(error instanceof RegistryError)) throw error
+        refused.push({ waiting, error })
+      }
+    }
+    const entries = accepted.flatMap(({ group }) => group.map(seal))
+    if (entries.length > 0) await append(client, entries, batch.writes, usage)
+    await client.query(entries.length > 0 ? 'commit' : 'rollback')
+    return { accepted, refused, entries }
+  }
+
+  #number(proposal: Proposal, last: number): { change: Change; number: number }[] {
+    const at = this.#now()
+    return proposal.steps.map((step, i) => ({
+      number: last + 1 + i,
+      change: { ...step, scope: proposal.scope, at, by: proposal.by } as Change,
+    }))
+  }
+
+  async #judge(proposal: Proposal, group: { change: Change; number: number }[], batch: Batch, usage: Usage): Promise<RowWrite[]> {
+    if (proposal.unchanged) {
+      const row = await batch.before(rowKey('package', proposal.scope, proposal.unchanged.package))
+      refuseIfChanged(proposal.unchanged, row?.last ?? 0)
+    }
+    const repository = this.#state.scope(proposal.scope)
+    if (!repository && proposal.scope !== FLEET) throw new RegistryError('missing', 'The repository was deleted')
+    const writes = await batch.add(group, { redeploy: repository?.redeploy ?? true })
+    const grows = await growth(writes, batch)
+    if (repository?.quota !== undefined) checkQuota(repository.quota, (await usage.of(proposal.scope)) + grows, grows)
+    usage.add(proposal.scope, grows)
+    return writes
+  }
+
+  #publish(accepted: Accepted[], entries: Committed[]): void {
+    const groups = accepted.flatMap(({ group }) => group)
+    this.#state.note(groups, { epoch: this.#state.head.epoch, number: entries.at(-1)?.number ?? this.#state.head.number })
+    for (const listener of this.#listeners) listener(entries)
+  }
+}
+
+/** Usage within a transaction: read once, then carried along. */
+class Usage {
+  readonly deltas = new Map<string, number>()
+  readonly #before = new Map<string, number>()
+  readonly #client: pg.PoolClient
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client
+  }
+
+  async of(scope: string): Promise<number> {
+    if (!this.#before.has(scope)) {
+      const { rows } = await this.#client.query<{ bytes: string }>('select bytes from usage where scope = $1', [scope])
+      this.#before.set(scope, Number(rows[0]?.bytes ?? 0))
+    }
+    return (this.#before.get(scope) ?? 0) + (this.deltas.get(scope) ?? 0)
+  }
+
+  add(scope: string, bytes: number): void {
+    if (bytes !== 0) this.deltas.set(scope, (this.deltas.get(scope) ?? 0) + bytes)
+  }
+}
+
+async function prefetch(rows: PostgresRows, batch: Batch, taken: Waiting[]): Promise<void> {
+  const keys = taken.flatMap(({ proposal }) => proposal.steps.flatMap((step) => needs({ ...step, scope: proposal.scope, at: '', by: '' } as Change)))
+  if (keys.length > 0) batch.know(keys, await rows.getMany(keys))
+}
+
+function seal({ change, number }: { change: Change; number: number }): Committed {
+  const entry = { number, salt: randomBytes(SALT_BYTES), body: encodeChange(change) }
+  return { ...entry, change, leaf: leafOf(entry) }
+}
+
+async function append(client: pg.PoolClient, entries: Committed[], writes: readonly RowWrite[], usage: Usage): Promise<void> {
+  const { closed, opened } = spans(writes)
+  await client.query({
+    name: 'append_batch',
+    text: 'select append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)',
+    values: [
+      entries.map((entry) => entry.number),
+      entries.map((entry) => entry.change.scope),
+      entries.map((entry) => entry.change.at),
+      entries.map((entry) => entry.salt),
+      entries.map((entry) => entry.leaf),
+      entries.map((entry) => entry.body),
+      ...keyColumns(closed),
+      closed.map((write) => write.number),
+      ...keyColumns(opened),
+      opened.map((write) => write.number),
+      opened.map((write) => write.until),
+      opened.map((write) => JSON.stringify(write.value)),
+      [...usage.deltas.keys()],
+      [...usage.deltas.values()],
+    ],
+  })
+}
+
+/** What a batch closes (each key's first write ends the row that was there) and the rows it opens, with their spans. */
+function spans(writes: readonly RowWrite[]): { closed: RowWrite[]; opened: (RowWrite & { until: number | null })[] } {
+  const closed = new Map<string, RowWrite>()
+  const open = new Map<string, RowWrite & { until: number | null }>()
+  const opened: (RowWrite & { until: number | null })[] = []
+  for (const write of writes) {
+    const text = keyText(write.key)
+    const before = open.get(text)
+    if (before) before.until = write.number
+    if (!closed.has(text)) closed.set(text, write)
+    open.delete(text)
+    if (write.value === undefined) continue
+    const row = { ...write, until: null }
+    open.set(text, row)
+    opened.push(row)
+  }
+  return { closed: [...closed.values()], opened }
+}
+
+function keyColumns(writes: RowWrite[]): string[][] {
+  const keys = writes.map((write) => write.key)
+  return [keys.map((key) => key.table), keys.map((key) => key.scope), keys.map((key) => key.name), keys.map((key) => key.sub)]
+}
+
+/** Sentences for the user; the driver's own words go into the cause, which only the log sees. */
+function databaseError(error: unknown): unknown {
+  if (error instanceof RegistryError) return error
+  return new RegistryError('unavailable', 'The database cannot be written at the moment', { retryAfter: 2, cause: error, code: 'database_unavailable' })
+}

@@ -1,0 +1,97 @@
+/**
+ * A format is a value: a name, routes, and a few optional functions. One file in formats/ and one line in its list add an
+ * ecosystem. Paths are relative to the repository, begin with '/', are percent-decoded once and hold no '.', '..', empty
+ * or NUL segment (http/path.ts refuses those before any route is looked at).
+ */
+import type { HttpRequest } from './http/request.js'
+import type { Reply } from './http/reply.js'
+import type { RegistryError } from './errors.js'
+import type { Accounts, Principal } from './ports.js'
+import type { Action, FileRecord, HashName } from './records.js'
+import type { Repository, Writable } from './repository.js'
+
+type Name<S extends string> = S extends `${infer N}*` ? N : S
+/** The parameters of a pattern such as '/:package/-/:file' or '/:path*' (the star: any number of segments). */
+export type Params<P extends string> = P extends `${string}:${infer R}`
+  ? R extends `${infer N}/${infer Rest}`
+    ? { [K in Name<N>]: string } & Params<`/${Rest}`>
+    : { [K in Name<R>]: string }
+  : unknown
+
+export interface Call<P = Record<string, string>> {
+  readonly params: P
+  readonly request: HttpRequest
+  readonly repository: Repository
+  readonly principal: Principal
+  readonly accounts: Accounts
+  /** Absolute URL of the repository as this client reaches it, no slash at the end. Never taken from an unchecked Host. */
+  readonly base: string
+  /** The repository's writable target, or a `RegistryError` that says why there is none. */
+  target(): Writable
+  /**
+   * A rendered index: kept by (repository, variant, stamp of `name`), ETag from the stamp, compressed where the client takes
+   * it. `render` runs only when nothing is kept; it returns undefined for "no such package".
+   */
+  index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply>
+  /** The reply for a recorded file: length, ETag, Last-Modified, digest headers, immutable caching, ranges. */
+  file(file: FileRecord, headers?: Record<string, string>): Promise<Reply>
+  /** Does the gate allow the principal this action here. Reads of a read route and writes of a write route were asked already. */
+  may(action: Action, path?: string): boolean
+}
+
+export interface Rendered {
+  contentType: string
+  /** In memory when small; parts are streamed and not kept when they exceed the cache's limit for one entry. */
+  body: string | Uint8Array | AsyncIterable<string | Uint8Array>
+  /** ISO 8601, becomes Last-Modified. */
+  modified: string
+  headers?: Record<string, string>
+}
+
+export interface Route {
+  readonly method: string
+  readonly pattern: string
+  readonly action: Action
+  /** Does it change anything. A node forwards it to the primary. */
+  readonly writes: boolean
+  readonly params: Readonly<Record<string, RegExp>>
+  handle(call: Call): Promise<Reply>
+}
+
+export interface RouteOptions {
+  /** Defaults: read for `read`, write for `write`. */
+  action?: Action
+  /** A grammar for a parameter, unanchored; default one segment, `[^/]+`. */
+  params?: Record<string, RegExp>
+}
+
+/** GET and HEAD. */
+export function read<P extends string>(pattern: P, handle: (call: Call<Params<P>>) => Promise<Reply>, options: RouteOptions = {}): Route {
+  return { method: 'GET', pattern, action: options.action ?? 'read', writes: false, params: options.params ?? {}, handle: handle as Route['handle'] }
+}
+
+/** A route that changes something, or that only the primary can answer. */
+export function write<P extends string>(
+  method: 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'GET',
+  pattern: P,
+  handle: (call: Call<Params<P>>) => Promise<Reply>,
+  options: RouteOptions = {},
+): Route {
+  return { method, pattern, action: options.action ?? 'write', writes: true, params: options.params ?? {}, handle: handle as Route['handle'] }
+}
+
+export interface Format {
+  readonly name: string
+  /** Tried in order. A GET that none matches is a file of the repository. */
+  readonly routes: readonly Route[]
+  /** Hashes computed at acceptance, besides SHA-256. */
+  readonly hashes: readonly HashName[]
+  /** Content type of a file, by its path. Default by extension. */
+  contentType?(path: string): string
+  /** Credentials that this ecosystem's clients send in a header of their own, as an Authorization value. */
+  credentials?(request: HttpRequest): string | undefined
+  /** This ecosystem's own error document. Default: application/problem+json. */
+  error?(error: RegistryError, status: number, request: HttpRequest): Reply
+  /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
+  snippet(repository: { base: string; key: string }): string
+}

@@ -1,0 +1,70 @@
+/** A repository whose packages are published here: bytes first, then names, then the acknowledgement. */
+import { RegistryError } from '../errors.js'
+import type { Ledger } from '../ledger.js'
+import { checkQuota } from '../metadata/conditions.js'
+import type { Blobs, Metadata, Principal, Upload, WriteOptions } from '../ports.js'
+import type { Position, RepositoryRecord, Step, Stored } from '../records.js'
+import type { Writable } from '../repository.js'
+import { Recorded } from './recorded.js'
+
+export class Hosted extends Recorded {
+  readonly #target: Writable
+
+  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs, ledger: Ledger, now: () => string) {
+    super(record, metadata, blobs)
+    this.#target = new Publishing(record, blobs, ledger, now)
+  }
+
+  override get target(): Writable {
+    return this.#target
+  }
+}
+
+class Publishing implements Writable {
+  readonly record: RepositoryRecord
+  readonly now: () => string
+  readonly #blobs: Blobs
+  readonly #ledger: Ledger
+
+  constructor(record: RepositoryRecord, blobs: Blobs, ledger: Ledger, now: () => string) {
+    this.record = record
+    this.#blobs = blobs
+    this.#ledger = ledger
+    this.now = now
+  }
+
+  async receive(body: AsyncIterable<Uint8Array>, options: WriteOptions & { length?: number }): Promise<Stored> {
+    const { quota, scope } = this.record
+    if (quota === undefined) return this.#blobs.write(body, options)
+    await this.checkRoom(options.length ?? 0)
+    const room = Math.max(0, quota - (await this.#ledger.usage(scope)))
+    return this.#blobs.write(room < options.limit ? upTo(body, room, quota) : body, options)
+  }
+
+  begin(id: string): Promise<Upload> {
+    return this.#blobs.begin(id)
+  }
+
+  resume(id: string): Promise<Upload | undefined> {
+    return this.#blobs.resume(id)
+  }
+
+  async checkRoom(bytes: number): Promise<void> {
+    const { quota, scope } = this.record
+    if (quota !== undefined) checkQuota(quota, (await this.#ledger.usage(scope)) + bytes, bytes)
+  }
+
+  commit(steps: Step[], by: Principal, unchanged?: { package: string; last: number }): Promise<Position> {
+    return this.#ledger.commit({ scope: this.record.scope, steps, by: by.name, ...(unchanged ? { unchanged } : {}) })
+  }
+}
+
+/** Ends a body that outgrows the quota while it arrives, so that it is never stored. */
+async function* upTo(body: AsyncIterable<Uint8Array>, room: number, quota: number): AsyncIterable<Uint8Array> {
+  let left = room
+  for await (const chunk of body) {
+    left -= chunk.length
+    if (left < 0) throw new RegistryError('over_quota', `The repository's quota of ${quota} bytes does not hold this file`, { code: 'quota_exceeded' })
+    yield chunk
+  }
+}

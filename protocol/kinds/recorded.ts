@@ -1,0 +1,59 @@
+/** Reads of one scope: what hosted and remote repositories have in common. */
+import type { Blobs, Bytes, Metadata, Page } from '../ports.js'
+import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
+import type { Repository, Writable } from '../repository.js'
+
+export class Recorded implements Repository {
+  readonly key: string
+  readonly record: RepositoryRecord
+  protected readonly metadata: Metadata
+  protected readonly blobs: Blobs
+
+  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs) {
+    this.key = record.key
+    this.record = record
+    this.metadata = metadata
+    this.blobs = blobs
+  }
+
+  get target(): Writable | undefined {
+    return undefined
+  }
+
+  stamp(name: string): string | Promise<string> {
+    const last = this.metadata.stamp(this.record.scope, name)
+    return typeof last === 'number' ? String(last) : last.then(String)
+  }
+
+  package(name: string): Promise<Package | undefined> {
+    return this.metadata.package(this.record.scope, name)
+  }
+
+  packages(page: Page): Promise<Package[]> {
+    return this.metadata.packages(this.record.scope, page)
+  }
+
+  versions(name: string): AsyncIterable<Version> {
+    return this.metadata.versions(this.record.scope, name)
+  }
+
+  version(name: string, version: string): Promise<Version | undefined> {
+    return this.metadata.version(this.record.scope, name, version)
+  }
+
+  tags(name: string): Promise<Record<string, string>> {
+    return this.metadata.tags(this.record.scope, name)
+  }
+
+  file(path: string): Promise<FileRecord | undefined> {
+    return this.metadata.file(this.record.scope, path)
+  }
+
+  files(page: Page): Promise<FileRecord[]> {
+    return this.metadata.files(this.record.scope, page)
+  }
+
+  open(file: Held): Promise<Bytes> {
+    return this.blobs.open(file, this.record.scope)
+  }
+}

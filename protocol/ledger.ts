@@ -1,0 +1,18 @@
+/** The only write: a proposal of steps for one scope, taken whole into the log or refused with a sentence. */
+import type { Position, Step } from './records.js'
+
+export interface Proposal {
+  scope: string
+  steps: Step[]
+  /** Name of the principal. */
+  by: string
+  /** Optimistic lock: refused with `conflict` unless the package's newest change still is `last`. */
+  unchanged?: { package: string; last: number }
+}
+
+export interface Ledger {
+  /** Durable when it returns. Returns the position of the last step. */
+  commit(proposal: Proposal): Promise<Position>
+  /** Bytes of a scope's visible files, for quotas. */
+  usage(scope: string): Promise<number>
+}

@@ -1,0 +1,78 @@
+/**
+ * A signed checkpoint: the log's length and root, with epoch and time, as a signed note that transparency logs use (C2SP
+ * tlog-checkpoint and signed-note). Only checkpoints are signed; everything a node believes follows from one.
+ *
+ *     cairn/<fleet>               origin
+ *     <number>                    changes covered
+ *     <base64 root>
+ *     epoch <epoch>               extension lines
+ *     time <ISO 8601>
+ *
+ *     — <fleet> <base64 of key id (4 bytes) and Ed25519 signature (64 bytes)>
+ */
+import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { RegistryError } from '../errors.js'
+
+export interface Checkpoint {
+  fleet: string
+  epoch: number
+  number: number
+  /** 32 bytes. */
+  root: Uint8Array
+  /** ISO 8601. The only clock that nodes believe. */
+  time: string
+}
+
+const MAX_NOTE_CHARACTERS = 4096
+const ED25519_SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
+
+export function signCheckpoint(checkpoint: Checkpoint, key: KeyObject): string {
+  const body = noteBody(checkpoint)
+  const signature = sign(null, Buffer.from(body), key)
+  const id = keyId(checkpoint.fleet, rawPublicKey(createPublicKey(key)))
+  return `${body}\n— ${checkpoint.fleet} ${Buffer.concat([id, signature]).toString('base64')}\n`
+}
+
+/** Throws `corrupt` unless the note is well formed and signed by `publicKey` (32 raw bytes) for `fleet`. */
+export function verifyCheckpoint(note: string, fleet: string, publicKey: Uint8Array): Checkpoint {
+  const checkpoint = parseNote(note)
+  if (checkpoint?.fleet !== fleet) throw new RegistryError('corrupt', 'This is no checkpoint of this fleet')
+  const body = noteBody(checkpoint)
+  const expected = keyId(fleet, publicKey)
+  for (const line of note.slice(body.length + 1).split('\n')) {
+    const match = /^— (\S+) ([A-Za-z0-9+/=]+)$/.exec(line)
+    if (match?.[1] !== fleet) continue
+    const bytes = Buffer.from(match[2] ?? '', 'base64')
+    if (bytes.length === 68 && bytes.subarray(0, 4).equals(expected) && verify(null, Buffer.from(body), publicKeyObject(publicKey), bytes.subarray(4)))
+      return checkpoint
+  }
+  throw new RegistryError('corrupt', 'The checkpoint is not signed by the primary')
+}
+
+/** The 32 raw bytes of an Ed25519 public key. */
+export function rawPublicKey(key: KeyObject): Uint8Array {
+  return key.export({ type: 'spki', format: 'der' }).subarray(ED25519_SPKI_PREFIX.length)
+}
+
+export function publicKeyObject(raw: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.concat([ED25519_SPKI_PREFIX, raw]), format: 'der', type: 'spki' })
+}
+
+function noteBody(c: Checkpoint): string {
+  return `cairn/${c.fleet}\n${c.number}\n${Buffer.from(c.root).toString('base64')}\nepoch ${c.epoch}\ntime ${c.time}\n`
+}
+
+/** Strict: what does not print back to the same text is refused, so that there is one text per checkpoint. */
+function parseNote(note: string): Checkpoint | undefined {
+  if (note.length > MAX_NOTE_CHARACTERS) return undefined
+  const match = /^cairn\/([A-Za-z0-9_-]{1,64})\n(0|[1-9]\d{0,15})\n([A-Za-z0-9+/]{43}=)\nepoch ([1-9]\d{0,8})\ntime (\S{20,30})\n\n/.exec(note)
+  if (!match) return undefined
+  const [, fleet = '', number, root = '', epoch, time = ''] = match
+  const checkpoint = { fleet, number: Number(number), root: Buffer.from(root, 'base64'), epoch: Number(epoch), time }
+  return note.startsWith(`${noteBody(checkpoint)}\n`) ? checkpoint : undefined
+}
+
+/** C2SP signed-note: the first four bytes of SHA-256(name || 0x0A || 0x01 || key). */
+function keyId(name: string, publicKey: Uint8Array): Buffer {
+  return createHash('sha256').update(name).update(Buffer.from([0x0a, 0x01])).update(publicKey).digest().subarray(0, 4)
+}

@@ -1,0 +1,137 @@
+/**
+ * What the two sides must provide. Postgres, LevelDB and memory implement Metadata; disk and memory implement Blobs;
+ * the contract suites in test/contracts give these signatures their meaning.
+ */
+import type {
+  AccessKind,
+  AccessRecords,
+  Action,
+  Digest,
+  FileRecord,
+  HashName,
+  Held,
+  Package,
+  Position,
+  RepositoryRecord,
+  RemovedFile,
+  Stored,
+  TokenRecord,
+  UserRecord,
+  Version,
+} from './records.js'
+
+/** Pages are in byte order of the name, starting after `after`. */
+export interface Page {
+  prefix?: string
+  after?: string
+  limit: number
+}
+
+/** Reads of the committed state. Every implementation answers alike for the same applied changes. */
+export interface Metadata {
+  /** Position of the newest applied change. */
+  readonly head: Position
+  /** Configuration is small and held in memory, so these do not wait. */
+  repository(key: string): RepositoryRecord | undefined
+  repositories(): RepositoryRecord[]
+  /** The repository whose history a scope is. */
+  scope(scope: string): RepositoryRecord | undefined
+  access<K extends AccessKind>(kind: K, id: string): AccessRecords[K] | undefined
+  accessAll<K extends AccessKind>(kind: K): AccessRecords[K][]
+  /** Grows whenever a repository or access record changes; caches of decisions compare it. */
+  readonly configured: number
+
+  /** Number of the newest change that touched the package, 0 if none. Answers from memory when it can. */
+  stamp(scope: string, name: string): number | Promise<number>
+  package(scope: string, name: string): Promise<Package | undefined>
+  packages(scope: string, page: Page): Promise<Package[]>
+  version(scope: string, name: string, version: string): Promise<Version | undefined>
+  /** In order of publication. */
+  versions(scope: string, name: string): AsyncIterable<Version>
+  tags(scope: string, name: string): Promise<Record<string, string>>
+  file(scope: string, path: string): Promise<FileRecord | undefined>
+  files(scope: string, page: Page): Promise<FileRecord[]>
+  /** A file that was removed: its path stays burned, and a `restore` of its version brings it back. */
+  removed(scope: string, path: string): Promise<RemovedFile | undefined>
+}
+
+/**
+ * Bytes that can be read, as often as wanted. A chunk is valid until the next one is asked for (its buffer is used
+ * again); whoever keeps a chunk copies it. Reading ends the underlying resources when the iteration ends.
+ */
+export interface Bytes {
+  readonly size: number
+  /** Where they come from, for X-Cairn-Source. */
+  readonly source: 'cache' | 'peer' | 'primary' | 'upstream'
+  /** `start` inclusive, `end` exclusive, both in bytes; the whole when left out. */
+  read(range?: { start: number; end: number }, signal?: AbortSignal): AsyncIterable<Uint8Array>
+}
+
+export interface WriteOptions {
+  /** Hashes to compute besides SHA-256 and the tree root. */
+  hashes?: readonly HashName[]
+  /** Bytes; more throws `too_large`. */
+  limit: number
+  signal?: AbortSignal
+}
+
+/** An upload in several requests. It goes on after a restart of the process. */
+export interface Upload {
+  readonly id: string
+  /** Bytes accepted so far, durable up to here. */
+  readonly offset: number
+  append(body: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<number>
+  /** Makes the bytes a blob. The upload is gone afterwards. */
+  commit(options: { hashes?: readonly HashName[] }): Promise<Stored>
+  abort(): Promise<void>
+}
+
+export interface Blobs {
+  /** Throws `corrupt` when bytes do not match their digest and cannot be healed; `unavailable` when nobody reachable has them. */
+  open(file: Held | Stored, scope: string): Promise<Bytes>
+  has(digest: Digest): Promise<boolean>
+  /** Durable when it returns: written beside, hashed in the same pass, synced, renamed, its directory synced. */
+  write(body: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<Stored>
+  begin(id?: string): Promise<Upload>
+  resume(id: string): Promise<Upload | undefined>
+}
+
+/** Where a remote repository gets what it does not hold: an upstream for the primary, the primary for a node. */
+export interface Origin {
+  get(repository: RepositoryRecord, path: string, signal: AbortSignal): Promise<Held | undefined>
+}
+
+/** Who asks. Anonymous is a principal like others. */
+export interface Principal {
+  /** User name, or 'anonymous', or `node:<id>`. */
+  readonly name: string
+  readonly user: UserRecord | undefined
+  readonly token: TokenRecord | undefined
+}
+
+export interface Decision {
+  allowed: boolean
+  /** One sentence: by which rule. */
+  reason: string
+}
+
+export interface Access {
+  readonly anonymous: Principal
+  /**
+   * The principal behind an Authorization header (or a format's own credential header, already turned into one).
+   * Throws `unauthenticated` when credentials are given and are not valid, `unavailable` when only the primary could tell.
+   */
+  authenticate(authorization: string): Principal | Promise<Principal>
+  /** The one gate: every route, listing, mount and peer request asks here. Does not wait. */
+  decide(principal: Principal, action: Action, repository: RepositoryRecord, path?: string): Decision
+}
+
+/** Accounts as formats' own log-in routes need them. Writes happen at the primary only: a node forwards the request. */
+export interface Accounts {
+  /** Checks a password and returns a new token's text. Throws `unauthenticated`. */
+  login(user: string, password: string, tokenName: string): Promise<string>
+  createToken(principal: Principal, draft: { name: string; scopes: string[]; expiresInDays?: number }): Promise<{ value: string; token: TokenRecord }>
+  revokeToken(principal: Principal, idOrValue: string): Promise<boolean>
+  /** API tokens of the principal's user; never their values. */
+  tokens(principal: Principal): TokenRecord[]
+}

@@ -1,0 +1,188 @@
+/**
+ * The records that a primary and its nodes agree on. A version's own entry (`meta`) is kept as the format's JSON text,
+ * byte for byte; everything that happens is a Change, and rows are what changes leave behind.
+ */
+
+/** Lowercase hexadecimal SHA-256, 64 characters. The name of a blob. */
+export type Digest = string & { readonly sha256: unique symbol }
+
+/** Further hashes of a blob, lowercase hexadecimal. A format names the ones it needs at acceptance. */
+export interface Hashes {
+  md5?: string
+  sha1?: string
+  sha512?: string
+}
+export type HashName = keyof Hashes
+
+/** A blob as the content store accepted it, in one pass. */
+export interface Stored {
+  digest: Digest
+  /** Bytes. */
+  size: number
+  /** Root of the tree over 64 KiB leaves (merkle.ts), lowercase hexadecimal: any aligned piece can be verified alone. */
+  root: string
+  hashes: Hashes
+}
+
+/** A path whose digest is recorded. Where the bytes are is a question for Blobs. */
+export interface Held extends Stored {
+  path: string
+}
+
+/** A path that an upstream offers and nobody has asked for yet. */
+export interface Offered {
+  path: string
+  offered: true
+}
+
+export type File = Held | Offered
+
+/** One version of one package. `version` is '' where the ecosystem has none (generic files). */
+export interface Manifest {
+  package: string
+  version: string
+  files: File[]
+  /** JSON text: the entry that the ecosystem's own index carries, verbatim. */
+  meta: string
+  /** ISO 8601, UTC. */
+  publishedAt: string
+}
+
+/** A manifest as a store returns it. */
+export interface Version extends Manifest {
+  /** Log number of the change that published it: the order of versions within a package. */
+  first: number
+}
+
+/** A package as a whole. */
+export interface Package {
+  name: string
+  /** Log number of the newest change that touched the package in any way. Never decreases. */
+  last: number
+  /** How many versions can be seen. 0: the name is taken, and nothing is there. */
+  versions: number
+  /** ISO 8601 of the first publish and of the newest change. */
+  created: string
+  modified: string
+  /** JSON text set by `amend` without a version; '' when never set. */
+  meta: string
+}
+
+/** A file together with the version that it belongs to. */
+export interface FileRecord extends Held {
+  package: string
+  version: string
+  publishedAt: string
+}
+
+export interface RemovedFile extends FileRecord {
+  /** ISO 8601. */
+  removedAt: string
+}
+
+export type RepositoryType = 'local' | 'remote' | 'virtual'
+
+/** A repository's configuration. `scope` names its history: a repository that is deleted and made again is another scope. */
+export interface RepositoryRecord {
+  scope: string
+  key: string
+  name: string
+  format: string
+  type: RepositoryType
+  public: boolean
+  /** May a path be given other bytes. */
+  redeploy: boolean
+  /** Bytes; undefined: no limit. */
+  quota?: number
+  upstream?: string
+  description: string
+  /** Keys of a virtual repository's members, first wins. */
+  members: string[]
+  createdAt: string
+}
+
+export type Action = 'read' | 'write' | 'delete' | 'admin'
+
+export interface UserRecord {
+  id: string
+  name: string
+  email: string
+  admin: boolean
+  disabled: boolean
+  groups: string[]
+  createdAt: string
+}
+
+export interface TokenRecord {
+  id: string
+  /** Lowercase hexadecimal SHA-256 of the token's text. */
+  hash: string
+  name: string
+  /** Name of the user it speaks for. */
+  user: string
+  /** `action` or `action:pattern`, where pattern is a glob over repository keys; `*` is everything the user may. */
+  scopes: string[]
+  createdAt: string
+  /** ISO 8601; undefined: never. */
+  expiresAt?: string
+  /** What made it: sessions are short and not listed among a user's tokens. */
+  use: 'api' | 'session'
+}
+
+/** Lets a user, group or token act on repositories whose key matches `repository` (a glob), below `path` (a literal prefix, '' is all). */
+export interface GrantRecord {
+  id: string
+  subject: { kind: 'user' | 'group' | 'token'; name: string }
+  repository: string
+  path: string
+  actions: Action[]
+}
+
+/** A fleet member. Peers trust the certificate; this record ends that trust when `revoked`. */
+export interface NodeRecord {
+  id: string
+  name: string
+  /** libp2p peer id, text form. */
+  peer: string
+  /** Ed25519 public key, base64url of the 32 raw bytes. */
+  publicKey: string
+  /** Globs over repository keys that the node may hold. */
+  repositories: string[]
+  revoked: boolean
+  createdAt: string
+}
+
+export interface AccessRecords {
+  user: UserRecord
+  token: TokenRecord
+  grant: GrantRecord
+  node: NodeRecord
+}
+export type AccessKind = keyof AccessRecords
+
+/** What happens to a scope, before it has a place in the log. */
+export type Step =
+  | { kind: 'publish'; manifest: Manifest; tags?: string[] }
+  | { kind: 'add'; package: string; version: string; files: File[] }
+  /** `version: null` amends the package. */
+  | { kind: 'amend'; package: string; version: string | null; meta: string }
+  | { kind: 'remove'; package: string; version: string }
+  | { kind: 'restore'; package: string; version: string }
+  | { kind: 'tag'; package: string; tag: string; version: string | null }
+  | { kind: 'hold'; package: string; version: string; file: Held }
+  | { kind: 'listing'; package: string; blob: Stored }
+  /** Scope `fleet` only. `record: null` deletes. */
+  | { kind: 'repository'; key: string; record: RepositoryRecord | null }
+  | { [K in AccessKind]: { kind: 'access'; subject: K; id: string; record: AccessRecords[K] | null } }[AccessKind]
+
+/** One step of one scope's history, as hashed into the log. `at`: ISO 8601; `by`: the principal's name. */
+export type Change = Step & { scope: string; at: string; by: string }
+
+/** The scope of repositories' configuration and of access records. */
+export const FLEET = 'fleet'
+
+/** A place in the log: the number of changes up to and including one, in an epoch that only a restored primary advances. */
+export interface Position {
+  epoch: number
+  number: number
+}

@@ -1,0 +1,49 @@
+/**
+ * What formats read and publish to. Hosted, remote and virtual repositories (kinds/) implement it and know no format;
+ * the same interface answers on the primary and on a node.
+ */
+import type { Bytes, Page, Principal, Upload, WriteOptions } from './ports.js'
+import type { FileRecord, Held, Package, Position, RepositoryRecord, Step, Stored, Version } from './records.js'
+
+export interface Repository {
+  readonly key: string
+  readonly record: RepositoryRecord
+  /**
+   * Changes whenever anything that is read below about `name` changes, and differs between sets of members seen.
+   * It is the validator of a rendered index: equal on every machine that has applied the same changes.
+   */
+  stamp(name: string): string | Promise<string>
+  package(name: string): Promise<Package | undefined>
+  /** In byte order; a million fit. */
+  packages(page: Page): Promise<Package[]>
+  /** In order of publication; through a virtual repository the first member wins per version. */
+  versions(name: string): AsyncIterable<Version>
+  version(name: string, version: string): Promise<Version | undefined>
+  tags(name: string): Promise<Record<string, string>>
+  /** Its bytes are held or can be fetched. */
+  file(path: string): Promise<FileRecord | undefined>
+  /** In byte order of the path. */
+  files(page: Page): Promise<FileRecord[]>
+  open(file: Held): Promise<Bytes>
+  /** Where publishing goes; undefined: nowhere. */
+  readonly target: Writable | undefined
+}
+
+export interface Writable {
+  readonly record: RepositoryRecord
+  /** Bytes before names: durable when it returns. Throws `over_quota` before or while reading when the quota cannot hold it. */
+  receive(body: AsyncIterable<Uint8Array>, options: WriteOptions & { length?: number }): Promise<Stored>
+  /** An upload in several requests, under an id that the caller derives (at most 64 hexadecimal digits). */
+  begin(id: string): Promise<Upload>
+  resume(id: string): Promise<Upload | undefined>
+  /** Throws `over_quota` when the repository cannot take so many more bytes. */
+  checkRoom(bytes: number): Promise<void>
+  /**
+   * Names before acknowledgement: all steps or none, in consecutive places of the log.
+   * `unchanged` is an optimistic lock: the stamp number of the package as the writer saw it; otherwise `conflict`.
+   * Throws `conflict` (with a sentence) for a taken version or path, `over_quota`, `missing`.
+   */
+  commit(steps: Step[], by: Principal, unchanged?: { package: string; last: number }): Promise<Position>
+  /** Time as commits will record it; formats have no clock. ISO 8601. */
+  now(): string
+}

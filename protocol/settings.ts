@@ -1,0 +1,63 @@
+/**
+ * What each main is started with, every value present and already checked. Where values come from (command line,
+ * environment, file, default) is deploy/config.ts's business; the mains never read the environment.
+ */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+
+interface PartSettings {
+  /** Directory of this part's own data, absolute; exists and belongs to this version when a main is called. */
+  data: string
+  /** Address that HTTP listens on. */
+  host: string
+  /** 0 takes a free port. */
+  port: number
+  /** Scheme and authority, no slash at the end; the first is the default. Empty: the listening address. */
+  publicUrls: string[]
+  /** Addresses and CIDR ranges whose forwarded headers are believed. */
+  trustedProxies: string[]
+  logLevel: LogLevel
+}
+
+export interface PrimarySettings extends PartSettings {
+  /** TLS port that nodes talk to. */
+  fleetPort: number
+  fleetHost: string
+  /** Host (or host:port) that join tokens name; undefined: fleetHost when it is a real address, else this machine's name. */
+  fleetUrl: string | undefined
+  /** undefined: the embedded Postgres below `data`. */
+  databaseUrl: string | undefined
+  /** First password of `admin`; undefined: one is generated and shown once. */
+  adminPassword: string | undefined
+  /** May requests without credentials read public repositories. */
+  anonymous: boolean
+  /** Days in which something removed can be restored. */
+  restoreDays: number
+  /** Seconds in which every stored blob is read and hashed once again; 0 switches it off. */
+  reverifySeconds: number
+  /** Bytes. */
+  maxUploadBytes: number
+}
+
+export interface NodeSettings extends PartSettings {
+  /** Name that the fleet knows it by; undefined: the one that its join token was made for. */
+  name: string | undefined
+  /** Needed until the node has an identity in `data`; ignored afterwards. */
+  join: string | undefined
+  /** Bytes that cached blobs may take on disk. */
+  cacheBytes: number
+  meshHost: string
+  /** 0 takes a free port. */
+  meshPort: number
+  /** Find peers on the local network by multicast DNS. */
+  mdns: boolean
+  anonymous: boolean
+  reverifySeconds: number
+  maxUploadBytes: number
+}
+
+/** A part that runs. `close` ends everything that it started, and waits. */
+export interface Running {
+  /** Where its HTTP is reached, no slash at the end. */
+  url: string
+  close(): Promise<void>
+}
