@@ -120,8 +120,9 @@ export interface Access {
   /**
    * The principal behind an Authorization header (or a format's own credential header, already turned into one).
    * Throws `unauthenticated` when credentials are given and are not valid, `unavailable` when only the primary could tell.
+   * `remote`: the client's address, so that wrong passwords are throttled per address too.
    */
-  authenticate(authorization: string): Principal | Promise<Principal>
+  authenticate(authorization: string, remote?: string): Principal | Promise<Principal>
   /** The one gate: every route, listing, mount and peer request asks here. Does not wait. */
   decide(principal: Principal, action: Action, repository: RepositoryRecord, path?: string): Decision
 }

@@ -98,12 +98,15 @@ export interface RepositoryRecord {
   description: string
   /** Keys of a virtual repository's members, first wins. */
   members: string[]
+  /** The numbers that `members` was ordered by, beside them; lower first. Only REST shows them. */
+  priorities?: number[]
   createdAt: string
 }
 
 export type Action = 'read' | 'write' | 'delete' | 'admin'
 
 export interface UserRecord {
+  /** Equal to `name`, so that a name is taken once. */
   id: string
   name: string
   email: string
@@ -114,6 +117,7 @@ export interface UserRecord {
 }
 
 export interface TokenRecord {
+  /** The first 32 characters of `hash`: finding a token by its text is one look-up. */
   id: string
   /** Lowercase hexadecimal SHA-256 of the token's text. */
   hash: string

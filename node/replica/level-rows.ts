@@ -63,16 +63,17 @@ export class LevelRows implements Rows {
     return false
   }
 
-  /** Reads every row. False when one is damaged or their number is not `expected`. */
-  async sound(expected: number, signal: AbortSignal): Promise<boolean> {
+  /** Reads every row and says how many there are, or undefined when one is damaged. */
+  async sound(signal: AbortSignal): Promise<number | undefined> {
     let count = 0
     for await (const [name, text] of this.#db.iterator({ gt: `${this.generation}\0`, lt: `${this.generation}\u0001` })) {
-      if (signal.aborted) return true
-      if (!isSound(name, text)) return false
+      if (!isSound(name, text)) return undefined
       count++
-      if (count % 2000 === 0) await new Promise((resolve) => setImmediate(resolve))
+      if (count % 2000 !== 0) continue
+      await new Promise((resolve) => setImmediate(resolve))
+      signal.throwIfAborted()
     }
-    return count === expected
+    return count
   }
 
   async clear(): Promise<void> {

@@ -3,7 +3,7 @@
  * log that was applied before to the root of a checkpoint that the primary signed; applied exactly once, in order; the highest
  * checkpoint ever accepted is remembered apart from LevelDB, so that neither a lost tail nor an old copy rolls it back.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { RegistryError } from '../../protocol/errors.js'
@@ -51,6 +51,7 @@ export class Replica {
   #highest: Checkpoint | undefined
   #turn: Promise<unknown> = Promise.resolve()
   #rebuilding: Promise<void> | undefined
+  #checking: Promise<void> | undefined
   readonly #stop = new AbortController()
   readonly #waiting = new Set<() => void>()
 
@@ -67,8 +68,7 @@ export class Replica {
 
   static async open(options: ReplicaOptions): Promise<Replica> {
     await mkdir(options.dir, { recursive: true })
-    const db: Database = new Level(join(options.dir, 'records'), { keyEncoding: 'utf8', valueEncoding: 'utf8' })
-    await db.open()
+    const db = await openDatabase(join(options.dir, 'records'), options.onAlarm)
     const text = unseal(STAND, await db.get(STAND))
     const stand: Stand = text === undefined ? { generation: 1, number: 0, epoch: 1, frontier: new Frontier().toJSON(), rows: 0 } : (JSON.parse(text) as Stand)
     const holder: { replica?: Replica } = {}
@@ -81,13 +81,31 @@ export class Replica {
 
   /** Reads every row once in the background and rebuilds them if any is damaged or lost. */
   start(): void {
-    this.#turn = this.#turn.then(async () => {
-      if (!(await this.#rows.sound(this.#stand.rows, this.#stop.signal))) this.rebuild()
-    })
+    this.#checking = this.#check()
+  }
+
+  /** Resolves when the check that `start` began, and the rebuilding that it led to, are done. */
+  async checked(): Promise<void> {
+    await this.#checking
+    await this.rebuilt()
+  }
+
+  /** Resolves when no rebuilding is under way. */
+  async rebuilt(): Promise<void> {
+    await this.#rebuilding
+  }
+
+  async #check(): Promise<void> {
+    const stand = this.#stand
+    const sound = await this.#rows.sound(this.#stop.signal).catch(() => stand.rows)
+    // What was applied meanwhile makes the count unknowable; then only damaged rows count as damage.
+    const lost = sound !== undefined && stand === this.#stand && sound !== stand.rows
+    if (sound === undefined || lost) this.rebuild()
   }
 
   async close(): Promise<void> {
     this.#stop.abort()
+    await this.#checking
     await this.#turn.catch(() => undefined)
     await this.#rebuilding
     await this.#db.close()
@@ -267,6 +285,24 @@ export class Replica {
     return Buffer.compare(frontier.root(), checkpoint.root) === 0 ? { checkpoint, frontier } : undefined
   }
 
+}
+
+/** A database that LevelDB cannot open is of no use: it is set aside, and the log is fetched again. */
+async function openDatabase(path: string, onAlarm: (sentence: string) => void): Promise<Database> {
+  try {
+    const db: Database = new Level(path, { keyEncoding: 'utf8', valueEncoding: 'utf8' })
+    await db.open()
+    return db
+  } catch (error) {
+    if (error instanceof Error && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'LEVEL_LOCKED')
+      throw new RegistryError('unavailable', 'Another process uses the data of this node', { cause: error })
+    onAlarm('The records could not be opened; they are set aside and fetched again')
+    await rm(`${path}.damaged`, { recursive: true, force: true })
+    await rename(path, `${path}.damaged`)
+    const db: Database = new Level(path, { keyEncoding: 'utf8', valueEncoding: 'utf8' })
+    await db.open()
+    return db
+  }
 }
 
 function visible(items: LogItem[]): { change: Change; number: number }[] {

@@ -1,0 +1,40 @@
+/**
+ * JSON lines on standard output. One line for each request that changes something, fails, is slow, or was given an id by its
+ * client; all requests at level `debug`. Never a credential: headers and queries are not logged.
+ */
+import { pino, type Logger } from 'pino'
+import { RegistryError } from '../errors.js'
+
+export type { Logger }
+
+export interface RequestLine {
+  id: string
+  /** Did the client choose the id: it wants to find the request in the logs. */
+  traced: boolean
+  method: string
+  path: string
+  status: number
+  ms: number
+  bytes: number
+  remote: string
+}
+
+const SLOW_MS = 1000
+
+export function logger(part: string, level: string): Logger {
+  return pino({ level, base: { part, pid: process.pid }, timestamp: () => `,"time":"${new Date().toISOString()}"` })
+}
+
+export function logRequest(log: Logger, line: RequestLine): void {
+  const { traced, ...fields } = line
+  const notable = traced || line.status >= 500 || line.ms >= SLOW_MS || (line.method !== 'GET' && line.method !== 'HEAD')
+  if (notable) log.info(fields, 'request')
+  else if (log.isLevelEnabled('debug')) log.debug(fields, 'request')
+}
+
+/** What a log line may say about an error: sentence, kind and the chain of causes with their stacks, for operators only. */
+export function errorFields(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { error: String(error) }
+  const cause = error.cause === undefined ? {} : { cause: errorFields(error.cause) }
+  return error instanceof RegistryError ? { error: error.message, kind: error.kind, ...cause } : { error: error.message, stack: error.stack, ...cause }
+}
