@@ -13,7 +13,7 @@ create index log_scope on log (scope, number);
 
 -- The newest number. Whoever holds this row's lock appends; that is what orders the log across processes.
 create table head (
-  only boolean primary key default true check (only),
+  one boolean primary key default true check (one),
   epoch bigint not null,
   number bigint not null
 );
@@ -30,7 +30,7 @@ create table checkpoint (
 
 -- What the changes leave behind (protocol/metadata/rows.ts). Nothing is overwritten: a row is valid for positions
 -- since <= n < until, and "as of n" costs a comparison.
-create table row (
+create table record (
   kind text collate "C" not null,
   scope text collate "C" not null,
   name text collate "C" not null,
@@ -40,9 +40,9 @@ create table row (
   digest text collate "C" generated always as (case when kind = 'file' then value::json ->> 'digest' end) stored,
   value text not null
 );
-create unique index row_now on row (kind, scope, name, sub) where until is null;
-create index row_digest on row (digest) where kind = 'file' and until is null;
-create index row_past on row (kind, scope, name, sub, since) where until is not null;
+create unique index record_now on record (kind, scope, name, sub) where until is null;
+create index record_digest on record (digest) where kind = 'file' and until is null;
+create index record_past on record (kind, scope, name, sub, since) where until is not null;
 
 -- Bytes of each scope's visible files, counted in the transaction that changes them.
 create table usage (
@@ -62,10 +62,10 @@ create function append_batch(
 begin
   insert into log (number, epoch, scope, at, salt, leaf, body)
     select n, (select epoch from head), s, a, sa, l, b from unnest(numbers, scopes, ats, salts, leaves, bodies) as t(n, s, a, sa, l, b);
-  update row set until = t.c
+  update record set until = t.c
     from unnest(closed_kinds, closed_scopes, closed_names, closed_subs, closed_at) as t(k, s, n, u, c)
-    where row.kind = k and row.scope = s and row.name = n and row.sub = u and row.until is null;
-  insert into row (kind, scope, name, sub, since, until, value)
+    where record.kind = k and record.scope = s and record.name = n and record.sub = u and record.until is null;
+  insert into record (kind, scope, name, sub, since, until, value)
     select * from unnest(kinds, row_scopes, names, subs, sinces, untils, values_);
   insert into usage as now (scope, bytes)
     select s, d from unnest(usage_scopes, usage_deltas) as t(s, d)

@@ -55,12 +55,11 @@ export class PostgresLedger implements Ledger {
   }
 
   commit(proposal: Proposal): Promise<Position> {
-    if (this.#queue.length >= MAX_WAITING) throw new RegistryError('unavailable', 'Too many writes are waiting', { retryAfter: 1 })
+    if (this.#queue.length >= MAX_WAITING)
+      throw new RegistryError('unavailable', 'Too many writes are waiting', { retryAfter: 1 })
     return new Promise((resolve, reject) => {
       this.#queue.push({ proposal, resolve, reject })
-      this.#running ??= this.#drain().finally(() => {
-        this.#running = undefined
-      })
+      this.#running ??= this.#drain()
     })
   }
 
@@ -85,6 +84,8 @@ export class PostgresLedger implements Ledger {
         for (const { reject } of taken) reject(databaseError(error))
       }
     }
+    // In the same turn as the last look at the queue, so that no proposal falls in between.
+    this.#running = undefined
   }
 
   async #write(taken: Waiting[]): Promise<void> {
@@ -93,7 +94,8 @@ export class PostgresLedger implements Ledger {
     try {
       const { accepted, refused, entries } = await this.#transact(client, taken)
       if (entries.length > 0) this.#publish(accepted, entries)
-      for (const { waiting, group } of accepted) waiting.resolve({ epoch: this.#state.head.epoch, number: group.at(-1)?.number ?? 0 })
+      for (const { waiting, group } of accepted)
+        waiting.resolve({ epoch: this.#state.head.epoch, number: group.at(-1)?.number ?? 0 })
       for (const { waiting, error } of refused) waiting.reject(error)
     } catch (error) {
       broken = error instanceof Error ? error : new Error(String(error))
@@ -106,7 +108,8 @@ export class PostgresLedger implements Ledger {
 
   async #transact(client: pg.PoolClient, taken: Waiting[]) {
     await client.query('begin')
-    const head = (await client.query<{ epoch: string; number: string }>('select epoch, number from head for update')).rows[0]
+    const head = (await client.query<{ epoch: string; number: string }>('select epoch, number from head for update'))
+      .rows[0]
     if (!head) throw new Error('the head row is missing')
     const rows = new PostgresRows(client)
     const batch = new Batch(rows)
@@ -140,7 +143,12 @@ export class PostgresLedger implements Ledger {
     }))
   }
 
-  async #judge(proposal: Proposal, group: { change: Change; number: number }[], batch: Batch, usage: Usage): Promise<RowWrite[]> {
+  async #judge(
+    proposal: Proposal,
+    group: { change: Change; number: number }[],
+    batch: Batch,
+    usage: Usage,
+  ): Promise<RowWrite[]> {
     if (proposal.unchanged) {
       const row = await batch.before(rowKey('package', proposal.scope, proposal.unchanged.package))
       refuseIfChanged(proposal.unchanged, row?.last ?? 0)
@@ -156,7 +164,10 @@ export class PostgresLedger implements Ledger {
 
   #publish(accepted: Accepted[], entries: Committed[]): void {
     const groups = accepted.flatMap(({ group }) => group)
-    this.#state.note(groups, { epoch: this.#state.head.epoch, number: entries.at(-1)?.number ?? this.#state.head.number })
+    this.#state.note(groups, {
+      epoch: this.#state.head.epoch,
+      number: entries.at(-1)?.number ?? this.#state.head.number,
+    })
     for (const listener of this.#listeners) listener(entries)
   }
 }
@@ -185,7 +196,9 @@ class Usage {
 }
 
 async function prefetch(rows: PostgresRows, batch: Batch, taken: Waiting[]): Promise<void> {
-  const keys = taken.flatMap(({ proposal }) => proposal.steps.flatMap((step) => needs({ ...step, scope: proposal.scope, at: '', by: '' } as Change)))
+  const keys = taken.flatMap(({ proposal }) =>
+    proposal.steps.flatMap((step) => needs({ ...step, scope: proposal.scope, at: '', by: '' } as Change)),
+  )
   if (keys.length > 0) batch.know(keys, await rows.getMany(keys))
 }
 
@@ -194,7 +207,12 @@ function seal({ change, number }: { change: Change; number: number }): Committed
   return { ...entry, change, leaf: leafOf(entry) }
 }
 
-async function append(client: pg.PoolClient, entries: Committed[], writes: readonly RowWrite[], usage: Usage): Promise<void> {
+async function append(
+  client: pg.PoolClient,
+  entries: Committed[],
+  writes: readonly RowWrite[],
+  usage: Usage,
+): Promise<void> {
   const { closed, opened } = spans(writes)
   await client.query({
     name: 'append_batch',
@@ -239,11 +257,20 @@ function spans(writes: readonly RowWrite[]): { closed: RowWrite[]; opened: (RowW
 
 function keyColumns(writes: RowWrite[]): string[][] {
   const keys = writes.map((write) => write.key)
-  return [keys.map((key) => key.table), keys.map((key) => key.scope), keys.map((key) => key.name), keys.map((key) => key.sub)]
+  return [
+    keys.map((key) => key.table),
+    keys.map((key) => key.scope),
+    keys.map((key) => key.name),
+    keys.map((key) => key.sub),
+  ]
 }
 
 /** Sentences for the user; the driver's own words go into the cause, which only the log sees. */
 function databaseError(error: unknown): unknown {
   if (error instanceof RegistryError) return error
-  return new RegistryError('unavailable', 'The database cannot be written at the moment', { retryAfter: 2, cause: error, code: 'database_unavailable' })
+  return new RegistryError('unavailable', 'The database cannot be written at the moment', {
+    retryAfter: 2,
+    cause: error,
+    code: 'database_unavailable',
+  })
 }
