@@ -107,9 +107,13 @@ export class PostgresLedger implements Ledger {
   }
 
   async #transact(client: pg.PoolClient, taken: Waiting[]) {
-    await client.query('begin')
-    const head = (await client.query<{ epoch: string; number: string }>('select epoch, number from head for update'))
-      .rows[0]
+    // In one round trip. Every statement that follows looks rows up by key; a planner without statistics yet, or with old ones,
+    // would scan the whole table for it; and planning them anew each time costs more than running them.
+    const results = (await client.query(
+      `begin; set local jit = off; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
+       select epoch, number from head for update`,
+    )) as unknown as pg.QueryResult<{ number: string }>[]
+    const head = results.at(-1)?.rows[0]
     if (!head) throw new Error('the head row is missing')
     const rows = new PostgresRows(client)
     const batch = new Batch(rows)
