@@ -9,8 +9,8 @@ import { z } from 'zod'
 import { parseJoinToken } from '../protocol/access/join-token.js'
 import { RegistryError } from '../protocol/errors.js'
 import { rawPublicKey } from '../protocol/log/checkpoint.js'
-import { peerIdOf } from './peer-id.js'
 import { Link } from './link/link.js'
+import { peerIdOf } from './peer-id.js'
 
 const schema = z.object({
   node: z.string(),
@@ -37,12 +37,19 @@ export interface Identity extends Stored {
 const ED25519_PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 /** The identity on disk, else a new one by means of the join token. Throws `invalid` with what to do when there is neither. */
-export async function identity(dir: string, joinToken: string | undefined, name: string | undefined): Promise<Identity> {
+export async function identity(
+  dir: string,
+  joinToken: string | undefined,
+  name: string | undefined,
+): Promise<Identity> {
   const path = join(dir, 'identity.json')
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text !== undefined) return complete(schema.parse(JSON.parse(text)))
   if (joinToken === undefined)
-    throw new RegistryError('invalid', 'This node has not joined a fleet: start it once with --join <token> (made by `cairn node create`)')
+    throw new RegistryError(
+      'invalid',
+      'This node has not joined a fleet: start it once with --join <token> (made by `cairn node create`)',
+    )
   return complete(await joinFleet(dir, joinToken, name))
 }
 
@@ -68,7 +75,8 @@ async function joinFleet(dir: string, joinToken: string, name: string | undefine
         publicKey: Buffer.from(publicKey).toString('base64url'),
       }),
     )
-    if (reply.logKey !== token.logKey) throw new RegistryError('upstream', 'The primary does not hold the key that the join token pins')
+    if (reply.logKey !== token.logKey)
+      throw new RegistryError('upstream', 'The primary does not hold the key that the join token pins')
     const { node, certificate, fleet, logKey } = reply
     const stored = {
       node: node.id,

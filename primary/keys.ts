@@ -4,7 +4,15 @@
  *
  *     <dir>/log.pem   <dir>/tls.pem   <dir>/tls.crt     all mode 0600
  */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, webcrypto, X509Certificate } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto'
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { rawPublicKey } from '../protocol/log/checkpoint.js'
@@ -15,7 +23,7 @@ export interface PrimaryKeys {
   logPublic: Uint8Array
   /** Derived from the log's key: up to 20 characters. */
   fleet: string
-  tls: { keyFile: string; certFile: string; /** base64url SHA-256 of the SubjectPublicKeyInfo. */ pin: string }
+  tls: { keyFile: string; certFile: string /** base64url SHA-256 of the SubjectPublicKeyInfo. */; pin: string }
 }
 
 const CERTIFICATE_DAYS = 3650
@@ -27,11 +35,20 @@ export async function loadKeys(dir: string, now: Date): Promise<PrimaryKeys> {
   const log = await keyFile(join(dir, 'log.pem'), () => generateKeyPairSync('ed25519').privateKey)
   const tls = await keyFile(join(dir, 'tls.pem'), () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
   const logPublic = rawPublicKey(createPublicKey(log))
-  const fleet = createHash('sha256').update(logPublic).digest('base64url').replace(/[^A-Za-z0-9]/g, '').slice(0, 16)
+  const fleet = createHash('sha256')
+    .update(logPublic)
+    .digest('base64url')
+    .replace(/[^A-Za-z0-9]/g, '')
+    .slice(0, 16)
   const certFile = join(dir, 'tls.crt')
   await certificate(certFile, tls, fleet, now)
   const spki = createPublicKey(tls).export({ type: 'spki', format: 'der' })
-  return { log, logPublic, fleet, tls: { keyFile: join(dir, 'tls.pem'), certFile, pin: createHash('sha256').update(spki).digest('base64url') } }
+  return {
+    log,
+    logPublic,
+    fleet,
+    tls: { keyFile: join(dir, 'tls.pem'), certFile, pin: createHash('sha256').update(spki).digest('base64url') },
+  }
 }
 
 async function keyFile(path: string, make: () => KeyObject): Promise<KeyObject> {

@@ -6,23 +6,27 @@
  */
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { Gate } from './access/gate.js'
+import { demand } from './access/refusal.js'
 import { RegistryError } from './errors.js'
 import type { Call, Format, Rendered, Route } from './format.js'
-import { IndexCache, type Prepared } from './http/index-cache.js'
+import { gather } from './http/gather.js'
+import { IndexCache } from './http/index-cache.js'
+import { contentTypeOf, downloadHeaders } from './http/mime.js'
 import { parsePath } from './http/path.js'
+import { choose, type Prepared, prepare } from './http/prepared.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import { compile, type Matcher } from './http/route.js'
-import { problem, statusOf } from './http/status.js'
-import { contentTypeOf, guarded } from './http/mime.js'
+import { errorHeaders, notAllowed, problem, statusOf } from './http/status.js'
 import { Virtual } from './kinds/virtual.js'
-import type { Access, Accounts, Bytes, Metadata, Principal } from './ports.js'
+import type { Accounts, Bytes, Metadata, Principal } from './ports.js'
 import type { Action, FileRecord, RepositoryRecord } from './records.js'
 import type { Repository, Writable } from './repository.js'
 
 export interface RegistryOptions {
   metadata: Metadata
-  access: Access
+  access: Gate
   accounts: Accounts
   formats: readonly Format[]
   /** The repository of a record that is not virtual. */
@@ -43,16 +47,17 @@ interface Resolved {
   /** Decoded, with a leading slash, inside the repository. */
   path: string
   route: Route | undefined
+  /** Methods that the path has, when the asked one is none of them. */
+  allow: string[] | undefined
   params: Record<string, string>
 }
 
 const RESOLVED_REMEMBERED = 20_000
-const INDEX_ENTRY_LIMIT = 8 * 1024 * 1024
 const IMMUTABLE = 'max-age=31536000, immutable'
 
 export class Registry {
   readonly #options: RegistryOptions
-  readonly #formats: ReadonlyMap<string, { format: Format; matcher: Matcher }>
+  readonly #formats: ReadonlyMap<string, { format: Format; matcher: Matcher<Route> }>
   readonly #resolved = new LRUCache<string, Resolved>({ max: RESOLVED_REMEMBERED })
   readonly #repositories = new Map<string, { record: RepositoryRecord; repository: Repository }>()
   readonly #indexes: IndexCache
@@ -72,8 +77,20 @@ export class Registry {
   /** A repository as a principal sees it; a virtual one through the members that may be read. */
   repository(record: RepositoryRecord, principal: Principal): Repository {
     if (record.type !== 'virtual') return this.#single(record)
-    const members = this.#members(record, new Set()).filter((member) => this.#options.access.decide(principal, 'read', member).allowed)
-    return new Virtual(record, members.map((member) => this.#single(member)))
+    const members = this.#members(record, new Set()).filter(
+      (member) => this.#options.access.decide(principal, 'read', member).allowed,
+    )
+    return new Virtual(
+      record,
+      members.map((member) => this.#single(member)),
+    )
+  }
+
+  /** The reply for a recorded file, as the format's own route gives it. */
+  file(repository: Repository, file: FileRecord, request: HttpRequest): Promise<Reply> {
+    const entry = this.#formats.get(repository.record.format)
+    if (!entry) throw new RegistryError('missing', `There is no format ${repository.record.format} here`)
+    return fileReply(this.#options, entry.format, repository, file, request, {})
   }
 
   async #answer(request: HttpRequest, address: Address): Promise<Reply> {
@@ -83,7 +100,6 @@ export class Registry {
       const resolved = this.#resolve(request, address)
       if (resolved.route?.writes && this.#options.forward) return await this.#options.forward(request)
       const principal = await this.#principal(request, resolved.format)
-      this.#admit(principal, resolved)
       return await this.#run(request, resolved, principal)
     } catch (error) {
       return this.#refuse(error, request, format)
@@ -91,15 +107,12 @@ export class Registry {
   }
 
   #refuse(error: unknown, request: HttpRequest, format: Format | undefined): Reply {
-    const known = error instanceof RegistryError ? error : undefined
     const status = statusOf(error)
     if (status >= 500 && !request.signal.aborted) this.#options.onError(error, request)
-    const plain = problem(error, request)
-    if (!known || !format?.error) return plain
-    const own = format.error(known, status, request)
+    if (!(error instanceof RegistryError) || !format?.error) return problem(error, request)
+    const own = format.error(error, status, request)
     // The envelope is the ecosystem's; status, challenge and Retry-After are the same for all.
-    const { 'content-type': _, ...headers } = plain.headers
-    return { ...own, status, headers: { ...headers, ...own.headers } }
+    return { ...own, status, headers: { 'cache-control': 'no-store', ...errorHeaders(error), ...own.headers } }
   }
 
   #formatAt(address: Address): Format | undefined {
@@ -109,7 +122,7 @@ export class Registry {
 
   #resolve(request: HttpRequest, address: Address): Resolved {
     const method = request.method === 'HEAD' ? 'GET' : request.method
-    const key = `${method} ${request.path}`
+    const key = `${method} ${address.key} ${address.rest}`
     const known = this.#resolved.get(key)
     if (known && known.configured === this.#options.metadata.configured) return known
     const record = this.#options.metadata.repository(address.key)
@@ -117,33 +130,40 @@ export class Registry {
     if (!record || !entry || (address.format !== undefined && address.format !== record.format))
       throw new RegistryError('missing', `There is no repository ${address.key} here`)
     const { path } = parsePath(address.rest)
-    const found = entry.matcher.find(method, path)
-    const resolved = { configured: this.#options.metadata.configured, record, format: entry.format, path, route: found?.route, params: found?.params ?? {} }
+    const found = entry.matcher.match(method, path)
+    const resolved: Resolved = {
+      configured: this.#options.metadata.configured,
+      record,
+      format: entry.format,
+      path,
+      route: found.kind === 'found' ? found.route : undefined,
+      // A GET that no route knows is a file.
+      allow:
+        method === 'GET' || found.kind === 'found'
+          ? undefined
+          : found.kind === 'method'
+            ? found.allow
+            : ['GET', 'HEAD'],
+      params: found.kind === 'found' ? found.params : {},
+    }
     this.#resolved.set(key, resolved)
     return resolved
   }
 
   #principal(request: HttpRequest, format: Format): Principal | Promise<Principal> {
     const credentials = request.headers.get('authorization') ?? format.credentials?.(request)
-    return credentials === undefined ? this.#options.access.anonymous : this.#options.access.authenticate(credentials)
-  }
-
-  #admit(principal: Principal, { route, record, path }: Resolved): void {
-    const { access } = this.#options
-    const action = route?.action ?? 'read'
-    const decision = access.decide(principal, action, record, path)
-    if (decision.allowed) return
-    if (principal === access.anonymous) throw new RegistryError('unauthenticated', `This needs credentials: ${decision.reason}`)
-    if (action !== 'read' && access.decide(principal, 'read', record, path).allowed) throw new RegistryError('forbidden', decision.reason)
-    throw new RegistryError('missing', `There is no repository ${record.key} here`)
+    return credentials === undefined ? this.#options.access.anonymous : this.#options.access.authenticate(credentials, request.remote)
   }
 
   async #run(request: HttpRequest, resolved: Resolved, principal: Principal): Promise<Reply> {
-    const repository = this.repository(resolved.record, principal)
+    const { record, route, path } = resolved
+    demand(this.#options.access, principal, route?.action ?? 'read', record, path.slice(1))
+    if (resolved.allow) return notAllowed(request.method, resolved.allow, request)
+    const repository = this.repository(record, principal)
     const call = new Calling(this.#options, this.#indexes, request, resolved, repository, principal)
-    if (resolved.route) return resolved.route.handle(call)
-    const file = await repository.file(resolved.path.slice(1))
-    if (!file) throw new RegistryError('missing', `There is no ${resolved.path.slice(1) || 'such path'} in ${resolved.record.key}`)
+    if (route) return route.handle(call)
+    const file = await repository.file(path.slice(1))
+    if (!file) throw new RegistryError('missing', `There is no ${path.slice(1) || 'such path'} in ${record.key}`)
     return call.file(file)
   }
 
@@ -196,7 +216,14 @@ class Calling implements Call {
   readonly #indexes: IndexCache
   readonly #resolved: Resolved
 
-  constructor(options: RegistryOptions, indexes: IndexCache, request: HttpRequest, resolved: Resolved, repository: Repository, principal: Principal) {
+  constructor(
+    options: RegistryOptions,
+    indexes: IndexCache,
+    request: HttpRequest,
+    resolved: Resolved,
+    repository: Repository,
+    principal: Principal,
+  ) {
     this.#options = options
     this.#indexes = indexes
     this.#resolved = resolved
@@ -222,52 +249,75 @@ class Calling implements Call {
   }
 
   async index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
-    const stamp = await this.repository.stamp(name)
-    const key = `${this.repository.record.scope}\0${variant}\0${name}\0${this.base}\0${stamp}`
-    const etag = `"${createHash('sha256').update(key).digest('base64url').slice(0, 27)}"`
-    return this.#indexes.reply(key, this.request, async () => {
-      const rendered = await render()
-      if (!rendered) throw new RegistryError('missing', `There is no ${name} in ${this.repository.key}`)
-      return this.#prepare(rendered, etag)
+    const stamp = this.repository.stamp(name)
+    const key = this.#indexKey(name, variant, typeof stamp === 'string' ? stamp : await stamp)
+    const kept = this.#indexes.get(key)
+    if (kept) return choose(this.request, kept)
+    let large: Reply | undefined
+    const prepared = await this.#indexes.once(key, async () => {
+      const made = await this.#render(name, key, render)
+      if ('size' in made) return made
+      large = made
+      return undefined
     })
+    // Another request's flight may have found the index too large to keep: then this one renders its own stream.
+    const reply = prepared ? choose(this.request, prepared) : (large ?? (await this.#render(name, key, render)))
+    return 'identity' in reply ? choose(this.request, reply) : reply
   }
 
-  async #prepare(rendered: Rendered, etag: string): Promise<Prepared> {
-    const { record } = this.repository
-    return {
-      status: 200,
-      headers: {
-        'content-type': rendered.contentType,
-        'cache-control': record.public ? 'public, no-cache' : 'private, no-cache',
-        ...rendered.headers,
-      },
-      body: rendered.body,
-      etag,
-      modified: rendered.modified,
-      keepUpTo: INDEX_ENTRY_LIMIT,
-    }
+  #indexKey(name: string, variant: string, stamp: string): string {
+    return `${this.repository.record.scope}\0${variant}\0${name}\0${this.base}\0${stamp}`
   }
 
-  async file(file: FileRecord, headers: Record<string, string> = {}): Promise<Reply> {
-    const { record } = this.repository
-    const bytes = this.request.method === 'HEAD' ? unread(file.size) : await this.repository.open(file)
-    if (this.request.method === 'GET') this.#options.count?.(record, file.path)
-    const type = this.#resolved.format.contentType?.(file.path) ?? contentTypeOf(file.path)
-    return {
-      status: 200,
-      headers: {
-        ...guarded(type, file.path),
-        etag: `"${file.digest}"`,
-        'last-modified': new Date(file.publishedAt).toUTCString(),
-        'cache-control': record.redeploy ? `${record.public ? 'public' : 'private'}, no-cache` : `${record.public ? 'public' : 'private'}, ${IMMUTABLE}`,
-        'x-checksum-sha256': file.digest,
-        ...(file.hashes.sha1 ? { 'x-checksum-sha1': file.hashes.sha1 } : {}),
-        ...(file.hashes.md5 ? { 'x-checksum-md5': file.hashes.md5 } : {}),
-        'x-cairn-source': bytes.source,
-        ...headers,
-      },
-      body: bytes,
+  async #render(name: string, key: string, render: () => Promise<Rendered | undefined>): Promise<Prepared | Reply> {
+    const rendered = await render()
+    if (!rendered) throw new RegistryError('missing', `There is no ${name} in ${this.repository.key}`)
+    const headers = {
+      'content-type': rendered.contentType,
+      etag: `"${createHash('sha256').update(key).digest('base64url').slice(0, 27)}"`,
+      'last-modified': new Date(rendered.modified).toUTCString(),
+      'cache-control': this.repository.record.public ? 'public, no-cache' : 'private, no-cache',
+      ...rendered.headers,
     }
+    const body = await gather(rendered.body, this.#indexes.maxEntryBytes)
+    return 'whole' in body
+      ? prepare({ status: 200, headers, body: body.whole })
+      : { status: 200, headers, body: body.stream }
+  }
+
+  file(file: FileRecord, headers: Record<string, string> = {}): Promise<Reply> {
+    return fileReply(this.#options, this.#resolved.format, this.repository, file, this.request, headers)
+  }
+}
+
+async function fileReply(
+  options: RegistryOptions,
+  format: Format,
+  repository: Repository,
+  file: FileRecord,
+  request: HttpRequest,
+  headers: Record<string, string>,
+): Promise<Reply> {
+  const { record } = repository
+  const bytes = request.method === 'HEAD' ? unread(file.size) : await repository.open(file)
+  if (request.method === 'GET') options.count?.(record, file.path)
+  const type = format.contentType?.(file.path) ?? contentTypeOf(file.path)
+  const reach = record.public ? 'public' : 'private'
+  return {
+    status: 200,
+    headers: {
+      'content-type': type,
+      ...downloadHeaders(file.path, type),
+      etag: `"${file.digest}"`,
+      'last-modified': new Date(file.publishedAt).toUTCString(),
+      'cache-control': `${reach}, ${record.redeploy ? 'no-cache' : IMMUTABLE}`,
+      'x-checksum-sha256': file.digest,
+      ...(file.hashes.sha1 ? { 'x-checksum-sha1': file.hashes.sha1 } : {}),
+      ...(file.hashes.md5 ? { 'x-checksum-md5': file.hashes.md5 } : {}),
+      'x-cairn-source': bytes.source,
+      ...headers,
+    },
+    body: bytes,
   }
 }
 

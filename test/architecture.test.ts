@@ -25,19 +25,26 @@ const sources = Object.keys(MAY_IMPORT).flatMap((folder) => [...files(folder)].m
 it('dependencies point down only', () => {
   const wrong = sources.flatMap(({ path, imports }) => {
     const allowed = MAY_IMPORT[top(path)] ?? []
-    return imports.filter((target) => !target.includes(':') && isLocal(target) && !allowed.includes(top(target))).map((target) => `${path} -> ${target}`)
+    return imports
+      .filter((target) => !target.includes(':') && isLocal(target) && !allowed.includes(top(target)))
+      .map((target) => `${path} -> ${target}`)
   })
   assert.deepEqual(wrong, [])
 })
 
 it('formats touch neither disk nor network', () => {
   const forbidden = /^node:(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads|cluster)/
-  const wrong = sources.filter(({ path }) => top(path) === 'formats').flatMap(({ path, imports }) => imports.filter((name) => forbidden.test(name)).map((name) => `${path} -> ${name}`))
+  const wrong = sources
+    .filter(({ path }) => top(path) === 'formats')
+    .flatMap(({ path, imports }) => imports.filter((name) => forbidden.test(name)).map((name) => `${path} -> ${name}`))
   assert.deepEqual(wrong, [])
 })
 
 it('one file knows uWebSockets.js', () => {
-  assert.deepEqual(sources.filter(({ imports }) => imports.includes('uWebSockets.js')).map(({ path }) => path), ['protocol/http/server.ts'])
+  assert.deepEqual(
+    sources.filter(({ imports }) => imports.includes('uWebSockets.js')).map(({ path }) => path),
+    ['protocol/http/server.ts'],
+  )
 })
 
 it('there are no import cycles', () => {
@@ -63,12 +70,16 @@ function* files(folder: string): Iterable<string> {
 /** Imports that exist at run time: a type-only import makes no dependency between running parts. */
 function read(path: string): Source {
   const text = readFileSync(join(root, path), 'utf8')
-  const found = text.matchAll(/^(?:import|export)\s(?!type\b)[^'"]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm)
+  const found = text.matchAll(
+    /^(?:import|export)\s(?!type\b)[^'"]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm,
+  )
   return { path, imports: [...found].map(([, a, b]) => resolve(path, a ?? b ?? '')) }
 }
 
 function resolve(from: string, name: string): string {
-  return name.startsWith('.') ? normalize(relative(root, join(root, dirname(from), name))).replace(/\.js$/, '.ts') : name
+  return name.startsWith('.')
+    ? normalize(relative(root, join(root, dirname(from), name))).replace(/\.js$/, '.ts')
+    : name
 }
 
 function isLocal(target: string): boolean {

@@ -14,7 +14,13 @@ export class LinkBytes {
     return this.#link.reachable
   }
 
-  async *read(stored: Stored, scope: string, start: number, end: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  async *read(
+    stored: Stored,
+    scope: string,
+    start: number,
+    end: number,
+    signal?: AbortSignal,
+  ): AsyncIterable<Uint8Array> {
     if (start >= end) return
     const whole = start === 0 && end === stored.size
     const reply = await this.#get('blobs', stored, scope, whole ? {} : { range: `bytes=${start}-${end - 1}` }, signal)
@@ -31,15 +37,25 @@ export class LinkBytes {
       if (size > expected) break
       chunks.push(Buffer.from(chunk))
     }
-    if (size !== expected) throw new RegistryError('upstream', `The primary sent the wrong number of leaf hashes for ${stored.digest}`)
+    if (size !== expected)
+      throw new RegistryError('upstream', `The primary sent the wrong number of leaf hashes for ${stored.digest}`)
     return Buffer.concat(chunks)
   }
 
-  async #get(what: 'blobs' | 'leaves', stored: Stored, scope: string, headers: Record<string, string>, signal?: AbortSignal): Promise<LinkReply> {
+  async #get(
+    what: 'blobs' | 'leaves',
+    stored: Stored,
+    scope: string,
+    headers: Record<string, string>,
+    signal?: AbortSignal,
+  ): Promise<LinkReply> {
     const path = `/fleet/v1/${what}/${stored.digest}?scope=${encodeURIComponent(scope)}`
     const reply = await this.#link.request('GET', path, { headers, ...(signal ? { signal } : {}) })
     if (reply.status === 200 || reply.status === 206) return reply
     await reply.body.dump()
-    throw new RegistryError(reply.status === 404 ? 'missing' : 'unavailable', `The primary answered ${reply.status} for the blob ${stored.digest}`)
+    throw new RegistryError(
+      reply.status === 404 ? 'missing' : 'unavailable',
+      `The primary answered ${reply.status} for the blob ${stored.digest}`,
+    )
   }
 }

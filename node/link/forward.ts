@@ -4,14 +4,28 @@
  */
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
-import { ORIGIN_HEADER, POSITION_HEADER } from '../../protocol/wire/identity.js'
 import type { Position } from '../../protocol/records.js'
+import { ORIGIN_HEADER, POSITION_HEADER } from '../../protocol/wire/identity.js'
 import type { Link } from './link.js'
 
 /** RFC 9110 section 7.6.1, and what this hop decides anew. */
 const HOP_BY_HOP = new Set([
-  'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'host', 'expect',
-  'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded', 'x-cairn-node', ORIGIN_HEADER,
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'host',
+  'expect',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'forwarded',
+  'x-cairn-node',
+  ORIGIN_HEADER,
 ])
 const OWN_WRITE_MS = 10_000
 
@@ -21,16 +35,28 @@ export interface ForwardOptions {
 }
 
 export async function forward(request: HttpRequest, { link, reached }: ForwardOptions): Promise<Reply> {
-  const headers: Record<string, string> = { [ORIGIN_HEADER]: request.origin, 'x-request-id': request.id, 'x-forwarded-for': request.remote }
+  const headers: Record<string, string> = {
+    [ORIGIN_HEADER]: request.origin,
+    'x-request-id': request.id,
+    'x-forwarded-for': request.remote,
+  }
   for (const [name, value] of request.headers) if (!HOP_BY_HOP.has(name)) headers[name] = value
   const hasBody = request.length !== 0 && (request.length !== undefined || request.headers.has('transfer-encoding'))
   const target = request.query === '' ? request.path : `${request.path}?${request.query}`
-  const reply = await link.request(request.method, target, { headers, signal: request.signal, ...(hasBody ? { body: request.body } : {}) })
+  const reply = await link.request(request.method, target, {
+    headers,
+    signal: request.signal,
+    ...(hasBody ? { body: request.body } : {}),
+  })
   const position = parsePosition(reply.headers[POSITION_HEADER])
   const seen = position === undefined || reply.status >= 400 || (await reached(position, OWN_WRITE_MS))
   return {
     status: reply.status,
-    headers: { ...kept(reply.headers), 'x-cairn-source': 'primary', ...(seen ? {} : { warning: '199 - "not applied at this node yet"' }) },
+    headers: {
+      ...kept(reply.headers),
+      'x-cairn-source': 'primary',
+      ...(seen ? {} : { warning: '199 - "not applied at this node yet"' }),
+    },
     body: reply.body,
   }
 }

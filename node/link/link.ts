@@ -70,7 +70,12 @@ export class Link {
   async request(
     method: string,
     path: string,
-    options: { headers?: Record<string, string>; body?: string | AsyncIterable<Uint8Array>; signal?: AbortSignal; idleMs?: number } = {},
+    options: {
+      headers?: Record<string, string>
+      body?: string | AsyncIterable<Uint8Array>
+      signal?: AbortSignal
+      idleMs?: number
+    } = {},
   ): Promise<LinkReply> {
     try {
       const reply = await this.#send(method, path, options)
@@ -79,7 +84,11 @@ export class Link {
     } catch (cause) {
       if (options.signal?.aborted) throw cause
       this.mark(false)
-      throw new RegistryError('unavailable', 'The primary cannot be reached', { cause, retryAfter: 10, code: 'cut_off' })
+      throw new RegistryError('unavailable', 'The primary cannot be reached', {
+        cause,
+        retryAfter: 10,
+        code: 'cut_off',
+      })
     }
   }
 
@@ -102,7 +111,12 @@ export class Link {
   async #send(
     method: string,
     path: string,
-    options: { headers?: Record<string, string>; body?: string | AsyncIterable<Uint8Array>; signal?: AbortSignal; idleMs?: number },
+    options: {
+      headers?: Record<string, string>
+      body?: string | AsyncIterable<Uint8Array>
+      signal?: AbortSignal
+      idleMs?: number
+    },
   ): Promise<LinkReply> {
     const headers = { ...options.headers, ...(await this.#credentials()) }
     const reply = await this.#agent.request({
@@ -130,7 +144,8 @@ export class Link {
     const { identity, now } = this.#options
     if (!identity) return {}
     const at = now() + this.#skewMs
-    if (!this.#identity || this.#identity.expiresMs - at < REFRESH_BEFORE_MS) this.#identity = await nodeIdentity(identity.key, identity.node, identity.fleet, at)
+    if (!this.#identity || this.#identity.expiresMs - at < REFRESH_BEFORE_MS)
+      this.#identity = await nodeIdentity(identity.key, identity.node, identity.fleet, at)
     return { [NODE_HEADER]: this.#identity.text }
   }
 }
@@ -148,11 +163,23 @@ export async function limited(body: AsyncIterable<Uint8Array>, limit: number): P
 }
 
 function refusal(status: number, text: string): RegistryError {
-  const kind = status === 401 ? 'unauthenticated' : status === 403 ? 'forbidden' : status === 404 ? 'missing' : status === 409 ? 'conflict' : status < 500 ? 'invalid' : 'unavailable'
+  const kind =
+    status === 401
+      ? 'unauthenticated'
+      : status === 403
+        ? 'forbidden'
+        : status === 404
+          ? 'missing'
+          : status === 409
+            ? 'conflict'
+            : status < 500
+              ? 'invalid'
+              : 'unavailable'
   let detail = `The primary answered ${status}`
   try {
     const problem: unknown = JSON.parse(text)
-    if (typeof problem === 'object' && problem !== null && 'detail' in problem && typeof problem.detail === 'string') detail = problem.detail
+    if (typeof problem === 'object' && problem !== null && 'detail' in problem && typeof problem.detail === 'string')
+      detail = problem.detail
   } catch {
     // Not a problem document: the status has to do.
   }

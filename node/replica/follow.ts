@@ -4,7 +4,7 @@
  * itself after any fault.
  */
 import { RegistryError } from '../../protocol/errors.js'
-import { decodeChange, leafOf, type LogItem } from '../../protocol/log/entry.js'
+import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { decodeFrames, encodeFrame } from '../../protocol/wire/feed.js'
 import type { Link } from '../link/link.js'
 import type { Replica, Verdict } from './replica.js'
@@ -95,7 +95,10 @@ export class Follow {
   }
 
   async #listen(): Promise<void> {
-    const reply = await this.#options.link.request('GET', '/fleet/v1/feed', { signal: this.#stop.signal, idleMs: SILENCE_MS })
+    const reply = await this.#options.link.request('GET', '/fleet/v1/feed', {
+      signal: this.#stop.signal,
+      idleMs: SILENCE_MS,
+    })
     if (reply.status !== 200) {
       await reply.body.dump()
       throw new RegistryError('unavailable', `The primary refused the feed with ${reply.status}`)

@@ -9,8 +9,17 @@
 import { crc32 } from 'node:zlib'
 import type { Level } from 'level'
 import { RegistryError } from '../../protocol/errors.js'
+import {
+  keyText,
+  type RowKey,
+  type Rows,
+  type RowWrite,
+  rowKey,
+  type Scan,
+  type Table,
+  type Tables,
+} from '../../protocol/metadata/rows.js'
 import type { Digest } from '../../protocol/records.js'
-import { keyText, type RowKey, type Rows, type RowWrite, rowKey, type Scan, type Table, type Tables } from '../../protocol/metadata/rows.js'
 
 export type Database = Level<string, string>
 export type Operation = { type: 'put'; key: string; value: string } | { type: 'del'; key: string }
@@ -35,7 +44,11 @@ export class LevelRows implements Rows {
     return text === undefined ? undefined : (this.#open(name, text) as Tables[T])
   }
 
-  async *scan<T extends Table>(table: T, scope: string, scan: Scan): AsyncIterable<{ key: RowKey<T>; value: Tables[T] }> {
+  async *scan<T extends Table>(
+    table: T,
+    scope: string,
+    scan: Scan,
+  ): AsyncIterable<{ key: RowKey<T>; value: Tables[T] }> {
     const head = `${this.generation}\0${table}\0${scope}\0`
     for await (const [name, text] of this.#db.iterator(bounds(head, scan))) {
       const [rowName = '', sub = ''] = name.slice(head.length).split('\0')
@@ -49,24 +62,41 @@ export class LevelRows implements Rows {
       const name = this.#key(key)
       if (value === undefined) return [{ type: 'del', key: name }]
       const put: Operation = { type: 'put', key: name, value: seal(name, JSON.stringify(value)) }
-      return key.table === 'file' && 'digest' in value ? [put, { type: 'put', key: this.#digestKey(value.digest, key.scope, key.name), value: '' }] : [put]
+      return key.table === 'file' && 'digest' in value
+        ? [put, { type: 'put', key: this.#digestKey(value.digest, key.scope, key.name), value: '' }]
+        : [put]
     })
   }
 
-  /** Is a blob among a scope's visible files. The index may name files that have changed since, so each is looked at. */
+  /** Is a blob among a scope's visible files. */
   async holds(scope: string, digest: Digest): Promise<boolean> {
-    const head = this.#digestKey(digest, scope, '')
-    for await (const name of this.#db.keys({ gte: head, lt: `${head}\u{10ffff}` })) {
-      const row = await this.get(rowKey('file', scope, name.slice(head.length)))
-      if (row && row.digest === digest && !row.removedAt) return true
-    }
+    for await (const _ of this.#holding(digest, scope)) return true
     return false
+  }
+
+  async holders(digest: Digest): Promise<{ scope: string; path: string }[]> {
+    const found: { scope: string; path: string }[] = []
+    for await (const holder of this.#holding(digest)) found.push(holder)
+    return found
+  }
+
+  /** The index may name files that have changed since, so each is looked at. */
+  async *#holding(digest: Digest, only?: string): AsyncIterable<{ scope: string; path: string }> {
+    const head = `${this.generation}d\0${digest}\0${only === undefined ? '' : `${only}\0`}`
+    for await (const key of this.#db.keys({ gte: head, lt: `${head}\u{10ffff}` })) {
+      const [, , scope = '', path = ''] = key.split('\0')
+      const row = await this.get(rowKey('file', scope, path))
+      if (row && row.digest === digest && !row.removedAt) yield { scope, path }
+    }
   }
 
   /** Reads every row and says how many there are, or undefined when one is damaged. */
   async sound(signal: AbortSignal): Promise<number | undefined> {
     let count = 0
-    for await (const [name, text] of this.#db.iterator({ gt: `${this.generation}\0`, lt: `${this.generation}\u0001` })) {
+    for await (const [name, text] of this.#db.iterator({
+      gt: `${this.generation}\0`,
+      lt: `${this.generation}\u0001`,
+    })) {
       if (!isSound(name, text)) return undefined
       count++
       if (count % 2000 !== 0) continue
@@ -77,7 +107,8 @@ export class LevelRows implements Rows {
   }
 
   async clear(): Promise<void> {
-    for (const part of [this.generation, `${this.generation}d`]) await this.#db.clear({ gt: `${part}\0`, lt: `${part}\u0001` })
+    for (const part of [this.generation, `${this.generation}d`])
+      await this.#db.clear({ gt: `${part}\0`, lt: `${part}\u0001` })
   }
 
   #digestKey(digest: Digest, scope: string, path: string): string {
@@ -91,7 +122,10 @@ export class LevelRows implements Rows {
   #open(name: string, text: string): unknown {
     if (isSound(name, text)) return JSON.parse(text.slice(CRC_CHARACTERS))
     this.#onDamage()
-    throw new RegistryError('unavailable', 'A record of this node is damaged and is being rebuilt', { retryAfter: 2, code: 'replica_damaged' })
+    throw new RegistryError('unavailable', 'A record of this node is damaged and is being rebuilt', {
+      retryAfter: 2,
+      code: 'replica_damaged',
+    })
   }
 }
 

@@ -43,7 +43,8 @@ export class LogStore {
   async #checkpoint(after: number, limit: number): Promise<{ number: number; note: string } | undefined> {
     const within = { gt: noteKey(after), lte: noteKey(after + limit), reverse: true, limit: 1 }
     for await (const [key, text] of this.#db.iterator(within)) return readNote(key, text)
-    for await (const [key, text] of this.#db.iterator({ gt: noteKey(after + limit), lt: 'note\u0001', limit: 1 })) return readNote(key, text)
+    for await (const [key, text] of this.#db.iterator({ gt: noteKey(after + limit), lt: 'note\u0001', limit: 1 }))
+      return readNote(key, text)
     return undefined
   }
 }
@@ -64,7 +65,8 @@ function decode(key: string, text: string): LogItem | undefined {
   const value = JSON.parse(json) as { salt?: string; body?: string; leaf?: string }
   const number = Number.parseInt(key.slice(4), 16)
   if (value.leaf !== undefined) return { number, leaf: Buffer.from(value.leaf, 'base64') }
-  if (value.salt === undefined || value.body === undefined) throw new RegistryError('corrupt', 'A stored log entry is not one')
+  if (value.salt === undefined || value.body === undefined)
+    throw new RegistryError('corrupt', 'A stored log entry is not one')
   return { number, salt: Buffer.from(value.salt, 'base64'), body: Buffer.from(value.body, 'base64') }
 }
 

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { Level } from 'level'
 import { RegistryError } from '../../protocol/errors.js'
 import { type Checkpoint, verifyCheckpoint } from '../../protocol/log/checkpoint.js'
-import { decodeChange, leafOf, type LogItem } from '../../protocol/log/entry.js'
+import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
 import { State } from '../../protocol/metadata/state.js'
@@ -55,7 +55,14 @@ export class Replica {
   readonly #stop = new AbortController()
   readonly #waiting = new Set<() => void>()
 
-  private constructor(options: ReplicaOptions, db: Database, stand: Stand, highest: Checkpoint | undefined, rows: LevelRows, state: State) {
+  private constructor(
+    options: ReplicaOptions,
+    db: Database,
+    stand: Stand,
+    highest: Checkpoint | undefined,
+    rows: LevelRows,
+    state: State,
+  ) {
     this.#options = options
     this.#db = db
     this.#log = new LogStore(db)
@@ -70,7 +77,10 @@ export class Replica {
     await mkdir(options.dir, { recursive: true })
     const db = await openDatabase(join(options.dir, 'records'), options.onAlarm)
     const text = unseal(STAND, await db.get(STAND))
-    const stand: Stand = text === undefined ? { generation: 1, number: 0, epoch: 1, frontier: new Frontier().toJSON(), rows: 0 } : (JSON.parse(text) as Stand)
+    const stand: Stand =
+      text === undefined
+        ? { generation: 1, number: 0, epoch: 1, frontier: new Frontier().toJSON(), rows: 0 }
+        : (JSON.parse(text) as Stand)
     const holder: { replica?: Replica } = {}
     const rows = new LevelRows(db, `g${stand.generation}`, () => holder.replica?.rebuild())
     const state = await State.open(rows, { epoch: stand.epoch, number: stand.number })
@@ -137,13 +147,19 @@ export class Replica {
     return this.#rows.holds(scope, digest)
   }
 
+  /** Where a digest is recorded. */
+  holders(digest: Digest): Promise<{ scope: string; path: string }[]> {
+    return this.#rows.holders(digest)
+  }
+
   tail(after: number, limit: number): Promise<Tail | undefined> {
     return this.#log.tail(after, limit)
   }
 
   /** Resolves true when the position is applied, false when the time is up. */
   async reached(position: Position, timeoutMs: number): Promise<boolean> {
-    const there = () => this.head.epoch > position.epoch || (this.head.epoch === position.epoch && this.head.number >= position.number)
+    const there = () =>
+      this.head.epoch > position.epoch || (this.head.epoch === position.epoch && this.head.number >= position.number)
     if (there()) return true
     return new Promise((resolve) => {
       const done = (reached: boolean) => {
@@ -203,7 +219,13 @@ export class Replica {
   async #apply(items: LogItem[], checkpoint: Checkpoint, note: string, frontier: Frontier): Promise<void> {
     const changes = visible(items)
     const { operations, grown } = await this.#reduce(this.#rows, changes)
-    const stand = { ...this.#stand, number: checkpoint.number, epoch: checkpoint.epoch, frontier: frontier.toJSON(), rows: this.#stand.rows + grown }
+    const stand = {
+      ...this.#stand,
+      number: checkpoint.number,
+      epoch: checkpoint.epoch,
+      frontier: frontier.toJSON(),
+      rows: this.#stand.rows + grown,
+    }
     operations.push(...this.#log.operations(items, checkpoint.number, note), standOperation(stand))
     await this.#db.batch(operations, { sync: true })
     this.#stand = stand
@@ -213,21 +235,35 @@ export class Replica {
     for (const look of [...this.#waiting]) look()
   }
 
-  async #reduce(rows: LevelRows, changes: { change: Change; number: number }[]): Promise<{ operations: Operation[]; grown: number }> {
+  async #reduce(
+    rows: LevelRows,
+    changes: { change: Change; number: number }[],
+  ): Promise<{ operations: Operation[]; grown: number }> {
     const batch = new Batch(rows)
     for (const change of changes) batch.accept(await batch.add([change]))
     let grown = 0
-    for (const { key, value } of batch.final) grown += Number(value !== undefined) - Number((await rows.get(key)) !== undefined)
+    for (const { key, value } of batch.final)
+      grown += Number(value !== undefined) - Number((await rows.get(key)) !== undefined)
     return { operations: rows.operations(batch.final), grown }
   }
 
   /** The highest checkpoint lives in a file of its own, replaced atomically and synced. */
   async #remember(checkpoint: Checkpoint): Promise<void> {
     const highest = this.#highest
-    if (highest && checkpoint.epoch === highest.epoch && checkpoint.number <= highest.number && checkpoint.time <= highest.time) return
+    if (
+      highest &&
+      checkpoint.epoch === highest.epoch &&
+      checkpoint.number <= highest.number &&
+      checkpoint.time <= highest.time
+    )
+      return
     const grows = !highest || checkpoint.epoch > highest.epoch || checkpoint.number > highest.number
-    this.#highest = highest && !grows ? { ...highest, time: checkpoint.time > highest.time ? checkpoint.time : highest.time } : checkpoint
-    if (grows || Date.parse(checkpoint.time) - Date.parse(this.#written) > 60_000) await this.#writeHighest(this.#highest)
+    this.#highest =
+      highest && !grows
+        ? { ...highest, time: checkpoint.time > highest.time ? checkpoint.time : highest.time }
+        : checkpoint
+    if (grows || Date.parse(checkpoint.time) - Date.parse(this.#written) > 60_000)
+      await this.#writeHighest(this.#highest)
   }
 
   #written = new Date(0).toISOString()
@@ -248,7 +284,9 @@ export class Replica {
   async #rebuild(): Promise<void> {
     const done = this.#turn.then(() => this.#replay())
     this.#turn = done.catch(() => undefined)
-    await done.catch((error: unknown) => this.#options.onAlarm(`Records could not be rebuilt: ${error instanceof Error ? error.message : String(error)}`))
+    await done.catch((error: unknown) =>
+      this.#options.onAlarm(`Records could not be rebuilt: ${error instanceof Error ? error.message : String(error)}`),
+    )
   }
 
   /** Replays the held log as far as it is sound; the rest is fetched again like any missing tail. */
@@ -265,7 +303,13 @@ export class Replica {
       if (!tail || !next) break
       const { operations, grown } = await this.#reduce(rows, visible(tail.items))
       frontier = next.frontier
-      stand = { ...stand, number: next.checkpoint.number, epoch: next.checkpoint.epoch, frontier: frontier.toJSON(), rows: stand.rows + grown }
+      stand = {
+        ...stand,
+        number: next.checkpoint.number,
+        epoch: next.checkpoint.epoch,
+        frontier: frontier.toJSON(),
+        rows: stand.rows + grown,
+      }
       await this.#db.batch(operations)
     }
     if (this.#stop.signal.aborted) return
@@ -284,7 +328,6 @@ export class Replica {
     for (const item of tail.items) frontier.append(leafOf(item))
     return Buffer.compare(frontier.root(), checkpoint.root) === 0 ? { checkpoint, frontier } : undefined
   }
-
 }
 
 /** A database that LevelDB cannot open is of no use: it is set aside, and the log is fetched again. */
@@ -294,7 +337,12 @@ async function openDatabase(path: string, onAlarm: (sentence: string) => void): 
     await db.open()
     return db
   } catch (error) {
-    if (error instanceof Error && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'LEVEL_LOCKED')
+    if (
+      error instanceof Error &&
+      error.cause instanceof Error &&
+      'code' in error.cause &&
+      error.cause.code === 'LEVEL_LOCKED'
+    )
       throw new RegistryError('unavailable', 'Another process uses the data of this node', { cause: error })
     onAlarm('The records could not be opened; they are set aside and fetched again')
     await rm(`${path}.damaged`, { recursive: true, force: true })

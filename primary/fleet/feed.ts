@@ -29,7 +29,9 @@ export async function* feed(signer: Signer, sees: Sees, signal: AbortSignal): As
 
 /** A batch as one node may see it. */
 export function encodeBatch(batch: Pick<SignedBatch, 'items' | 'note'>, sees: Sees): Buffer {
-  const frames = batch.items.map(({ scope, item, leaf }) => encodeFrame({ type: 'item', item: sees(scope) ? item : { number: item.number, leaf } }))
+  const frames = batch.items.map(({ scope, item, leaf }) =>
+    encodeFrame({ type: 'item', item: sees(scope) ? item : { number: item.number, leaf } }),
+  )
   return Buffer.concat([...frames, encodeFrame({ type: 'checkpoint', note: batch.note })])
 }
 

@@ -17,8 +17,8 @@ import { RegistryError } from '../../protocol/errors.js'
 import { matchesAny } from '../../protocol/glob.js'
 import { empty, json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
-import { type Digest, FLEET, type FileRecord, type NodeRecord } from '../../protocol/records.js'
-import type { Blobs, Metadata } from '../../protocol/ports.js'
+import type { Blobs, Bytes, Metadata } from '../../protocol/ports.js'
+import { type Digest, type FileRecord, FLEET, type NodeRecord } from '../../protocol/records.js'
 import { NODE_HEADER, verifyNodeIdentity } from '../../protocol/wire/identity.js'
 import { readLog, type Signer } from '../log/signer.js'
 import { encodeBatch, feed } from './feed.js'
@@ -32,6 +32,8 @@ export interface Members {
   /** Addresses of the other members that were heard of lately. */
   peers(except: string): Promise<PeerAddress[]>
   policies(id: string): Promise<SyncPolicy[]>
+  /** When the node was last asked to fetch what its policies say at once. ISO 8601. */
+  syncRequestedAt(id: string): Promise<string | undefined>
 }
 
 export const heartbeatSchema = z.object({
@@ -73,7 +75,9 @@ export interface FleetOptions {
   members: Members
   issue: (node: NodeRecord) => Promise<string>
   /** Checks an Authorization header; the name of the user. */
-  authenticate: (authorization: string) => Promise<string>
+  authenticate: (authorization: string, remote: string) => Promise<string>
+  /** Told of bytes of blobs as they leave. */
+  onBlobBytes: (bytes: number) => void
   nowMs: () => number
 }
 
@@ -103,7 +107,8 @@ export class Fleet {
             return record && Buffer.from(record.publicKey, 'base64url')
           })
     const record = active(id)
-    if (!record) throw new RegistryError('unauthenticated', 'This node was removed from the fleet', { code: 'node_revoked' })
+    if (!record)
+      throw new RegistryError('unauthenticated', 'This node was removed from the fleet', { code: 'node_revoked' })
     this.#remember(text, id)
     return record
   }
@@ -127,21 +132,33 @@ export class Fleet {
       case 'POST heartbeat':
         return this.#heartbeat(node, request)
       case 'GET feed':
-        return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: feed(this.#options.signer, sees, request.signal) }
+        return {
+          status: 200,
+          headers: { 'content-type': 'application/octet-stream' },
+          body: feed(this.#options.signer, sees, request.signal),
+        }
       case 'GET log':
         return this.#log(query, sees)
       case 'HEAD blobs':
       case 'GET blobs': {
         const file = await this.#file(argument, query.get('scope') ?? '', sees)
-        return { status: 200, headers: { 'content-type': 'application/octet-stream', etag: `"${file.digest}"` }, body: await this.#options.blobs.open(file, query.get('scope') ?? '') }
+        return {
+          status: 200,
+          headers: { 'content-type': 'application/octet-stream', etag: `"${file.digest}"` },
+          body: this.#counted(await this.#options.blobs.open(file, query.get('scope') ?? '')),
+        }
       }
       case 'GET leaves': {
         const file = await this.#file(argument, query.get('scope') ?? '', sees)
-        return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: await this.#options.blobs.leaves(file) }
+        return {
+          status: 200,
+          headers: { 'content-type': 'application/octet-stream' },
+          body: await this.#options.blobs.leaves(file),
+        }
       }
       case 'POST authenticate': {
         const { authorization } = await parseBody(request, z.object({ authorization: z.string().max(8192) }))
-        return json({ user: await this.#options.authenticate(authorization) })
+        return json({ user: await this.#options.authenticate(authorization, request.remote) })
       }
       default:
         throw new RegistryError('missing', 'There is no such fleet endpoint')
@@ -149,7 +166,12 @@ export class Fleet {
   }
 
   async #join(request: HttpRequest): Promise<Reply> {
-    const schema = z.object({ secret: z.string().min(32).max(128), name: z.string().min(1).max(64), peer: z.string().max(128), publicKey: z.string().length(43) })
+    const schema = z.object({
+      secret: z.string().min(32).max(128),
+      name: z.string().min(1).max(64),
+      peer: z.string().max(128),
+      publicKey: z.string().length(43),
+    })
     const { secret, ...draft } = await parseBody(request, schema)
     const node = await this.#options.members.redeem(secret, draft)
     const { fleet, logKey, issue } = this.#options
@@ -159,16 +181,30 @@ export class Fleet {
   async #heartbeat(node: NodeRecord, request: HttpRequest): Promise<Reply> {
     const { members } = this.#options
     await members.heartbeat(node.id, await parseBody(request, heartbeatSchema), { remote: request.remote })
-    return json({ peers: await members.peers(node.id), policies: await members.policies(node.id), repositories: node.repositories })
+    return json({
+      peers: await members.peers(node.id),
+      policies: await members.policies(node.id),
+      repositories: node.repositories,
+      syncRequestedAt: await members.syncRequestedAt(node.id),
+    })
   }
 
   async #log(query: URLSearchParams, sees: (scope: string) => boolean): Promise<Reply> {
     const after = whole(query.get('after'))
     const limit = Math.min(Math.max(whole(query.get('limit')), 1), MAX_LOG_PAGE)
     const end = await this.#checkpoint(after, limit)
-    if (!end) return { status: 200, headers: {}, body: encodeBatch({ items: [], note: this.#options.signer.latest.note }, sees) }
+    if (!end)
+      return {
+        status: 200,
+        headers: {},
+        body: encodeBatch({ items: [], note: this.#options.signer.latest.note }, sees),
+      }
     const items = await readLog(this.#options.pool, after, end.number - after)
-    return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: encodeBatch({ items, note: end.note }, sees) }
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/octet-stream' },
+      body: encodeBatch({ items, note: end.note }, sees),
+    }
   }
 
   /** The last checkpoint within the page, or the first beyond it. */
@@ -185,11 +221,26 @@ export class Fleet {
     if (!/^[0-9a-f]{64}$/.test(digest)) throw new RegistryError('invalid', 'That is no SHA-256 digest')
     const { rows } = await this.#options.pool.query<{ value: string }>({
       name: 'row_digest',
-      text: `select value from row where kind = 'file' and digest = $1 and scope = $2 and until is null and value::json ->> 'removedAt' is null limit 1`,
+      text: `select value from record where kind = 'file' and digest = $1 and scope = $2 and until is null and value::json ->> 'removedAt' is null limit 1`,
       values: [digest as Digest, scope],
     })
-    if (!rows[0] || !sees(scope)) throw new RegistryError('missing', `No repository that this node may hold has the blob ${digest}`)
+    if (!rows[0] || !sees(scope))
+      throw new RegistryError('missing', `No repository that this node may hold has the blob ${digest}`)
     return JSON.parse(rows[0].value) as FileRecord
+  }
+
+  #counted(bytes: Bytes): Bytes {
+    const count = this.#options.onBlobBytes
+    return {
+      size: bytes.size,
+      source: bytes.source,
+      async *read(range, signal) {
+        for await (const chunk of bytes.read(range, signal)) {
+          count(chunk.length)
+          yield chunk
+        }
+      },
+    }
   }
 
   #covers(node: NodeRecord, scope: string): boolean {

@@ -37,7 +37,13 @@ export class Signer {
   #closed = false
   #latest: { checkpoint: Checkpoint; note: string } | undefined
 
-  constructor(options: { pool: pg.Pool; key: KeyObject; fleet: string; now: () => string; onError: (error: unknown) => void }) {
+  constructor(options: {
+    pool: pg.Pool
+    key: KeyObject
+    fleet: string
+    now: () => string
+    onError: (error: unknown) => void
+  }) {
     this.#pool = options.pool
     this.#key = options.key
     this.#fleet = options.fleet
@@ -57,13 +63,16 @@ export class Signer {
 
   /** Takes up where the last checkpoint ended; what was committed and not signed before a crash is signed now. */
   async start(ledger: PostgresLedger): Promise<void> {
-    const { rows } = await this.#pool.query<{ epoch: string; frontier: string }>('select epoch, frontier from checkpoint order by epoch desc, number desc limit 1')
+    const { rows } = await this.#pool.query<{ epoch: string; frontier: string }>(
+      'select epoch, frontier from checkpoint order by epoch desc, number desc limit 1',
+    )
     if (rows[0]) {
       this.#frontier = Frontier.fromJSON(JSON.parse(rows[0].frontier))
       this.#epoch = Number(rows[0].epoch)
     }
     ledger.onCommit((entries) => {
-      for (const { number, salt, body, leaf, change } of entries) this.#pending.push({ scope: change.scope, item: { number, salt, body }, leaf })
+      for (const { number, salt, body, leaf, change } of entries)
+        this.#pending.push({ scope: change.scope, item: { number, salt, body }, leaf })
       this.#schedule()
     })
     await this.#sign()
@@ -81,10 +90,12 @@ export class Signer {
     if (this.#timer || this.#closed) return
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      this.#work = this.#work.then(() => this.#sign()).catch((error) => {
-        this.#onError(error)
-        this.#schedule()
-      })
+      this.#work = this.#work
+        .then(() => this.#sign())
+        .catch((error) => {
+          this.#onError(error)
+          this.#schedule()
+        })
     }, BATCH_MS)
   }
 
@@ -92,7 +103,13 @@ export class Signer {
     const items = await this.#take()
     const frontier = Frontier.fromJSON(this.#frontier.toJSON())
     for (const { leaf } of items) frontier.append(leaf)
-    const checkpoint = { fleet: this.#fleet, epoch: this.#epoch, number: frontier.size, root: frontier.root(), time: this.#now() }
+    const checkpoint = {
+      fleet: this.#fleet,
+      epoch: this.#epoch,
+      number: frontier.size,
+      root: frontier.root(),
+      time: this.#now(),
+    }
     const note = signCheckpoint(checkpoint, this.#key)
     await this.#pool.query(
       `insert into checkpoint (epoch, number, note, frontier) values ($1, $2, $3, $4)
@@ -119,14 +136,24 @@ export class Signer {
 }
 
 /** Entries after a number, in order. */
-export async function readLog(pool: Pick<pg.Pool, 'query'>, after: number, limit: number): Promise<SignedBatch['items']> {
-  const { rows } = await pool.query<{ number: string; scope: string; salt: Buffer; leaf: Buffer; body: Buffer | null }>({
-    name: 'log_read',
-    text: 'select number, scope, salt, leaf, body from log where number > $1 order by number limit $2',
-    values: [after, limit],
-  })
+export async function readLog(
+  pool: Pick<pg.Pool, 'query'>,
+  after: number,
+  limit: number,
+): Promise<SignedBatch['items']> {
+  const { rows } = await pool.query<{ number: string; scope: string; salt: Buffer; leaf: Buffer; body: Buffer | null }>(
+    {
+      name: 'log_read',
+      text: 'select number, scope, salt, leaf, body from log where number > $1 order by number limit $2',
+      values: [after, limit],
+    },
+  )
   return rows.map((row) => {
     const number = Number(row.number)
-    return { scope: row.scope, leaf: row.leaf, item: row.body ? { number, salt: row.salt, body: row.body } : { number, leaf: row.leaf } }
+    return {
+      scope: row.scope,
+      leaf: row.leaf,
+      item: row.body ? { number, salt: row.salt, body: row.body } : { number, leaf: row.leaf },
+    }
   })
 }

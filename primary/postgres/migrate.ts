@@ -12,13 +12,19 @@ export async function migrate(pool: pg.Pool, folder: string): Promise<void> {
   const client = await pool.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [LOCK])
-    await client.query('create table if not exists migration (name text primary key, sha256 text not null, at timestamptz not null default now())')
+    await client.query(
+      'create table if not exists migration (name text primary key, sha256 text not null, at timestamptz not null default now())',
+    )
     const applied = new Map<string, string>()
     const { rows } = await client.query<{ name: string; sha256: string }>('select name, sha256 from migration')
     for (const row of rows) applied.set(row.name, row.sha256)
     const files = (await readdir(folder)).filter((name) => /^\d{4}_\w+\.sql$/.test(name)).sort()
     for (const name of applied.keys())
-      if (!files.includes(name)) throw new RegistryError('invalid', `The database was written by a newer version of Cairn (it knows ${name}); start that version`)
+      if (!files.includes(name))
+        throw new RegistryError(
+          'invalid',
+          `The database was written by a newer version of Cairn (it knows ${name}); start that version`,
+        )
     for (const name of files) await apply(client, name, await readFile(join(folder, name), 'utf8'), applied)
   } finally {
     await client.query('select pg_advisory_unlock($1)', [LOCK]).catch(() => undefined)
@@ -30,7 +36,11 @@ async function apply(client: pg.PoolClient, name: string, sql: string, applied: 
   const sha256 = createHash('sha256').update(sql).digest('hex')
   const before = applied.get(name)
   if (before === sha256) return
-  if (before !== undefined) throw new RegistryError('invalid', `Migration ${name} differs from the one this database was made with; start the version that made it`)
+  if (before !== undefined)
+    throw new RegistryError(
+      'invalid',
+      `Migration ${name} differs from the one this database was made with; start the version that made it`,
+    )
   await client.query('begin')
   try {
     await client.query(sql)

@@ -31,7 +31,10 @@ export function app(options: AppOptions): (request: HttpRequest) => Promise<Repl
         const reply = handler(request)
         if (reply) return reply instanceof Promise ? reply.catch((error) => fail(error, request, options.log)) : reply
       }
-      return options.registry.handle(request) ?? fail(new RegistryError('missing', 'There is nothing at this address'), request, options.log)
+      return (
+        options.registry.handle(request) ??
+        fail(new RegistryError('missing', 'There is nothing at this address'), request, options.log)
+      )
     } catch (error) {
       return fail(error, request, options.log)
     }
@@ -39,7 +42,8 @@ export function app(options: AppOptions): (request: HttpRequest) => Promise<Repl
 }
 
 function fail(error: unknown, request: HttpRequest, log: Logger): Reply {
-  if (statusOf(error) >= 500 && !request.signal.aborted) log.error({ id: request.id, ...errorFields(error) }, 'request failed')
+  if (statusOf(error) >= 500 && !request.signal.aborted)
+    log.error({ id: request.id, ...errorFields(error) }, 'request failed')
   return problem(error, request)
 }
 
@@ -51,9 +55,15 @@ function ownPaths(options: AppOptions): Handler {
       case '/health':
         return reply({ status: 'ok', ...options.health() })
       case '/ready':
-        return options.ready().then((missing) => (missing === undefined ? reply({ status: 'ready' }) : reply({ status: 'not ready', detail: missing }, 503)))
+        return options
+          .ready()
+          .then((missing) =>
+            missing === undefined ? reply({ status: 'ready' }) : reply({ status: 'not ready', detail: missing }, 503),
+          )
       case '/metrics':
-        return options.metrics.text().then((body) => ({ status: 200, headers: { 'content-type': options.metrics.contentType }, body }))
+        return options.metrics
+          .text()
+          .then((body) => ({ status: 200, headers: { 'content-type': options.metrics.contentType }, body }))
       default:
         return undefined
     }

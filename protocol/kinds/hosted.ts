@@ -7,12 +7,20 @@ import type { Position, RepositoryRecord, Step, Stored } from '../records.js'
 import type { Writable } from '../repository.js'
 import { Recorded } from './recorded.js'
 
+export interface HostedParts {
+  blobs: Blobs
+  ledger: Ledger
+  /** ISO 8601. */
+  now: () => string
+  maxUploadBytes: number
+}
+
 export class Hosted extends Recorded {
   readonly #target: Writable
 
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs, ledger: Ledger, now: () => string) {
-    super(record, metadata, blobs)
-    this.#target = new Publishing(record, blobs, ledger, now)
+  constructor(record: RepositoryRecord, metadata: Metadata, parts: HostedParts) {
+    super(record, metadata, parts.blobs)
+    this.#target = new Publishing(record, parts)
   }
 
   override get target(): Writable {
@@ -23,39 +31,39 @@ export class Hosted extends Recorded {
 class Publishing implements Writable {
   readonly record: RepositoryRecord
   readonly now: () => string
-  readonly #blobs: Blobs
-  readonly #ledger: Ledger
+  readonly #parts: HostedParts
 
-  constructor(record: RepositoryRecord, blobs: Blobs, ledger: Ledger, now: () => string) {
+  constructor(record: RepositoryRecord, parts: HostedParts) {
     this.record = record
-    this.#blobs = blobs
-    this.#ledger = ledger
-    this.now = now
+    this.now = parts.now
+    this.#parts = parts
   }
 
-  async receive(body: AsyncIterable<Uint8Array>, options: WriteOptions & { length?: number }): Promise<Stored> {
+  async receive(body: AsyncIterable<Uint8Array>, asked: WriteOptions & { length?: number }): Promise<Stored> {
+    const options = { ...asked, limit: Math.min(asked.limit, this.#parts.maxUploadBytes) }
+    if ((options.length ?? 0) > options.limit) throw new RegistryError('too_large', `Files here have at most ${options.limit} bytes`)
     const { quota, scope } = this.record
-    if (quota === undefined) return this.#blobs.write(body, options)
+    if (quota === undefined) return this.#parts.blobs.write(body, options)
     await this.checkRoom(options.length ?? 0)
-    const room = Math.max(0, quota - (await this.#ledger.usage(scope)))
-    return this.#blobs.write(room < options.limit ? upTo(body, room, quota) : body, options)
+    const room = Math.max(0, quota - (await this.#parts.ledger.usage(scope)))
+    return this.#parts.blobs.write(room < options.limit ? upTo(body, room, quota) : body, options)
   }
 
   begin(id: string): Promise<Upload> {
-    return this.#blobs.begin(id)
+    return this.#parts.blobs.begin(id)
   }
 
   resume(id: string): Promise<Upload | undefined> {
-    return this.#blobs.resume(id)
+    return this.#parts.blobs.resume(id)
   }
 
   async checkRoom(bytes: number): Promise<void> {
     const { quota, scope } = this.record
-    if (quota !== undefined) checkQuota(quota, (await this.#ledger.usage(scope)) + bytes, bytes)
+    if (quota !== undefined) checkQuota(quota, (await this.#parts.ledger.usage(scope)) + bytes, bytes)
   }
 
   commit(steps: Step[], by: Principal, unchanged?: { package: string; last: number }): Promise<Position> {
-    return this.#ledger.commit({ scope: this.record.scope, steps, by: by.name, ...(unchanged ? { unchanged } : {}) })
+    return this.#parts.ledger.commit({ scope: this.record.scope, steps, by: by.name, ...(unchanged ? { unchanged } : {}) })
   }
 }
 
@@ -64,7 +72,10 @@ async function* upTo(body: AsyncIterable<Uint8Array>, room: number, quota: numbe
   let left = room
   for await (const chunk of body) {
     left -= chunk.length
-    if (left < 0) throw new RegistryError('over_quota', `The repository's quota of ${quota} bytes does not hold this file`, { code: 'quota_exceeded' })
+    if (left < 0)
+      throw new RegistryError('over_quota', `The repository's quota of ${quota} bytes does not hold this file`, {
+        code: 'quota_exceeded',
+      })
     yield chunk
   }
 }

@@ -43,13 +43,21 @@ export class Virtual implements Repository {
       last: Math.max(...found.map((one) => one.last)),
       versions: found.reduce((sum, one) => sum + one.versions, 0),
       created: found.map((one) => one.created).sort()[0] ?? first.created,
-      modified: found.map((one) => one.modified).sort().at(-1) ?? first.modified,
+      modified:
+        found
+          .map((one) => one.modified)
+          .sort()
+          .at(-1) ?? first.modified,
       meta: found.find((one) => one.meta !== '')?.meta ?? '',
     }
   }
 
   packages(page: Page): Promise<Package[]> {
-    return this.#merge(page, (member) => member.packages(page), (entry) => entry.name)
+    return this.#merge(
+      page,
+      (member) => member.packages(page),
+      (entry) => entry.name,
+    )
   }
 
   async *versions(name: string): AsyncIterable<Version> {
@@ -81,7 +89,11 @@ export class Virtual implements Repository {
   }
 
   files(page: Page): Promise<FileRecord[]> {
-    return this.#merge(page, (member) => member.files(page), (entry) => entry.path)
+    return this.#merge(
+      page,
+      (member) => member.files(page),
+      (entry) => entry.path,
+    )
   }
 
   async open(file: Held): Promise<Bytes> {

@@ -43,7 +43,11 @@ export function verifyCheckpoint(note: string, fleet: string, publicKey: Uint8Ar
     const match = /^— (\S+) ([A-Za-z0-9+/=]+)$/.exec(line)
     if (match?.[1] !== fleet) continue
     const bytes = Buffer.from(match[2] ?? '', 'base64')
-    if (bytes.length === 68 && bytes.subarray(0, 4).equals(expected) && verify(null, Buffer.from(body), publicKeyObject(publicKey), bytes.subarray(4)))
+    if (
+      bytes.length === 68 &&
+      bytes.subarray(0, 4).equals(expected) &&
+      verify(null, Buffer.from(body), publicKeyObject(publicKey), bytes.subarray(4))
+    )
       return checkpoint
   }
   throw new RegistryError('corrupt', 'The checkpoint is not signed by the primary')
@@ -65,7 +69,10 @@ function noteBody(c: Checkpoint): string {
 /** Strict: what does not print back to the same text is refused, so that there is one text per checkpoint. */
 function parseNote(note: string): Checkpoint | undefined {
   if (note.length > MAX_NOTE_CHARACTERS) return undefined
-  const match = /^cairn\/([A-Za-z0-9_-]{1,64})\n(0|[1-9]\d{0,15})\n([A-Za-z0-9+/]{43}=)\nepoch ([1-9]\d{0,8})\ntime (\S{20,30})\n\n/.exec(note)
+  const match =
+    /^cairn\/([A-Za-z0-9_-]{1,64})\n(0|[1-9]\d{0,15})\n([A-Za-z0-9+/]{43}=)\nepoch ([1-9]\d{0,8})\ntime (\S{20,30})\n\n/.exec(
+      note,
+    )
   if (!match) return undefined
   const [, fleet = '', number, root = '', epoch, time = ''] = match
   const checkpoint = { fleet, number: Number(number), root: Buffer.from(root, 'base64'), epoch: Number(epoch), time }
@@ -74,5 +81,10 @@ function parseNote(note: string): Checkpoint | undefined {
 
 /** C2SP signed-note: the first four bytes of SHA-256(name || 0x0A || 0x01 || key). */
 function keyId(name: string, publicKey: Uint8Array): Buffer {
-  return createHash('sha256').update(name).update(Buffer.from([0x0a, 0x01])).update(publicKey).digest().subarray(0, 4)
+  return createHash('sha256')
+    .update(name)
+    .update(Buffer.from([0x0a, 0x01]))
+    .update(publicKey)
+    .digest()
+    .subarray(0, 4)
 }

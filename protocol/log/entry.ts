@@ -33,7 +33,12 @@ export function encodeChange(change: Change): Uint8Array {
 /** Parses what `encodeChange` made. Fields of a later version survive in the bytes and are ignored here. */
 export function decodeChange(body: Uint8Array): Change {
   const value: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))
-  if (!isRecord(value) || typeof value.kind !== 'string' || typeof value.scope !== 'string' || typeof value.at !== 'string')
+  if (
+    !isRecord(value) ||
+    typeof value.kind !== 'string' ||
+    typeof value.scope !== 'string' ||
+    typeof value.at !== 'string'
+  )
     throw new RegistryError('corrupt', 'A log entry is not a change')
   return value as unknown as Change
 }

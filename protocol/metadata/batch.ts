@@ -1,7 +1,7 @@
 /** Several changes reduced one after another over one set of rows; a refused group leaves no trace. */
 import type { Change } from '../records.js'
-import { type ReadRow, reduce, type Rules } from './reduce.js'
-import { keyText, type RowKey, type RowWrite, type Rows, type Table, type Tables } from './rows.js'
+import { type ReadRow, type Rules, reduce } from './reduce.js'
+import { keyText, type RowKey, type Rows, type RowWrite, type Table, type Tables } from './rows.js'
 
 export class Batch {
   /** Everything read or written so far, by key text; `undefined` values are known absences. */

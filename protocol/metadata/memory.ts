@@ -3,7 +3,7 @@ import type { Ledger, Proposal } from '../ledger.js'
 import type { Change, Position } from '../records.js'
 import { Batch, growth } from './batch.js'
 import { checkQuota, refuseIfChanged } from './conditions.js'
-import { keyText, type RowKey, type RowWrite, type Rows, type Scan, type Table, type Tables } from './rows.js'
+import { keyText, type RowKey, type Rows, type RowWrite, type Scan, type Table, type Tables } from './rows.js'
 import { State } from './state.js'
 
 export class MemoryRows implements Rows {
@@ -13,7 +13,11 @@ export class MemoryRows implements Rows {
     return structuredClone(this.#values.get(keyText(key))?.value) as Tables[T] | undefined
   }
 
-  async *scan<T extends Table>(table: T, scope: string, scan: Scan): AsyncIterable<{ key: RowKey<T>; value: Tables[T] }> {
+  async *scan<T extends Table>(
+    table: T,
+    scope: string,
+    scan: Scan,
+  ): AsyncIterable<{ key: RowKey<T>; value: Tables[T] }> {
     const keys = [...this.#values.values()].filter(
       ({ key }) =>
         key.table === table &&

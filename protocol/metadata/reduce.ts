@@ -3,7 +3,7 @@
  * it without, on changes that were accepted, and reaches the same rows.
  */
 import { RegistryError } from '../errors.js'
-import { type Change, FLEET, type File, type FileRecord, type Held, type Manifest, type Package } from '../records.js'
+import { type Change, type File, type FileRecord, FLEET, type Held, type Manifest, type Package } from '../records.js'
 import { keyText, type RowKey, type RowWrite, rowKey, type Table, type Tables } from './rows.js'
 
 /** Reads rows as they are before the change, with what earlier changes of the same batch wrote. */
@@ -93,9 +93,13 @@ class Work {
       case 'access':
         return this.#put(rowKey('access', FLEET, change.subject, change.id), change.record ?? undefined)
       default:
-        throw new RegistryError('unavailable', `This replica does not know the change kind "${kindOf(change)}"; update it`, {
-          code: 'unknown_change',
-        })
+        throw new RegistryError(
+          'unavailable',
+          `This replica does not know the change kind "${kindOf(change)}"; update it`,
+          {
+            code: 'unknown_change',
+          },
+        )
     }
   }
 
@@ -115,7 +119,10 @@ class Work {
     for (const file of manifest.files) await this.#putFile(file, manifest)
     this.#put(key, { ...manifest, first: before && !before.removedAt ? before.first : this.#number })
     for (const tag of tags) this.#put(rowKey('tag', scope, manifest.package, tag), { version: manifest.version })
-    await this.#touch(manifest.package, (row) => ({ ...row, versions: row.versions + (before && !before.removedAt ? 0 : 1) }))
+    await this.#touch(manifest.package, (row) => ({
+      ...row,
+      versions: row.versions + (before && !before.removedAt ? 0 : 1),
+    }))
   }
 
   async #add(name: string, version: string, files: File[]): Promise<void> {
@@ -150,12 +157,14 @@ class Work {
     const key = rowKey('version', this.#change.scope, name, version)
     const row = await this.#read(key)
     if (!row?.removedAt) {
-      if (this.#rules) throw new RegistryError('missing', `${label(name, version)} was not removed, so it cannot be restored`)
+      if (this.#rules)
+        throw new RegistryError('missing', `${label(name, version)} was not removed, so it cannot be restored`)
       return
     }
     const { removedAt: _, ...live } = row
     this.#put(key, live)
-    for (const file of live.files) if (isHeld(file)) this.#put(rowKey('file', this.#change.scope, file.path), record(file, live))
+    for (const file of live.files)
+      if (isHeld(file)) this.#put(rowKey('file', this.#change.scope, file.path), record(file, live))
     await this.#touch(name, (entry) => ({ ...entry, versions: entry.versions + 1 }))
   }
 
@@ -171,7 +180,9 @@ class Work {
     const before = await this.#read(key)
     if (before && before.digest !== file.digest) {
       this.#refuseUnlessRedeploy(
-        before.removedAt ? `${file.path} was removed, and its path stays burned` : `${file.path} already exists with other bytes`,
+        before.removedAt
+          ? `${file.path} was removed, and its path stays burned`
+          : `${file.path} already exists with other bytes`,
       )
     }
     if (before && !before.removedAt && (before.package !== owner.package || before.version !== owner.version))
@@ -194,7 +205,14 @@ class Work {
 
   async #touch(name: string, edit: (row: Package) => Package): Promise<void> {
     const { scope, at } = this.#change
-    const before = (await this.#read(rowKey('package', scope, name))) ?? { name, last: 0, versions: 0, created: at, modified: at, meta: '' }
+    const before = (await this.#read(rowKey('package', scope, name))) ?? {
+      name,
+      last: 0,
+      versions: 0,
+      created: at,
+      modified: at,
+      meta: '',
+    }
     this.#put(rowKey('package', scope, name), { ...edit(before), last: this.#number, modified: at })
   }
 

@@ -8,8 +8,8 @@ import {
   type AccessKind,
   type AccessRecords,
   type Change,
-  FLEET,
   type FileRecord,
+  FLEET,
   type Package,
   type Position,
   type RemovedFile,
@@ -48,7 +48,8 @@ export class State implements Metadata {
     const repositories: RepositoryRecord[] = []
     const access: [AccessKind, string, AccessRecords[AccessKind]][] = []
     for await (const { value } of rows.scan('repository', FLEET, {})) repositories.push(value)
-    for await (const { key, value } of rows.scan('access', FLEET, {})) access.push([key.name as AccessKind, key.sub, value])
+    for await (const { key, value } of rows.scan('access', FLEET, {}))
+      access.push([key.name as AccessKind, key.sub, value])
     this.#rows = rows
     this.head = head
     this.#repositories.clear()

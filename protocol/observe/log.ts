@@ -2,7 +2,7 @@
  * JSON lines on standard output. One line for each request that changes something, fails, is slow, or was given an id by its
  * client; all requests at level `debug`. Never a credential: headers and queries are not logged.
  */
-import { pino, type Logger } from 'pino'
+import { type Logger, pino } from 'pino'
 import { RegistryError } from '../errors.js'
 
 export type { Logger }
@@ -27,7 +27,8 @@ export function logger(part: string, level: string): Logger {
 
 export function logRequest(log: Logger, line: RequestLine): void {
   const { traced, ...fields } = line
-  const notable = traced || line.status >= 500 || line.ms >= SLOW_MS || (line.method !== 'GET' && line.method !== 'HEAD')
+  const notable =
+    traced || line.status >= 500 || line.ms >= SLOW_MS || (line.method !== 'GET' && line.method !== 'HEAD')
   if (notable) log.info(fields, 'request')
   else if (log.isLevelEnabled('debug')) log.debug(fields, 'request')
 }
@@ -36,5 +37,7 @@ export function logRequest(log: Logger, line: RequestLine): void {
 export function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { error: String(error) }
   const cause = error.cause === undefined ? {} : { cause: errorFields(error.cause) }
-  return error instanceof RegistryError ? { error: error.message, kind: error.kind, ...cause } : { error: error.message, stack: error.stack, ...cause }
+  return error instanceof RegistryError
+    ? { error: error.message, kind: error.kind, ...cause }
+    : { error: error.message, stack: error.stack, ...cause }
 }

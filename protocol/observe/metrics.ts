@@ -34,7 +34,8 @@ export class Metrics {
       this.#series.set(key, series)
     }
     const seconds = ms / 1000
-    for (let i = BOUNDS_S.length - 1; i >= 0 && seconds <= (BOUNDS_S[i] ?? 0); i--) series.buckets[i] = (series.buckets[i] ?? 0) + 1
+    for (let i = BOUNDS_S.length - 1; i >= 0 && seconds <= (BOUNDS_S[i] ?? 0); i--)
+      series.buckets[i] = (series.buckets[i] ?? 0) + 1
     series.count++
     series.sum += seconds
     series.bytes += bytes
@@ -72,7 +73,11 @@ export class Metrics {
         type: 'histogram',
         aggregator: 'sum',
         values: [...this.#series.values()].flatMap((series) => [
-          ...BOUNDS_S.map((le, i) => ({ metricName: `${name}_bucket`, labels: { le, ...series.labels }, value: series.buckets[i] ?? 0 })),
+          ...BOUNDS_S.map((le, i) => ({
+            metricName: `${name}_bucket`,
+            labels: { le, ...series.labels },
+            value: series.buckets[i] ?? 0,
+          })),
           { metricName: `${name}_bucket`, labels: { le: '+Inf', ...series.labels }, value: series.count },
           { metricName: `${name}_sum`, labels: series.labels, value: series.sum },
           { metricName: `${name}_count`, labels: series.labels, value: series.count },

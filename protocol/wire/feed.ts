@@ -12,7 +12,10 @@
 import { RegistryError } from '../errors.js'
 import { type LogItem, MAX_BODY_BYTES, SALT_BYTES } from '../log/entry.js'
 
-export type Frame = { type: 'checkpoint'; note: string } | { type: 'item'; item: LogItem } | { type: 'notice'; notice: Record<string, unknown> }
+export type Frame =
+  | { type: 'checkpoint'; note: string }
+  | { type: 'item'; item: LogItem }
+  | { type: 'notice'; notice: Record<string, unknown> }
 
 const MAX_FRAME_BYTES = MAX_BODY_BYTES + 64
 const HEADER_BYTES = 5
@@ -55,7 +58,10 @@ function parse(type: number, payload: Buffer): Frame | undefined {
   if (type === 2) {
     if (payload.length < 8 + SALT_BYTES) throw new RegistryError('invalid', 'A short log entry')
     const salt = payload.subarray(8, 8 + SALT_BYTES)
-    return { type: 'item', item: { number: Number(payload.readBigUInt64BE(0)), salt, body: payload.subarray(8 + SALT_BYTES) } }
+    return {
+      type: 'item',
+      item: { number: Number(payload.readBigUInt64BE(0)), salt, body: payload.subarray(8 + SALT_BYTES) },
+    }
   }
   if (type === 3) {
     if (payload.length !== 40) throw new RegistryError('invalid', 'A hidden log entry of the wrong length')
@@ -63,7 +69,10 @@ function parse(type: number, payload: Buffer): Frame | undefined {
   }
   if (type !== 4) return undefined
   const notice: unknown = JSON.parse(payload.toString('utf8'))
-  return { type: 'notice', notice: typeof notice === 'object' && notice !== null ? (notice as Record<string, unknown>) : {} }
+  return {
+    type: 'notice',
+    notice: typeof notice === 'object' && notice !== null ? (notice as Record<string, unknown>) : {},
+  }
 }
 
 function frameOf(type: number, ...parts: Uint8Array[]): Buffer {

@@ -19,7 +19,12 @@ const MAX_LIFETIME_S = 600
 const LEEWAY_S = 60
 const MAX_CHARACTERS = 2048
 
-export async function nodeIdentity(key: KeyObject, node: string, fleet: string, nowMs: number): Promise<{ text: string; expiresMs: number }> {
+export async function nodeIdentity(
+  key: KeyObject,
+  node: string,
+  fleet: string,
+  nowMs: number,
+): Promise<{ text: string; expiresMs: number }> {
   const seconds = Math.floor(nowMs / 1000)
   const text = await new SignJWT({})
     .setProtectedHeader({ alg: 'EdDSA', typ: TYPE })
@@ -32,7 +37,12 @@ export async function nodeIdentity(key: KeyObject, node: string, fleet: string, 
 }
 
 /** The node's id. `keyOf` gives a member's raw public key, or undefined for one that is unknown or revoked. */
-export async function verifyNodeIdentity(text: string, fleet: string, nowMs: number, keyOf: (node: string) => Uint8Array | undefined): Promise<string> {
+export async function verifyNodeIdentity(
+  text: string,
+  fleet: string,
+  nowMs: number,
+  keyOf: (node: string) => Uint8Array | undefined,
+): Promise<string> {
   try {
     if (text.length > MAX_CHARACTERS) throw new Error('too long')
     const node = decodeJwt(text).iss ?? ''
@@ -50,6 +60,9 @@ export async function verifyNodeIdentity(text: string, fleet: string, nowMs: num
     })
     return node
   } catch (cause) {
-    throw new RegistryError('unauthenticated', 'This node is not a member of the fleet, or its clock is wrong', { cause, code: 'node_unknown' })
+    throw new RegistryError('unauthenticated', 'This node is not a member of the fleet, or its clock is wrong', {
+      cause,
+      code: 'node_unknown',
+    })
   }
 }

@@ -25,7 +25,11 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
 
     async function repository(settings: Partial<RepositoryRecord> = {}): Promise<RepositoryRecord> {
       const record = repositoryRecord(`repo-${++counter}`, settings)
-      await subject.ledger.commit({ scope: FLEET, steps: [{ kind: 'repository', key: record.key, record }], by: 'admin' })
+      await subject.ledger.commit({
+        scope: FLEET,
+        steps: [{ kind: 'repository', key: record.key, record }],
+        by: 'admin',
+      })
       return record
     }
     async function commit(record: RepositoryRecord, ...steps: Step[]) {
@@ -72,7 +76,9 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
 
     it('of ten publishes of one version at once exactly one wins', async () => {
       const record = await repository()
-      const tries = Array.from({ length: 10 }, (_, i) => subject.ledger.commit({ scope: record.scope, steps: [publish('race', '1', ['race'], [], `b${i}`)], by: 'x' }))
+      const tries = Array.from({ length: 10 }, (_, i) =>
+        subject.ledger.commit({ scope: record.scope, steps: [publish('race', '1', ['race'], [], `b${i}`)], by: 'x' }),
+      )
       const results = await Promise.allSettled(tries)
       assert.equal(results.filter((result) => result.status === 'fulfilled').length, 1)
       for (const result of results) if (result.status === 'rejected') assert.ok(isKind('conflict')(result.reason))
@@ -94,7 +100,10 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
 
     it('all steps of a proposal happen or none', async () => {
       const record = await repository()
-      await assert.rejects(commit(record, publish('n', '1', ['n-1']), { kind: 'remove', package: 'n', version: 'none' }), isKind('missing'))
+      await assert.rejects(
+        commit(record, publish('n', '1', ['n-1']), { kind: 'remove', package: 'n', version: 'none' }),
+        isKind('missing'),
+      )
       assert.equal(await subject.metadata.package(record.scope, 'n'), undefined)
     })
 
@@ -110,20 +119,30 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
 
     it('pages of names and paths are in byte order, with prefix and after', async () => {
       const record = await repository()
-      for (const name of ['b', 'a/x', 'a-x', 'a', 'é', 'a/y', 'B']) await commit(record, publish(name, '1', [`files/${name}`]))
-      const names = async (page: { prefix?: string; after?: string; limit: number }) => (await subject.metadata.packages(record.scope, page)).map((row) => row.name)
+      for (const name of ['b', 'a/x', 'a-x', 'a', 'é', 'a/y', 'B'])
+        await commit(record, publish(name, '1', [`files/${name}`]))
+      const names = async (page: { prefix?: string; after?: string; limit: number }) =>
+        (await subject.metadata.packages(record.scope, page)).map((row) => row.name)
       assert.deepEqual(await names({ limit: 10 }), ['B', 'a', 'a-x', 'a/x', 'a/y', 'b', 'é'])
       assert.deepEqual(await names({ limit: 2, after: 'a' }), ['a-x', 'a/x'])
       assert.deepEqual(await names({ limit: 10, prefix: 'a/' }), ['a/x', 'a/y'])
       assert.deepEqual(await names({ limit: 10, prefix: 'a/', after: 'a/x' }), ['a/y'])
-      assert.deepEqual((await subject.metadata.files(record.scope, { limit: 10, prefix: 'files/a/' })).map((file) => file.path), ['files/a/x', 'files/a/y'])
+      assert.deepEqual(
+        (await subject.metadata.files(record.scope, { limit: 10, prefix: 'files/a/' })).map((file) => file.path),
+        ['files/a/x', 'files/a/y'],
+      )
     })
 
     it('a lost optimistic lock is a conflict', async () => {
       const record = await repository()
       const { number } = await commit(record, publish('l', '1', ['l-1']))
       await commit(record, { kind: 'tag', package: 'l', tag: 'beta', version: '1' })
-      const late = subject.ledger.commit({ scope: record.scope, steps: [{ kind: 'tag', package: 'l', tag: 'latest', version: '1' }], by: 'x', unchanged: { package: 'l', last: number } })
+      const late = subject.ledger.commit({
+        scope: record.scope,
+        steps: [{ kind: 'tag', package: 'l', tag: 'latest', version: '1' }],
+        by: 'x',
+        unchanged: { package: 'l', last: number },
+      })
       await assert.rejects(late, isKind('conflict'))
     })
 
@@ -137,7 +156,9 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
 
     it('of fifty publishes at once into a quota that holds one exactly one succeeds', async () => {
       const record = await repository({ quota: 150 })
-      const tries = Array.from({ length: 50 }, (_, i) => subject.ledger.commit({ scope: record.scope, steps: [publish(`q${i}`, '1', [`q${i}`])], by: 'x' }))
+      const tries = Array.from({ length: 50 }, (_, i) =>
+        subject.ledger.commit({ scope: record.scope, steps: [publish(`q${i}`, '1', [`q${i}`])], by: 'x' }),
+      )
       const results = await Promise.allSettled(tries)
       assert.equal(results.filter((result) => result.status === 'fulfilled').length, 1)
       assert.equal(await subject.ledger.usage(record.scope), 100)
@@ -154,11 +175,19 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
     it('access records and configuration are there at once and go with null', async () => {
       const user = { id: 'u1', name: 'zoe', email: '', admin: false, disabled: false, groups: [], createdAt: at() }
       const before = subject.metadata.configured
-      await subject.ledger.commit({ scope: FLEET, steps: [{ kind: 'access', subject: 'user', id: 'u1', record: user }], by: 'admin' })
+      await subject.ledger.commit({
+        scope: FLEET,
+        steps: [{ kind: 'access', subject: 'user', id: 'u1', record: user }],
+        by: 'admin',
+      })
       await subject.settle()
       assert.equal(subject.metadata.access('user', 'u1')?.name, 'zoe')
       assert.ok(subject.metadata.configured > before)
-      await subject.ledger.commit({ scope: FLEET, steps: [{ kind: 'access', subject: 'user', id: 'u1', record: null }], by: 'admin' })
+      await subject.ledger.commit({
+        scope: FLEET,
+        steps: [{ kind: 'access', subject: 'user', id: 'u1', record: null }],
+        by: 'admin',
+      })
       await subject.settle()
       assert.equal(subject.metadata.access('user', 'u1'), undefined)
     })
@@ -183,8 +212,14 @@ export function repositoryRecord(key: string, settings: Partial<RepositoryRecord
 
 /** Each file has 100 bytes, and a digest that follows from `bytes` and its path. */
 export function publish(name: string, version: string, paths: string[], tags: string[] = [], bytes = 'x'): Step {
-  const files = paths.map((path): Held => ({ path, digest: digestOf(`${bytes}:${path}`), size: 100, root: digestOf('root'), hashes: {} }))
-  return { kind: 'publish', manifest: { package: name, version, files, meta: JSON.stringify({ v: version }), publishedAt: at() }, tags }
+  const files = paths.map(
+    (path): Held => ({ path, digest: digestOf(`${bytes}:${path}`), size: 100, root: digestOf('root'), hashes: {} }),
+  )
+  return {
+    kind: 'publish',
+    manifest: { package: name, version, files, meta: JSON.stringify({ v: version }), publishedAt: at() },
+    tags,
+  }
 }
 
 export function digestOf(text: string): Digest {

@@ -42,7 +42,12 @@ describe('a replica', () => {
   const record = repositoryRecord('repo')
 
   const reopen = async () => {
-    replica = await Replica.open({ dir, fleet: log.fleet, publicKey: log.publicKey, onAlarm: (sentence) => alarms.push(sentence) })
+    replica = await Replica.open({
+      dir,
+      fleet: log.fleet,
+      publicKey: log.publicKey,
+      onAlarm: (sentence) => alarms.push(sentence),
+    })
   }
 
   beforeEach(async () => {
@@ -59,7 +64,8 @@ describe('a replica', () => {
   })
 
   async function publishMany(count: number, from = 0) {
-    for (let i = from; i < from + count; i++) await ledger.commit({ scope: record.scope, steps: [publish(`p${i}`, '1', [`p${i}`])], by: 'x' })
+    for (let i = from; i < from + count; i++)
+      await ledger.commit({ scope: record.scope, steps: [publish(`p${i}`, '1', [`p${i}`])], by: 'x' })
   }
 
   it('takes no batch whose changes do not lead to the signed root, and applies nothing of it', async () => {
@@ -80,7 +86,10 @@ describe('a replica', () => {
     const frontier = new Frontier()
     for (const item of items) frontier.append(leafOf(item))
     const foreign = log.sign(frontier, undefined, generateKeyPairSync('ed25519').privateKey)
-    await assert.rejects(replica.receive(items, foreign), (error) => error instanceof RegistryError && error.kind === 'corrupt')
+    await assert.rejects(
+      replica.receive(items, foreign),
+      (error) => error instanceof RegistryError && error.kind === 'corrupt',
+    )
     assert.equal(replica.head.number, 0)
   })
 
@@ -131,7 +140,10 @@ describe('a replica', () => {
     const two = log.batch()
     await replica.receive(two.items, two.note)
     const tail = await replica.tail(0, 4)
-    assert.deepEqual(tail?.items.map((item) => item.number), [1, 2, 3, 4])
+    assert.deepEqual(
+      tail?.items.map((item) => item.number),
+      [1, 2, 3, 4],
+    )
     const rest = await replica.tail(4, 100)
     assert.equal(rest?.items.length, 3)
     assert.equal(rest?.note, two.note)
@@ -145,7 +157,10 @@ describe('a replica', () => {
     await replica.close()
     await damage(dir, 'p7')
     await reopen()
-    await assert.rejects(replica.state.file(record.scope, 'p7'), (error) => error instanceof RegistryError && error.code === 'replica_damaged')
+    await assert.rejects(
+      replica.state.file(record.scope, 'p7'),
+      (error) => error instanceof RegistryError && error.code === 'replica_damaged',
+    )
     await replica.rebuilt()
     assert.equal((await replica.state.file(record.scope, 'p7'))?.size, 100)
     assert.equal(replica.head.number, 51)
@@ -168,7 +183,8 @@ describe('a replica', () => {
     const { items, note } = log.batch()
     await replica.receive(items, note)
     await replica.close()
-    for (const name of await readdir(join(dir, 'records'))) if (/^(CURRENT|MANIFEST|\d+\.log)/.test(name)) await rm(join(dir, 'records', name))
+    for (const name of await readdir(join(dir, 'records')))
+      if (/^(CURRENT|MANIFEST|\d+\.log)/.test(name)) await rm(join(dir, 'records', name))
     await reopen()
     assert.equal(replica.current, false)
     assert.equal(await replica.receive(items, note), 'applied')
@@ -200,9 +216,14 @@ async function lose(dir: string, path: string): Promise<void> {
   await edit(dir, path, (db, key) => db.del(key))
 }
 
-async function edit(dir: string, path: string, change: (db: Level<string, string>, key: string, value: string) => Promise<void>): Promise<void> {
+async function edit(
+  dir: string,
+  path: string,
+  change: (db: Level<string, string>, key: string, value: string) => Promise<void>,
+): Promise<void> {
   const db = new Level<string, string>(join(dir, 'records'))
   await db.open()
-  for await (const [key, value] of db.iterator()) if (key.includes(`\0file\0`) && key.endsWith(`\0${path}\0`)) await change(db, key, value)
+  for await (const [key, value] of db.iterator())
+    if (key.includes(`\0file\0`) && key.endsWith(`\0${path}\0`)) await change(db, key, value)
   await db.close()
 }

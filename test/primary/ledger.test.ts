@@ -32,7 +32,8 @@ describe('the ledger in Postgres', () => {
     const { ledger, rows } = await open(database)
     const record = repositoryRecord('past', { redeploy: true })
     await ledger.commit({ scope: FLEET, steps: [{ kind: 'repository', key: 'past', record }], by: 'admin' })
-    const commit = (version: string, tags: string[]) => ledger.commit({ scope: record.scope, steps: [publish('p', version, [`p-${version}`], tags)], by: 'x' })
+    const commit = (version: string, tags: string[]) =>
+      ledger.commit({ scope: record.scope, steps: [publish('p', version, [`p-${version}`], tags)], by: 'x' })
     const [one, two] = await Promise.all([commit('1', ['latest']), commit('2', ['latest'])])
     const key = rowKey('tag', record.scope, 'p', 'latest')
     assert.equal(two.number, one.number + 1)
@@ -48,7 +49,9 @@ describe('the ledger in Postgres', () => {
   })
 
   it('every log entry holds the bytes that its leaf was made of', async () => {
-    const { rows } = await database.pool.query('select count(*)::int as n, min(number)::int as low, max(number)::int as high from log where body is not null')
+    const { rows } = await database.pool.query(
+      'select count(*)::int as n, min(number)::int as low, max(number)::int as high from log where body is not null',
+    )
     assert.deepEqual(rows[0], { n: rows[0].high, low: 1, high: rows[0].high })
   })
 })

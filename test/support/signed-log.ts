@@ -1,7 +1,7 @@
 /** A primary's log without a primary: turns a memory ledger's changes into signed batches. */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { rawPublicKey, signCheckpoint } from '../../protocol/log/checkpoint.js'
-import { encodeChange, leafOf, type LogItem } from '../../protocol/log/entry.js'
+import { encodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
 import type { MemoryLedger } from '../../protocol/metadata/memory.js'
 
@@ -19,7 +19,9 @@ export class SignedLog {
 
   /** Everything committed since the last call, with a checkpoint over all. */
   batch(time = new Date().toISOString()): { items: LogItem[]; note: string } {
-    const items = this.#ledger.log.slice(this.items.length).map(({ number, change }): LogItem => ({ number, salt: randomBytes(16), body: encodeChange(change) }))
+    const items = this.#ledger.log
+      .slice(this.items.length)
+      .map(({ number, change }): LogItem => ({ number, salt: randomBytes(16), body: encodeChange(change) }))
     for (const item of items) this.#frontier.append(leafOf(item))
     this.items.push(...items)
     return { items, note: this.sign(this.#frontier, time) }

@@ -1,0 +1,50 @@
+/** The page's style sheet. Served as a file of its own: the policy allows no inline styles. */
+export const STYLE = `
+:root {
+  color-scheme: light dark;
+  --ground: #f6f5f2; --card: #fff; --ink: #22262b; --soft: #63696f; --line: #e2dfd8; --accent: #2f6f5e;
+  --good: #1f7a4d; --bad: #b3372f; --wait: #8a6a12;
+  font: 16px/1.5 system-ui, sans-serif;
+}
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #15181b; --card: #1d2125; --ink: #e6e4df; --soft: #9aa1a8; --line: #2e343a; --accent: #7cc4ae;
+    --good: #62c793; --bad: #f0837b; --wait: #d9b655; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink); }
+header, main, footer { max-width: 68rem; margin: 0 auto; padding: 1.25rem; }
+header { display: flex; align-items: center; gap: 1rem; padding-top: 2rem; color: var(--accent); }
+header h1 { margin: 0; line-height: 1.1; color: var(--ink); font-size: 1.7rem; letter-spacing: -.02em; }
+header p { margin: 0; color: var(--soft); }
+header .viewer { margin-left: auto; text-align: right; font-size: .9rem; }
+section { margin-bottom: 2rem; }
+h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
+h3 { font-size: .8rem; margin: 0; color: var(--soft); font-weight: 600; text-transform: uppercase; letter-spacing: .05em; }
+a { color: var(--accent); text-underline-offset: .15em; }
+code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, monospace; font-size: .875em; }
+small, .note, .empty { color: var(--soft); }
+small { font-weight: 400; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .75rem; }
+.figures > div, .scroll, details, .empty { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
+.figures > div { padding: .9rem 1rem; }
+.value { margin: .15rem 0 0; font-size: 1.35rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.note { margin: 0; font-size: .85rem; }
+.empty { margin: 0; padding: .9rem 1rem; }
+.scroll { overflow-x: auto; }
+table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .55rem 1rem; text-align: left; vertical-align: middle; white-space: nowrap; }
+thead th { color: var(--soft); font-size: .8rem; font-weight: 600; }
+tbody tr { border-top: 1px solid var(--line); }
+tbody th { font-weight: 600; }
+.state::before { content: ''; display: inline-block; width: .55em; height: .55em; margin-right: .45em; border-radius: 50%; background: var(--soft); }
+.state.online::before { background: var(--good); }
+.state.offline::before { background: var(--bad); }
+.state.pending::before { background: var(--wait); }
+meter { width: 5rem; height: .8rem; vertical-align: middle; margin-right: .4rem; }
+details { margin-bottom: .5rem; }
+summary { padding: .6rem 1rem; cursor: pointer; }
+pre { margin: 0; padding: .2rem 1rem 1rem; overflow-x: auto; }
+footer { color: var(--soft); font-size: .85rem; }
+footer p { margin: 0; }
+@media (max-width: 40rem) { header { flex-wrap: wrap; } header .viewer { margin-left: 0; text-align: left; width: 100%; } }
+`

@@ -1,0 +1,288 @@
+/**
+ * A node, composed. Reads from top to bottom as its architecture: identity, link to the primary, replica, cache and mesh, gate,
+ * repositories (each a remote of the primary), and the port that clients talk to. Nothing here needs the primary to start.
+ */
+import { join } from 'node:path'
+import { formats } from '../formats/index.js'
+import { Gate } from '../protocol/access/gate.js'
+import { openApiEndpoint } from '../protocol/api/openapi.js'
+import { readEndpoints } from '../protocol/api/reads.js'
+import { serveApi } from '../protocol/api/serve.js'
+import { app, type Handler } from '../protocol/app/app.js'
+import { RegistryError } from '../protocol/errors.js'
+import { matchesAny } from '../protocol/glob.js'
+import type { Reply } from '../protocol/http/reply.js'
+import type { HttpRequest } from '../protocol/http/request.js'
+import { serve } from '../protocol/http/server.js'
+import { Remote } from '../protocol/kinds/remote.js'
+import { publicKeyObject } from '../protocol/log/checkpoint.js'
+import { errorFields, logger, logRequest } from '../protocol/observe/log.js'
+import { Metrics } from '../protocol/observe/metrics.js'
+import type { Accounts } from '../protocol/ports.js'
+import { FLEET } from '../protocol/records.js'
+import { Registry } from '../protocol/registry.js'
+import type { NodeSettings, Running } from '../protocol/settings.js'
+import { decodeChange, leafOf, type LogItem } from '../protocol/log/entry.js'
+import { encodeFrame } from '../protocol/wire/feed.js'
+import { Beat, type Learned } from './beat.js'
+import { NodeBlobs } from './blobs.js'
+import { Cache } from './cache.js'
+import { DownloadCounts } from './downloads.js'
+import { identity, saveIdentity } from './identity.js'
+import { LinkBytes } from './link/bytes.js'
+import { forward } from './link/forward.js'
+import { Link } from './link/link.js'
+import { Mesh } from './mesh/mesh.js'
+import { Prefetch } from './prefetch.js'
+import { Follow } from './replica/follow.js'
+import { Replica } from './replica/replica.js'
+
+const INDEX_CACHE_BYTES = 48 * 1024 * 1024
+const GRACE_MS = 5_000
+const TAIL_LIMIT_BYTES = 64 * 1024 * 1024
+const MAX_TAIL = 5000
+
+export async function startNode(settings: NodeSettings, { version }: { version: string }): Promise<Running> {
+  const closers: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const end of closers.splice(0).reverse()) await end()
+  }
+  try {
+    return await compose(settings, version, closers, close)
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function compose(settings: NodeSettings, version: string, closers: (() => Promise<void>)[], close: () => Promise<void>): Promise<Running> {
+  let self = await identity(settings.data, settings.join, settings.name)
+  const log = logger('node', settings.logLevel).child({ node: self.name })
+  const alarm = (sentence: string) => log.error({ alarm: true }, sentence)
+
+  const link = new Link({ url: self.url, pin: self.pin, identity: { key: self.key, node: self.node, fleet: self.fleet }, now: Date.now })
+  closers.push(() => link.close())
+
+  const logKey = Buffer.from(self.logKey, 'base64url')
+  const replica = await Replica.open({ dir: join(settings.data, 'replica'), fleet: self.fleet, publicKey: logKey, onAlarm: alarm })
+  closers.push(() => replica.close())
+  const { state } = replica
+  const logTime = () => new Date(replica.highest?.time ?? 0)
+
+  const mesh = new Mesh({
+    seed: Buffer.from(self.seed, 'base64url'),
+    keyring: { fleet: self.fleet, keys: [publicKeyObject(logKey)] },
+    certificate: () => self.certificate,
+    logTime,
+    revoked: (certificate) => state.access('node', certificate.sub)?.revoked === true,
+    listen: [`/ip4/${settings.meshHost}/tcp/${settings.meshPort}`],
+    mdns: settings.mdns,
+    onFault: (sentence, error) => log.warn(errorFields(error), sentence),
+  })
+  const covers = (repositories: readonly string[], scope: string) => {
+    const repository = state.scope(scope)
+    return scope === FLEET || (repository !== undefined && matchesAny(repositories, repository.key))
+  }
+  const cache = await Cache.open(join(settings.data, 'cache'), { limit: settings.cacheBytes, reverifyMs: settings.reverifySeconds * 1000 })
+  closers.push(() => cache.close())
+  const blobs = new NodeBlobs({
+    cache,
+    mesh,
+    primary: new LinkBytes(link),
+    entitled: async (certificate, scope, digest) => covers(certificate.repositories, scope) && (await replica.holds(scope, digest)),
+    covers: (certificate, scope) => covers(certificate.repositories, scope),
+  })
+  closers.push(() => blobs.close())
+
+  const follow = new Follow({
+    replica,
+    link,
+    gossip: {
+      publish: (bytes) => mesh.publish(bytes),
+      sources: () => mesh.peers().filter((peer) => self.repositories.every((glob) => peer.repositories.includes(glob) || peer.repositories.includes('*'))).map((peer) => peer.peer),
+      tail: (peer, after, limit, signal) => mesh.request(peer, 'log', Buffer.from(JSON.stringify({ after, limit })), { signal, limit: TAIL_LIMIT_BYTES }),
+    },
+    isPublic: (scope) => scope === FLEET || state.scope(scope)?.public === true,
+    log: (sentence, error) => log.warn(errorFields(error), sentence),
+  })
+  mesh.onGossip((bytes) => follow.hear(bytes))
+  mesh.handle('log', (from, payload) => tail(replica, (scope) => covers(from.certificate.repositories, scope), payload))
+  await mesh.start()
+  closers.push(() => mesh.close())
+
+  const gate = new Gate(state, { verify: (user, password) => passwordAtPrimary(link, user, password) }, { anonymousReads: settings.anonymous })
+  const downloads = new DownloadCounts()
+  const metrics = new Metrics('node')
+  const forwarding = (request: HttpRequest) => forward(request, { link, reached: (position, timeoutMs) => replica.reached(position, timeoutMs) })
+  const registry = new Registry({
+    metadata: state,
+    access: gate,
+    accounts: readOnly(state),
+    formats,
+    open: (record) => new Remote(record, state, blobs),
+    forward: forwarding,
+    count: (record, path) => downloads.count(record.scope, path),
+    onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
+    cacheBytes: INDEX_CACHE_BYTES,
+  })
+
+  const prefetch = new Prefetch({ metadata: state, blobs, now: () => new Date(), onError: (error) => log.warn(errorFields(error), 'a blob could not be fetched ahead') })
+  state.onChange((change) => prefetch.note(change))
+  closers.push(() => prefetch.close())
+
+  metrics.gauge('cairn_log_number', 'Number of the newest change that was applied.', () => state.head.number)
+  metrics.gauge('cairn_primary_reachable', '1 while the primary can be reached.', () => Number(link.reachable))
+  metrics.gauge('cairn_peers', 'Connected peers.', () => mesh.peers().length)
+  metrics.gauge('cairn_cache_used_bytes', 'Bytes that cached blobs take.', () => cache.used)
+  metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
+
+  const answer = app({
+    handlers: [restApi({ state, gate, registry, replica, version, forwarding })],
+    registry,
+    metrics,
+    log,
+    health: () => ({
+      part: 'node',
+      node: self.name,
+      version,
+      fleet: self.fleet,
+      number: state.head.number,
+      primary: link.reachable ? 'reachable' : 'unreachable',
+      peers: mesh.peers().length,
+      log_time: replica.highest?.time ?? null,
+    }),
+    ready: async () => (replica.highest === undefined ? 'this node has not heard of its fleet yet' : undefined),
+  })
+  const listening = await serve(
+    {
+      host: settings.host,
+      port: settings.port,
+      publicUrls: settings.publicUrls,
+      trustedProxies: settings.trustedProxies,
+      log: (line) => {
+        metrics.request(line.method, line.status, line.ms, line.bytes)
+        logRequest(log, line)
+      },
+    },
+    withFreshness(answer, replica, link),
+  )
+  closers.push(() => listening.close({ graceMs: GRACE_MS }))
+  const url = `http://${settings.host}:${listening.port}`
+
+  const learn = async (learned: Learned) => {
+    mesh.introduce(learned.peers.map(({ peer, addresses }) => ({ peer, addresses })))
+    await prefetch.learn(learned.policies, learned.syncRequestedAt)
+    if (link.reachable && certificateIsOld(self.certificate, logTime(), learned.repositories)) {
+      const { certificate } = (await link.json('POST', '/fleet/v1/renew')) as { certificate: string }
+      self = { ...self, certificate, repositories: learned.repositories }
+      await saveIdentity(settings.data, self)
+      await mesh.renew()
+    }
+  }
+  const beat = new Beat({
+    dir: settings.data,
+    link,
+    downloads,
+    status: () => ({
+      position: state.head,
+      addresses: mesh.addresses.map((address) => address.replace(/\/p2p\/[^/]+$/, '')),
+      url,
+      cache: { used: cache.used, limit: cache.limit },
+      peers: mesh.peers().length,
+      version,
+    }),
+    learn,
+    onError: (error) => link.reachable && log.warn(errorFields(error), 'the heartbeat was not taken'),
+  })
+  state.onChange((change) => change.kind === 'access' && change.subject === 'node' && mesh.review())
+  replica.start()
+  follow.start()
+  closers.push(() => follow.close())
+  await beat.start()
+  closers.push(() => beat.close())
+  log.info({ port: listening.port, peer: mesh.self, number: state.head.number }, 'node is ready')
+  return { url, close }
+}
+
+/** What a node can answer it answers; everything else of the interface goes to the primary. */
+function restApi(parts: {
+  state: Replica['state']
+  gate: Gate
+  registry: Registry
+  replica: Replica
+  version: string
+  forwarding: (request: HttpRequest) => Promise<Reply>
+}): Handler {
+  const { state, gate, registry, replica, version, forwarding } = parts
+  const reads = readEndpoints({
+    metadata: state,
+    gate,
+    formats,
+    open: (record, principal) => registry.repository(record, principal),
+    file: (repository, file, request) => registry.file(repository, file, request),
+    holders: (digest) => replica.holders(digest),
+  })
+  const api = serveApi([...reads, openApiEndpoint(() => ({ version, endpoints: reads }))], { metadata: state, gate })
+  return (request) => {
+    if (!request.path.startsWith('/api/v1/')) return undefined
+    if (request.method !== 'GET' && request.method !== 'HEAD') return forwarding(request)
+    const credentials = request.headers.get('authorization')
+    const principal = credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
+    const run = (known: Awaited<typeof principal>) => api(request, known) ?? forwarding(request)
+    return principal instanceof Promise ? principal.then(run) : run(principal)
+  }
+}
+
+async function passwordAtPrimary(link: Link, user: string, password: string): Promise<boolean> {
+  const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+  try {
+    await link.json('POST', '/fleet/v1/authenticate', { authorization })
+    return true
+  } catch (error) {
+    if (error instanceof RegistryError && error.kind === 'unauthenticated') return false
+    throw error
+  }
+}
+
+/** Formats' account routes write at the primary only, so these are never reached but for the list. */
+function readOnly(state: Replica['state']): Accounts {
+  const refuse = () => Promise.reject(new RegistryError('unsupported', 'Accounts are changed at the primary'))
+  return {
+    login: refuse,
+    createToken: refuse,
+    revokeToken: refuse,
+    tokens: ({ user }) => (user ? state.accessAll('token').filter((token) => token.user === user.name && token.use === 'api') : []),
+  }
+}
+
+/** The missing tail of the log for a peer, as far as it may see it. */
+async function* tail(replica: Replica, sees: (scope: string) => boolean, payload: Buffer): AsyncIterable<Uint8Array> {
+  const asked: unknown = JSON.parse(payload.toString('utf8'))
+  const { after, limit } = (typeof asked === 'object' && asked !== null ? asked : {}) as { after?: unknown; limit?: unknown }
+  if (typeof after !== 'number' || typeof limit !== 'number' || !Number.isSafeInteger(after) || after < 0)
+    throw new RegistryError('invalid', 'That is no request for a tail of the log')
+  const found = await replica.tail(after, Math.min(Math.max(1, limit), MAX_TAIL))
+  if (!found) throw new RegistryError('missing', 'There is nothing newer here')
+  for (const item of found.items) yield encodeFrame({ type: 'item', item: visibleTo(item, sees) })
+  yield encodeFrame({ type: 'checkpoint', note: found.note })
+}
+
+function visibleTo(item: LogItem, sees: (scope: string) => boolean): LogItem {
+  return 'leaf' in item || sees(decodeChange(item.body).scope) ? item : { number: item.number, leaf: leafOf(item) }
+}
+
+/** Replies say how old this node's knowledge is while it cannot ask. */
+function withFreshness(answer: (request: HttpRequest) => Promise<Reply> | Reply, replica: Replica, link: Link): (request: HttpRequest) => Promise<Reply> | Reply {
+  const add = (reply: Reply): Reply =>
+    link.reachable ? reply : { ...reply, headers: { ...reply.headers, 'x-cairn-cut-off': 'true', 'x-cairn-as-of': replica.highest?.time ?? 'never' } }
+  return (request) => {
+    const reply = answer(request)
+    return link.reachable ? reply : reply instanceof Promise ? reply.then(add) : add(reply)
+  }
+}
+
+/** Past half its life by log time, or for other repositories than it should name. */
+function certificateIsOld(text: string, now: Date, repositories: string[]): boolean {
+  const claims = JSON.parse(Buffer.from(text.split('.')[1] ?? '', 'base64url').toString('utf8')) as { iat: number; exp: number; repositories: string[] }
+  return now.getTime() / 1000 > (claims.iat + claims.exp) / 2 || JSON.stringify(claims.repositories) !== JSON.stringify(repositories)
+}

@@ -1,0 +1,99 @@
+/**
+ * A libp2p stream as frames of the peer wire. Reading is pushed: frames are handled as they come, and credits keep what is under
+ * way small (pausing a libp2p stream would abort it at 4 MiB). Writing waits its turn and for the drain event.
+ */
+import type { Stream, StreamMessageEvent } from '@libp2p/interface'
+import { RegistryError } from '../../protocol/errors.js'
+import { encodePeerFrame, type PeerFrame, PeerFrames } from '../../protocol/wire/peer.js'
+
+export interface FrameHandlers {
+  frame(frame: PeerFrame): void
+  /** The other side broke a rule; the stream is being ended. */
+  malformed(error: RegistryError): void
+  /** Once, last. Nothing can be sent any more. */
+  closed(): void
+}
+
+export class FramedStream {
+  readonly #stream: Stream
+  readonly #handlers: FrameHandlers
+  readonly #frames = new PeerFrames()
+  #turn: Promise<void> = Promise.resolve()
+  #closed = false
+
+  constructor(stream: Stream, handlers: FrameHandlers) {
+    this.#stream = stream
+    this.#handlers = handlers
+    stream.addEventListener('message', (event) => this.#read(event))
+    stream.addEventListener('remoteCloseWrite', () => this.abort())
+    stream.addEventListener('close', () => this.#end())
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Resolves when the frame is handed over. Throws `unavailable` when the stream is closed. */
+  send(frame: PeerFrame): Promise<void> {
+    const done = this.#turn.then(() => this.#write(frame))
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** For frames whose loss does not matter when the stream is gone. */
+  post(frame: PeerFrame): void {
+    this.send(frame).catch(() => undefined)
+  }
+
+  abort(): void {
+    if (!this.#closed) this.#stream.abort(gone())
+  }
+
+  #read(event: StreamMessageEvent): void {
+    if (this.#closed) return
+    const { data } = event
+    try {
+      for (const chunk of data instanceof Uint8Array ? [data] : data) {
+        for (const frame of this.#frames.push(chunk)) this.#handlers.frame(frame)
+      }
+    } catch (error) {
+      if (error instanceof RegistryError && error.kind === 'invalid') this.#handlers.malformed(error)
+      this.abort()
+    }
+  }
+
+  async #write(frame: PeerFrame): Promise<void> {
+    if (this.#closed) throw gone()
+    let more = true
+    try {
+      for (const part of encodePeerFrame(frame)) more = this.#stream.send(part)
+    } catch (error) {
+      throw gone(error)
+    }
+    if (!more) await this.#drained()
+  }
+
+  /** The event, not `onDrain()`: that resolves at once after the first drain. */
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#stream.removeEventListener('drain', done)
+        this.#stream.removeEventListener('close', done)
+        resolve()
+      }
+      this.#stream.addEventListener('drain', done)
+      this.#stream.addEventListener('close', done)
+      if (this.#closed || !this.#stream.writableNeedsDrain) done()
+    })
+  }
+
+  #end(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#handlers.closed()
+  }
+}
+
+function gone(cause?: unknown): RegistryError {
+  return new RegistryError('unavailable', 'The connection to the peer is gone', { code: 'peer_gone', cause })
+}

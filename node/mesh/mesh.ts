@@ -1,0 +1,394 @@
+/**
+ * The mesh: libp2p between the nodes of one fleet. Only peers with a valid certificate are ever connected (secured.ts); gossip on
+ * one topic, requests over one stream each way and pair. It knows nothing of blobs or the log: others handle and ask by name.
+ */
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { type GossipSub, gossipsub, type Message, TopicValidatorResult } from '@libp2p/gossipsub'
+import { identify } from '@libp2p/identify'
+import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
+import { mdns } from '@libp2p/mdns'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { type Certificate, expired, type Keyring, verify } from '../../protocol/certificate.js'
+import { RegistryError } from '../../protocol/errors.js'
+import { EXCHANGE } from '../../protocol/wire/peer.js'
+import { Answerer } from './answerer.js'
+import { Asker, type AskOptions } from './asker.js'
+import { Dialling, type Introduction } from './dialling.js'
+import { type GossipHandler, gossipOptions, logTopic, MAX_GOSSIP_BYTES } from './gossip.js'
+import { secured } from './secured.js'
+import { type Offence, Standing } from './standing.js'
+import { provideWithResolvers } from './with-resolvers.js'
+
+/** A connected peer, with the certificate that it showed last. */
+export interface Member {
+  peer: string
+  certificate: Certificate
+}
+
+export interface PeerStatus {
+  peer: string
+  node: string
+  name: string
+  repositories: string[]
+  /** undefined until it was measured. */
+  rttMs: number | undefined
+}
+
+/** Answers a request; see Respond in answerer.ts. `from` was entitled to connect, and to nothing else yet. */
+export type Handler = (from: Member, payload: Buffer, signal: AbortSignal) => AsyncIterable<Uint8Array>
+
+export interface MeshOptions {
+  /** 32 raw bytes. */
+  seed: Uint8Array
+  keyring: Keyring
+  /** This node's own certificate as it is now, and its claims. */
+  certificate: () => string
+  /** Newest signed log time seen. */
+  logTime: () => Date
+  /** Has the fleet's record of this node ended its trust. */
+  revoked: (certificate: Certificate) => boolean
+  /** Multiaddrs to listen on. Default: a free TCP port on every IPv4 address. */
+  listen?: string[]
+  /** Multiaddrs to tell others instead of those that are listened on. */
+  announce?: string[]
+  /** Find peers on the local network by multicast. */
+  mdns?: boolean
+  /** No further dials at so many connections; twice as many are accepted. Default 64. */
+  connections?: number
+  now?: () => number
+  random?: () => number
+  /** What is wrong with this program or a peer, for the log. */
+  onFault?: (sentence: string, error: unknown) => void
+}
+
+type Services = { identify: ReturnType<ReturnType<typeof identify>>; gossip: GossipSub }
+
+const CONNECTIONS = 64
+const REVIEW_MS = 15_000
+const DIAL_MS = 10_000
+const OPEN_MS = 10_000
+/** Of yamux: more than the credit of our streams, less than its own default of 16 MiB. */
+const STREAM_WINDOW_BYTES = 4_194_304
+const VALIDATION = { accept: TopicValidatorResult.Accept, ignore: TopicValidatorResult.Ignore, reject: TopicValidatorResult.Reject }
+
+/** The peer id that belongs to a private key, for the certificate. */
+export async function peerOf(seed: Uint8Array): Promise<string> {
+  return peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', seed)).toString()
+}
+
+export class Mesh {
+  readonly standing: Standing
+  readonly #options: MeshOptions
+  readonly #topic: string
+  readonly #handlers = new Map<string, Handler>()
+  readonly #members = new Map<string, Member>()
+  /** Certificates that passed the handshake, of connections that may not be open yet. */
+  readonly #shown = new Map<string, Certificate>()
+  readonly #askers = new Map<string, Promise<Asker>>()
+  readonly #answerers = new Map<Answerer, string>()
+  readonly #joined = new Set<(member: Member) => void>()
+  readonly #left = new Set<(member: Member) => void>()
+  #gossipHandler: GossipHandler | undefined
+  #node: Libp2p<Services> | undefined
+  #dialling: Dialling | undefined
+  #review: NodeJS.Timeout | undefined
+
+  constructor(options: MeshOptions) {
+    this.#options = options
+    this.#topic = logTopic(options.keyring.fleet)
+    this.standing = new Standing(options.now ?? Date.now)
+    this.handle('certificate', (from, payload) => this.#renewed(from, payload))
+  }
+
+  /** Text form. Throws before `start`. */
+  get self(): string {
+    return this.#running().peerId.toString()
+  }
+
+  /** Where other nodes can dial this one. */
+  get addresses(): string[] {
+    return this.#running().getMultiaddrs().map(String)
+  }
+
+  async start(): Promise<void> {
+    provideWithResolvers()
+    const node = await this.#create()
+    this.#node = node
+    this.#dialling = this.#newDialling(node)
+    node.addEventListener('peer:connect', ({ detail }) => this.#connected(detail))
+    node.addEventListener('peer:disconnect', ({ detail }) => this.#disconnected(detail))
+    node.addEventListener('peer:discovery', ({ detail }) => this.introduce([{ peer: detail.id.toString(), addresses: detail.multiaddrs.map(String) }]))
+    node.services.gossip.topicValidators.set(this.#topic, (peer, message) => this.#validate(peer, message))
+    await node.handle(EXCHANGE, (stream, connection) => this.#answer(stream, connection), { maxInboundStreams: 2, maxOutboundStreams: 2 })
+    await node.start()
+    node.services.gossip.subscribe(this.#topic)
+    this.#review = setInterval(() => this.review(), REVIEW_MS)
+    this.#review.unref()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#review)
+    await this.#dialling?.close()
+    await Promise.all([...this.#answerers.keys()].map((answerer) => answerer.close()))
+    for (const asker of this.#askers.values()) await asker.then((open) => open.abort()).catch(() => undefined)
+    await this.#node?.stop()
+    this.#node = undefined
+  }
+
+  /** Peers to be connected to, from the primary or from what was remembered of it. */
+  introduce(list: readonly Introduction[]): void {
+    this.#dialling?.introduce(list)
+  }
+
+  /** One attempt, now. Throws when it cannot be connected to or is refused. */
+  async dial(addresses: readonly string[]): Promise<void> {
+    await this.#running().dial(addresses.map((address) => multiaddr(address)), { signal: AbortSignal.timeout(DIAL_MS) })
+  }
+
+  /** Connected peers. */
+  members(): Member[] {
+    return [...this.#members.values()]
+  }
+
+  member(peer: string): Member | undefined {
+    return this.#members.get(peer)
+  }
+
+  peers(): PeerStatus[] {
+    return this.members().map(({ peer, certificate }) => ({
+      peer,
+      node: certificate.sub,
+      name: certificate.name,
+      repositories: certificate.repositories,
+      rttMs: this.#connections(peer).find(({ rtt }) => rtt !== undefined)?.rtt,
+    }))
+  }
+
+  /** The returned function ends it. */
+  onJoin(listener: (member: Member) => void): () => void {
+    this.#joined.add(listener)
+    return () => this.#joined.delete(listener)
+  }
+
+  onLeave(listener: (member: Member) => void): () => void {
+    this.#left.add(listener)
+    return () => this.#left.delete(listener)
+  }
+
+  async publish(bytes: Uint8Array): Promise<void> {
+    if (bytes.length > MAX_GOSSIP_BYTES) throw new RegistryError('too_large', `A gossip message has at most ${MAX_GOSSIP_BYTES} bytes`)
+    await this.#running().services.gossip.publish(this.#topic, bytes)
+  }
+
+  /** How many connected peers are known to listen to the topic. */
+  listeners(): number {
+    return this.#running().services.gossip.getSubscribers(this.#topic).length
+  }
+
+  /** What decides about messages; only accepted ones travel on. Without a handler all are ignored. */
+  onGossip(handler: GossipHandler): void {
+    this.#gossipHandler = handler
+  }
+
+  handle(name: string, handler: Handler): void {
+    this.#handlers.set(name, handler)
+  }
+
+  /** The answer's parts in order. Throws what the peer refused with, `unavailable` when it is not connected, silent or gone. */
+  async *request(peer: string, name: string, payload: Uint8Array, options: AskOptions): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* (await this.#asker(peer)).ask(name, payload, options)
+  }
+
+  /** Counts an offence; a peer with too many is thrown out. */
+  blame(peer: string, offence: Offence): void {
+    if (this.standing.blame(peer, offence)) this.#disconnect(peer, 'its conduct')
+  }
+
+  /** Disconnects a peer at once: its certificate was revoked, or it is refused for another reason. */
+  expel(peer: string): void {
+    this.#disconnect(peer, 'it was expelled')
+  }
+
+  /** Disconnects whoever is no longer to be trusted. Runs every 15 s by itself; call it when records or the log time changed. */
+  review(): void {
+    for (const { peer, certificate } of this.members()) {
+      if (expired(certificate, this.#options.logTime()) || this.#options.revoked(certificate)) this.expel(peer)
+    }
+  }
+
+  /** Shows all peers this node's new certificate. */
+  async renew(): Promise<void> {
+    const payload = Buffer.from(this.#options.certificate())
+    const show = async ({ peer }: Member): Promise<void> => {
+      const signal = AbortSignal.timeout(OPEN_MS)
+      for await (const _ of this.request(peer, 'certificate', payload, { signal, limit: 1024 }));
+    }
+    // A peer that does not take it will end the connection when the old one expires, and be dialled again.
+    await Promise.allSettled(this.members().map(show))
+  }
+
+  async #create(): Promise<Libp2p<Services>> {
+    const { seed, listen, announce, connections = CONNECTIONS, keyring } = this.#options
+    return createLibp2p<Services>({
+      privateKey: await generateKeyPairFromSeed('Ed25519', seed),
+      addresses: { listen: listen ?? ['/ip4/0.0.0.0/tcp/0'], ...(announce ? { announce } : {}) },
+      transports: [tcp()],
+      connectionEncrypters: [secured({ certificate: this.#options.certificate, judge: (text, peer) => this.#judge(text, peer) })],
+      streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, maxInboundStreams: 64, maxOutboundStreams: 64 })],
+      connectionGater: { denyDialPeer: (peer) => this.#denied(peer), denyInboundEncryptedConnection: (peer) => this.#denied(peer) },
+      connectionManager: {
+        maxConnections: 2 * connections,
+        // An office behind one address opens all its connections at once.
+        inboundConnectionThreshold: 1000,
+        maxIncomingPendingConnections: 64,
+        dialTimeout: DIAL_MS,
+        inboundUpgradeTimeout: DIAL_MS,
+        reconnectRetries: 0,
+      },
+      connectionMonitor: { pingInterval: 10_000, pingTimeout: { minTimeout: 10_000 } },
+      peerDiscovery: this.#options.mdns ? [mdns({ serviceTag: `_cairn-${keyring.fleet.toLowerCase().slice(0, 40)}._udp.local` })] : [],
+      services: { identify: identify(), gossip: gossipsub(gossipOptions(this.#topic, (peer) => this.standing.points(peer))) },
+      start: false,
+    })
+  }
+
+  #newDialling(node: Libp2p<Services>): Dialling {
+    return new Dialling({
+      self: node.peerId.toString(),
+      most: this.#options.connections ?? CONNECTIONS,
+      connected: () => new Set(this.#members.keys()),
+      allowed: (peer) => !this.standing.refused(peer),
+      dial: async ({ peer, addresses }, signal) => {
+        const targets = addresses.map((address) => multiaddr(address.includes('/p2p/') ? address : `${address}/p2p/${peer}`))
+        await node.dial(targets, { signal })
+      },
+      now: this.#options.now ?? Date.now,
+      random: this.#options.random ?? Math.random,
+    })
+  }
+
+  #running(): Libp2p<Services> {
+    if (!this.#node) throw new RegistryError('unavailable', 'The mesh is not running')
+    return this.#node
+  }
+
+  #connections(peer: string): Connection[] {
+    return this.#node?.getConnections(peerIdFromString(peer)) ?? []
+  }
+
+  #denied(peer: PeerId): boolean {
+    const known = this.#shown.get(peer.toString())
+    return this.standing.refused(peer.toString()) || (known !== undefined && this.#options.revoked(known))
+  }
+
+  async #judge(text: string, peer: string): Promise<void> {
+    const certificate = await verify(text, this.#options.keyring, this.#options.logTime())
+    if (certificate.peer !== peer) throw new RegistryError('unauthenticated', 'The certificate belongs to another peer')
+    if (this.#options.revoked(certificate)) throw new RegistryError('unauthenticated', 'The certificate was revoked')
+    if (this.standing.refused(peer)) throw new RegistryError('forbidden', 'The peer is refused for what it did')
+    this.#shown.set(peer, certificate)
+  }
+
+  async *#renewed(from: Member, payload: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
+    await this.#judge(payload.toString('latin1'), from.peer)
+    const certificate = this.#shown.get(from.peer)
+    if (certificate && this.#members.has(from.peer)) this.#members.set(from.peer, { peer: from.peer, certificate })
+    yield Uint8Array.of(1)
+  }
+
+  #connected(id: PeerId): void {
+    const peer = id.toString()
+    const certificate = this.#shown.get(peer)
+    if (!certificate) return this.#disconnect(peer, 'it showed no certificate')
+    const member = { peer, certificate }
+    this.#members.set(peer, member)
+    this.#dialling?.changed(peer)
+    for (const listener of this.#joined) listener(member)
+  }
+
+  #disconnected(id: PeerId): void {
+    const peer = id.toString()
+    const member = this.#members.get(peer)
+    this.#members.delete(peer)
+    this.#askers.delete(peer)
+    this.#dialling?.changed(peer)
+    if (member) for (const listener of this.#left) listener(member)
+  }
+
+  #disconnect(peer: string, reason: string): void {
+    for (const connection of this.#connections(peer)) connection.abort(new RegistryError('forbidden', `The peer was disconnected: ${reason}`))
+  }
+
+  async #validate(id: PeerId, message: Message): Promise<TopicValidatorResult> {
+    const peer = id.toString()
+    if (message.data.length <= MAX_GOSSIP_BYTES) {
+      const verdict = await this.#verdict(message.data, peer)
+      if (verdict !== 'reject') return VALIDATION[verdict]
+    }
+    this.blame(peer, 'invalid_gossip')
+    return VALIDATION.reject
+  }
+
+  /** A handler that fails has no opinion about the sender. */
+  async #verdict(bytes: Uint8Array, peer: string): Promise<'accept' | 'ignore' | 'reject'> {
+    try {
+      return (await this.#gossipHandler?.(bytes, peer)) ?? 'ignore'
+    } catch (error) {
+      this.#options.onFault?.('A gossip message could not be judged', error)
+      return 'ignore'
+    }
+  }
+
+  async #asker(peer: string): Promise<Asker> {
+    const known = this.#askers.get(peer)
+    if (known) {
+      const asker = await known
+      if (!asker.closed) return asker
+      if (this.#askers.get(peer) === known) this.#askers.delete(peer)
+    }
+    const opening = this.#askers.get(peer) ?? this.#open(peer)
+    this.#askers.set(peer, opening)
+    return opening
+  }
+
+  #open(peer: string): Promise<Asker> {
+    const forget = (): void => {
+      if (this.#askers.get(peer) === opening) this.#askers.delete(peer)
+    }
+    const opening = this.#newAsker(peer, forget).catch((error: unknown) => {
+      forget()
+      throw error instanceof RegistryError ? error : new RegistryError('unavailable', 'The peer takes no requests', { cause: error })
+    })
+    return opening
+  }
+
+  async #newAsker(peer: string, closed: () => void): Promise<Asker> {
+    const connection = this.#connections(peer).find(({ status }) => status === 'open')
+    if (!connection || !this.#members.has(peer)) throw new RegistryError('unavailable', 'The peer is not connected', { code: 'peer_gone' })
+    const stream = await connection.newStream(EXCHANGE, { signal: AbortSignal.timeout(OPEN_MS), negotiateFully: false })
+    return new Asker(stream, { malformed: () => this.blame(peer, 'malformed_frame'), closed })
+  }
+
+  #answer(stream: Stream, connection: Connection): void {
+    const peer = connection.remotePeer.toString()
+    const answerer = new Answerer(stream, (name, payload, signal) => this.#respond(peer, name, payload, signal), {
+      malformed: () => this.blame(peer, 'malformed_frame'),
+      flood: () => this.blame(peer, 'flood'),
+      closed: () => this.#answerers.delete(answerer),
+      fault: (error) => this.#options.onFault?.('A request of a peer could not be answered', error),
+    })
+    this.#answerers.set(answerer, peer)
+  }
+
+  #respond(peer: string, name: string, payload: Buffer, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const member = this.#members.get(peer)
+    const handler = this.#handlers.get(name)
+    if (!member) throw new RegistryError('forbidden', 'The peer is not a member')
+    if (!handler) throw new RegistryError('unsupported', 'This request is not known here')
+    return handler(member, payload, signal)
+  }
+}

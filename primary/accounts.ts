@@ -1,0 +1,124 @@
+/**
+ * Accounts at the primary: users with passwords, sessions, API tokens. What nodes need to decide is committed to the log; what
+ * must not leave the primary (password hashes, refresh tokens) is in Postgres. Failed attempts are slowed down, never for good.
+ */
+import { randomBytes } from 'node:crypto'
+import type pg from 'pg'
+import type { Passwords } from '../protocol/access/passwords.js'
+import { scopesAdminister } from '../protocol/access/scope.js'
+import { RegistryError } from '../protocol/errors.js'
+import type { Ledger } from '../protocol/ledger.js'
+import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
+import type { TokenRecord, UserRecord } from '../protocol/records.js'
+import { Directory } from './accounts/directory.js'
+import { isPlausible, PasswordHashes } from './accounts/password.js'
+import { type Session, Sessions } from './accounts/sessions.js'
+import { Throttle } from './accounts/throttle.js'
+import { type TokenDraft, Tokens } from './accounts/tokens.js'
+import { Users } from './accounts/users.js'
+
+export interface PrimaryAccountsOptions {
+  pool: pg.Pool
+  ledger: Ledger
+  metadata: Metadata
+  nowMs?: () => number
+}
+
+export const FIRST_ADMINISTRATOR = 'admin'
+/** What a client's own log-in command (`npm login`) gets. */
+const LOGIN_TOKEN_DAYS = 90
+const GENERATED_PASSWORD_BYTES = 15
+
+export class PrimaryAccounts implements Accounts, Passwords {
+  readonly users: Users
+  readonly sessions: Sessions
+  readonly #directory: Directory
+  readonly #tokens: Tokens
+  readonly #throttle: Throttle
+
+  constructor({ pool, ledger, metadata, nowMs = Date.now }: PrimaryAccountsOptions) {
+    this.#directory = new Directory(metadata, ledger)
+    this.sessions = new Sessions(pool, this.#directory, nowMs)
+    this.users = new Users(pool, this.#directory, this.sessions, new PasswordHashes(), nowMs)
+    this.#tokens = new Tokens(this.#directory, nowMs)
+    this.#throttle = new Throttle(nowMs)
+  }
+
+  /** Makes the first administrator when there is no user yet. Returns the password if it was generated: to be shown once. */
+  async firstStart(password?: string): Promise<string | undefined> {
+    if (this.#directory.all('user').length > 0) return undefined
+    const chosen = password || randomBytes(GENERATED_PASSWORD_BYTES).toString('base64url')
+    await this.users.createFirst(FIRST_ADMINISTRATOR, chosen)
+    return password ? undefined : chosen
+  }
+
+  /** Is it the password of that user. Throws `throttled` after too many failures. */
+  async verify(user: string, password: string, remote?: string): Promise<boolean> {
+    if (!isPlausible(password)) return false
+    const succeeded = this.#throttle.attempt(user, remote)
+    const right = await this.users.hasPassword(user, password)
+    if (right) succeeded()
+    return right
+  }
+
+  async signIn(user: string, password: string, remote?: string): Promise<Session> {
+    return this.#checked(user, password, remote, (record) => this.sessions.open(record))
+  }
+
+  /** Ends the principal's own session, and the one of a refresh token. */
+  signOut(principal: Principal, refreshToken: string | undefined): Promise<void> {
+    return this.sessions.close(principal.token?.use === 'session' ? principal.token.id : undefined, refreshToken)
+  }
+
+  async login(user: string, password: string, tokenName: string, remote?: string): Promise<string> {
+    const record = await this.#checked(user, password, remote, async (checked) => checked)
+    const principal = { name: record.name, user: record, token: undefined }
+    return (await this.createToken(principal, { name: tokenName, scopes: ['*'], expiresInDays: LOGIN_TOKEN_DAYS })).value
+  }
+
+  createToken(principal: Principal, draft: TokenDraft): Promise<{ value: string; token: TokenRecord }> {
+    return this.#tokens.create(principal, draft)
+  }
+
+  revokeToken(principal: Principal, idOrValue: string): Promise<boolean> {
+    const { user, token } = principal
+    const administrator = user?.admin === true && (token === undefined || scopesAdminister(token.scopes))
+    return this.#tokens.revoke(principal, idOrValue, administrator)
+  }
+
+  tokens(principal: Principal): TokenRecord[] {
+    return principal.user ? this.#tokens.list(principal.user.name) : []
+  }
+
+  tokensOf(user: string): TokenRecord[] {
+    return this.#tokens.list(user)
+  }
+
+  /** The same accounts as seen from an address, for throttling. */
+  at(remote: string): Accounts {
+    return {
+      login: (user, password, tokenName) => this.login(user, password, tokenName, remote),
+      createToken: (principal, draft) => this.createToken(principal, draft),
+      revokeToken: (principal, idOrValue) => this.revokeToken(principal, idOrValue),
+      tokens: (principal) => this.tokens(principal),
+    }
+  }
+
+  /** Removes sessions that have expired. */
+  sweep(): Promise<number> {
+    return this.sessions.sweep()
+  }
+
+  /** `use` runs in turn, and only if the record is still the one whose password was checked. */
+  async #checked<T>(name: string, password: string, remote: string | undefined, use: (user: UserRecord) => Promise<T>): Promise<T> {
+    const before = this.#directory.user(name)
+    const right = await this.verify(name, password, remote)
+    return this.#directory.turn.run(async () => {
+      const user = this.#directory.user(name)
+      // A password that was changed, or a user that was disabled, while the old one was being checked.
+      if (!right || !user || user.disabled || user !== before)
+        throw new RegistryError('unauthenticated', 'User name or password is wrong', { code: 'login_failed' })
+      return use(user)
+    })
+  }
+}

@@ -1,0 +1,42 @@
+/** What the parts of accounts share: the replicated records, the way to change them, and one turn for all who do. */
+import type { Ledger } from '../../protocol/ledger.js'
+import type { Metadata } from '../../protocol/ports.js'
+import { type AccessKind, type AccessRecords, FLEET, type Position, type Step, type TokenRecord, type UserRecord } from '../../protocol/records.js'
+import { Turn } from './turn.js'
+
+export class Directory {
+  /** Whoever checks something before writing runs inside. */
+  readonly turn = new Turn()
+  readonly #metadata: Metadata
+  readonly #ledger: Ledger
+
+  constructor(metadata: Metadata, ledger: Ledger) {
+    this.#metadata = metadata
+    this.#ledger = ledger
+  }
+
+  user(name: string): UserRecord | undefined {
+    return this.#metadata.access('user', name)
+  }
+
+  token(id: string): TokenRecord | undefined {
+    return this.#metadata.access('token', id)
+  }
+
+  all<K extends AccessKind>(kind: K): AccessRecords[K][] {
+    return this.#metadata.accessAll(kind)
+  }
+
+  tokensOf(user: string): TokenRecord[] {
+    return this.all('token').filter((token) => token.user === user)
+  }
+
+  /** All of the steps or none. Read back as soon as it returns. */
+  commit(steps: Step[], by: string): Promise<Position> {
+    return this.#ledger.commit({ scope: FLEET, steps, by })
+  }
+}
+
+export function dropToken(id: string): Step {
+  return { kind: 'access', subject: 'token', id, record: null }
+}

@@ -1,0 +1,110 @@
+/**
+ * Password hashes: `scrypt$N$r$p$salt$hash`, salt and hash in base64url. A check takes as long for users without a password as
+ * for those with one. Each needs 32 MiB and 80 ms, so few run at once and the queue is short.
+ */
+import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { RegistryError } from '../../protocol/errors.js'
+import { TOKEN_PREFIX } from '../../protocol/access/token.js'
+
+interface Parameters {
+  N: number
+  r: number
+  p: number
+}
+
+const CURRENT: Parameters = { N: 2 ** 15, r: 8, p: 1 }
+const MAX_MEMORY = 128 * 1024 * 1024
+const SALT_BYTES = 16
+const HASH_BYTES = 32
+const MAX_RUNNING = 2
+const MAX_WAITING = 64
+const MIN_CHARACTERS = 8
+const MAX_CHARACTERS = 256
+/** Well formed, and the hash of nothing that anybody can type. */
+const NOBODY = `scrypt$${CURRENT.N}$${CURRENT.r}$${CURRENT.p}$${'A'.repeat(22)}$${'A'.repeat(43)}`
+
+export class PasswordHashes {
+  #running = 0
+  readonly #waiting: (() => void)[] = []
+
+  async hash(password: string): Promise<string> {
+    const salt = randomBytes(SALT_BYTES)
+    const hash = await this.#derive(password, salt, CURRENT)
+    const { N, r, p } = CURRENT
+    return `scrypt$${N}$${r}$${p}$${salt.toString('base64url')}$${hash.toString('base64url')}`
+  }
+
+  /** `stored` undefined: the work is done all the same, and the answer is no. */
+  async matches(stored: string | undefined, password: string): Promise<boolean> {
+    const { parameters, salt, hash } = parse(stored ?? NOBODY)
+    const derived = await this.#derive(password, salt, parameters)
+    return timingSafeEqual(derived, hash) && stored !== undefined
+  }
+
+  async #derive(password: string, salt: Uint8Array, parameters: Parameters): Promise<Buffer> {
+    await this.#enter()
+    try {
+      return await derive(password, salt, parameters)
+    } finally {
+      // Whoever waits takes over the place, so the count stays as it is.
+      const next = this.#waiting.shift()
+      if (next) next()
+      else this.#running--
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#running < MAX_RUNNING) {
+      this.#running++
+      return
+    }
+    if (this.#waiting.length >= MAX_WAITING)
+      throw new RegistryError('throttled', 'Too many passwords are being checked at the moment', { retryAfter: 2 })
+    await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+}
+
+/** Throws `invalid` for a password that must not be set. */
+export function checkNewPassword(user: string, password: string): void {
+  const length = [...password].length
+  if (length < MIN_CHARACTERS || length > MAX_CHARACTERS)
+    throw weak(`A password has ${MIN_CHARACTERS} to ${MAX_CHARACTERS} characters`)
+  if (!isPlausible(password)) throw weak('A password holds no control characters and is not blank')
+  if (password.startsWith(TOKEN_PREFIX)) throw weak(`A password does not begin with ${TOKEN_PREFIX}: that is how tokens are told apart`)
+  if (password.toLowerCase() === user.toLowerCase()) throw weak('A password differs from the user name')
+}
+
+/** Could it be anybody's password. What could not is refused before any work is done. */
+export function isPlausible(password: string): boolean {
+  return password.trim() !== '' && password.length <= 4 * MAX_CHARACTERS && ![...password].some(isControl)
+}
+
+function isControl(character: string): boolean {
+  const code = character.codePointAt(0) ?? 0
+  return code < 0x20 || code === 0x7f
+}
+
+function parse(stored: string): { parameters: Parameters; salt: Buffer; hash: Buffer } {
+  const match = /^scrypt\$(\d{1,8})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9_-]{22})\$([A-Za-z0-9_-]{43})$/.exec(stored)
+  if (!match) throw new RegistryError('corrupt', 'A stored password hash cannot be read')
+  const [, N, r, p, salt = '', hash = ''] = match
+  return {
+    parameters: { N: Number(N), r: Number(r), p: Number(p) },
+    salt: Buffer.from(salt, 'base64url'),
+    hash: Buffer.from(hash, 'base64url'),
+  }
+}
+
+function derive(password: string, salt: Uint8Array, parameters: Parameters): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    // NFC, so that the same password typed on two systems is the same bytes.
+    scrypt(password.normalize('NFC'), salt, HASH_BYTES, { ...parameters, maxmem: MAX_MEMORY }, (error, key) => {
+      if (error) reject(error)
+      else resolve(key)
+    })
+  })
+}
+
+function weak(sentence: string): RegistryError {
+  return new RegistryError('invalid', sentence, { code: 'password_refused' })
+}

@@ -1,0 +1,153 @@
+/**
+ * Users: their records are replicated, their passwords stay in Postgres. A user that goes takes its tokens, grants and sessions
+ * along in one commit, and the last administrator cannot go.
+ */
+import type pg from 'pg'
+import { RegistryError } from '../../protocol/errors.js'
+import type { Step, UserRecord } from '../../protocol/records.js'
+import { type Directory, dropToken } from './directory.js'
+import { checkNewPassword, isPlausible, type PasswordHashes } from './password.js'
+import type { Sessions } from './sessions.js'
+
+export interface UserDraft {
+  name: string
+  password?: string | undefined
+  email?: string | undefined
+  admin?: boolean | undefined
+  groups?: string[] | undefined
+}
+
+export interface UserChanges {
+  email?: string | undefined
+  admin?: boolean | undefined
+  disabled?: boolean | undefined
+  groups?: string[] | undefined
+}
+
+export const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,62}$/
+/** Names that mean something else to the gate or in logs. */
+const RESERVED = new Set(['anonymous', 'cairn'])
+
+export class Users {
+  readonly #pool: pg.Pool
+  readonly #directory: Directory
+  readonly #sessions: Sessions
+  readonly #hashes: PasswordHashes
+  readonly #nowMs: () => number
+
+  constructor(pool: pg.Pool, directory: Directory, sessions: Sessions, hashes: PasswordHashes, nowMs: () => number) {
+    this.#pool = pool
+    this.#directory = directory
+    this.#sessions = sessions
+    this.#hashes = hashes
+    this.#nowMs = nowMs
+  }
+
+  async create(draft: UserDraft, by: string): Promise<UserRecord> {
+    const { name, password } = draft
+    if (!USER_NAME.test(name) || RESERVED.has(name))
+      throw new RegistryError('invalid', `A user name is 1 to 63 of a-z, 0-9, ".", "_", "@" and "-", begins with a letter or digit, and is not reserved`)
+    if (password !== undefined) checkNewPassword(name, password)
+    const hash = password === undefined ? undefined : await this.#hashes.hash(password)
+    return this.#directory.turn.run(() => this.#add(draft, hash, by))
+  }
+
+  /** The first start: an administrator with whatever password the operator chose. */
+  async createFirst(name: string, password: string): Promise<void> {
+    if (!isPlausible(password)) throw new RegistryError('invalid', "The administrator's password is blank, too long or holds control characters")
+    const hash = await this.#hashes.hash(password)
+    await this.#directory.turn.run(() => this.#add({ name, admin: true }, hash, 'cairn'))
+  }
+
+  update(name: string, changes: UserChanges, by: string): Promise<UserRecord> {
+    return this.#directory.turn.run(async () => {
+      const before = this.#existing(name)
+      const record: UserRecord = {
+        ...before,
+        email: changes.email ?? before.email,
+        admin: changes.admin ?? before.admin,
+        disabled: changes.disabled ?? before.disabled,
+        groups: changes.groups ?? before.groups,
+      }
+      if (!record.admin || record.disabled) this.#keepAnAdministrator(name)
+      const ended = record.disabled && !before.disabled ? await this.#sessions.closeAll(name) : []
+      await this.#directory.commit([{ kind: 'access', subject: 'user', id: name, record }, ...ended], by)
+      return record
+    })
+  }
+
+  remove(name: string, by: string): Promise<void> {
+    return this.#directory.turn.run(async () => {
+      this.#existing(name)
+      this.#keepAnAdministrator(name)
+      const tokens = this.#directory.tokensOf(name)
+      const ids = new Set(tokens.map((token) => token.id))
+      const grants = this.#directory.all('grant').filter(({ subject }) => (subject.kind === 'user' && subject.name === name) || (subject.kind === 'token' && ids.has(subject.name)))
+      await this.#sessions.closeAll(name)
+      const steps: Step[] = [
+        { kind: 'access', subject: 'user', id: name, record: null },
+        ...tokens.map((token) => dropToken(token.id)),
+        ...grants.map((grant): Step => ({ kind: 'access', subject: 'grant', id: grant.id, record: null })),
+      ]
+      await this.#directory.commit(steps, by)
+      await this.#pool.query('delete from password where user_name = $1', [name])
+    })
+  }
+
+  /** Ends the user's sessions. API tokens stay: they are revoked one by one. */
+  async setPassword(name: string, password: string, by: string): Promise<void> {
+    checkNewPassword(name, password)
+    const hash = await this.#hashes.hash(password)
+    await this.#directory.turn.run(async () => {
+      const record = this.#existing(name)
+      await this.#store(name, hash)
+      const ended = await this.#sessions.closeAll(name)
+      // The record again, unchanged: whoever remembers the old password as right hears of it and forgets.
+      await this.#directory.commit([{ kind: 'access', subject: 'user', id: name, record: { ...record } }, ...ended], by)
+    })
+  }
+
+  /** Is it the user's password. Takes as long for users that do not exist. */
+  async hasPassword(name: string, password: string): Promise<boolean> {
+    const { rows } = await this.#pool.query<{ hash: string }>('select hash from password where user_name = $1', [name])
+    return this.#hashes.matches(rows[0]?.hash, password)
+  }
+
+  async #add({ name, email, admin, groups }: UserDraft, hash: string | undefined, by: string): Promise<UserRecord> {
+    if (this.#directory.user(name)) throw new RegistryError('conflict', `There is a user ${name} already`)
+    const record: UserRecord = {
+      id: name,
+      name,
+      email: email ?? '',
+      admin: admin ?? false,
+      disabled: false,
+      groups: groups ?? [],
+      createdAt: new Date(this.#nowMs()).toISOString(),
+    }
+    // A password that an earlier user of the name left behind must not be this one's.
+    if (hash === undefined) await this.#pool.query('delete from password where user_name = $1', [name])
+    else await this.#store(name, hash)
+    await this.#directory.commit([{ kind: 'access', subject: 'user', id: name, record }], by)
+    return record
+  }
+
+  async #store(name: string, hash: string): Promise<void> {
+    await this.#pool.query(
+      `insert into password (user_name, hash, changed_at) values ($1, $2, $3)
+       on conflict (user_name) do update set hash = excluded.hash, changed_at = excluded.changed_at`,
+      [name, hash, new Date(this.#nowMs()).toISOString()],
+    )
+  }
+
+  #existing(name: string): UserRecord {
+    const record = this.#directory.user(name)
+    if (!record) throw new RegistryError('missing', `There is no user ${name}`)
+    return record
+  }
+
+  #keepAnAdministrator(name: string): void {
+    const administrators = this.#directory.all('user').filter((user) => user.admin && !user.disabled)
+    if (administrators.length === 1 && administrators[0]?.name === name)
+      throw new RegistryError('conflict', `${name} is the last administrator`, { code: 'last_administrator' })
+  }
+}

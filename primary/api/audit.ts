@@ -1,0 +1,52 @@
+/** The audit trail, newest first. */
+import { z } from 'zod'
+import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
+import { limit, pageOf } from '../../protocol/api/page.js'
+import { API } from '../../protocol/api/reads.js'
+import { time } from '../../protocol/api/shapes.js'
+import type { Audit } from '../accounts/audit.js'
+
+const auditShape = z
+  .object({
+    id: z.number(),
+    at: time,
+    username: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    outcome: z.string().meta({ description: '"ok", or the code of the error' }),
+    request_id: z.string(),
+    remote: z.string(),
+    detail: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'AuditEntry' })
+
+export function auditEndpoints(audit: Audit): Endpoint[] {
+  return [
+    endpoint({
+      name: 'audit.list',
+      method: 'GET',
+      path: `${API}/admin/audit`,
+      summary: 'Who did what, newest first',
+      access: 'administrator',
+      query: z.strictObject({
+        limit,
+        after: z
+          .string()
+          .regex(/^\d{1,15}$/, 'must be the "next" of an earlier page')
+          .optional(),
+        username: z.string().max(128).optional(),
+        action: z.string().max(64).optional(),
+      }),
+      reply: pageOf(auditShape),
+      handle: async ({ query }) => {
+        const before = query.after === undefined ? undefined : Number(query.after)
+        const rows = await audit.list({ before, who: query.username, action: query.action, limit: query.limit + 1 })
+        const items = rows.slice(0, query.limit)
+        return {
+          items: items.map(({ who, requestId, ...row }) => ({ ...row, username: who, request_id: requestId })),
+          next: rows.length > items.length ? String(items.at(-1)?.id) : null,
+        }
+      },
+    }),
+  ]
+}

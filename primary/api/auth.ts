@@ -1,0 +1,123 @@
+/** Logging in and out, and API tokens. A refusal says the same for an unknown user, a wrong password and a disabled account. */
+import { z } from 'zod'
+import { RegistryError } from '../../protocol/errors.js'
+import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
+import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
+import { API } from '../../protocol/api/reads.js'
+import { tokenJson, tokenShape } from '../../protocol/api/shapes.js'
+import type { Metadata } from '../../protocol/ports.js'
+import type { PrimaryAccounts } from '../accounts.js'
+import type { Session } from '../accounts/sessions.js'
+import { MAX_TOKEN_DAYS } from '../accounts/tokens.js'
+
+const sessionShape = z
+  .object({ access_token: z.string(), refresh_token: z.string(), token_type: z.literal('Bearer'), expires_in: z.number().int().meta({ description: 'Seconds' }) })
+  .meta({ id: 'Session' })
+
+const refreshToken = z.string().min(1).max(128)
+
+export function authEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'access'>): Endpoint[] {
+  return [...sessionEndpoints(accounts, metadata), ...tokenEndpoints(accounts)]
+}
+
+function sessionEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'access'>): Endpoint[] {
+  return [
+    endpoint({
+      name: 'auth.login',
+      method: 'POST',
+      path: `${API}/auth/login`,
+      summary: 'A session for user and password',
+      access: 'anyone',
+      body: z.strictObject({ username: z.string().min(1).max(256), password: z.string().min(1).max(1024) }),
+      reply: sessionShape,
+      handle: async ({ body: { username, password }, request, note }) => {
+        // Only names that exist: people type passwords into the wrong field, and strangers must not fill the trail.
+        if (metadata.access('user', username)) note.user = username
+        return sessionJson(await accounts.signIn(username, password, request.remote))
+      },
+    }),
+    endpoint({
+      name: 'auth.refresh',
+      method: 'POST',
+      path: `${API}/auth/refresh`,
+      summary: 'The next access and refresh token of a session',
+      access: 'anyone',
+      body: z.strictObject({ refresh_token: refreshToken }),
+      reply: sessionShape,
+      handle: async ({ body, note }) => {
+        const session = await accounts.sessions.refresh(body.refresh_token)
+        note.user = session.user.name
+        return sessionJson(session)
+      },
+    }),
+    endpoint({
+      name: 'auth.logout',
+      method: 'POST',
+      path: `${API}/auth/logout`,
+      summary: 'Ends the session of the access token, and that of the refresh token',
+      access: 'anyone',
+      body: z.strictObject({ refresh_token: refreshToken.optional() }),
+      reply: 'empty',
+      handle: async ({ body, principal }) => accounts.signOut(principal, body.refresh_token),
+    }),
+  ]
+}
+
+function tokenEndpoints(accounts: PrimaryAccounts): Endpoint[] {
+  return [
+    endpoint({
+      name: 'tokens.create',
+      method: 'POST',
+      path: `${API}/auth/tokens`,
+      summary: 'A new API token; its value is shown this once',
+      access: 'authenticated',
+      body: z.strictObject({
+        name: z.string().min(1).max(100),
+        scopes: z
+          .array(z.string().max(100))
+          .min(1)
+          .max(50)
+          .default(['*'])
+          .meta({ description: '"*", or read, write, delete, admin, each with ":pattern" over repository keys if wanted' }),
+        expires_in_days: z.number().int().min(1).max(MAX_TOKEN_DAYS).nullable().optional().meta({ description: 'Left out or null: never' }),
+      }),
+      reply: tokenShape.extend({ value: z.string() }).meta({ id: 'NewToken' }),
+      status: 201,
+      handle: async ({ body, principal, note }) => {
+        const draft = { name: body.name, scopes: body.scopes, expiresInDays: body.expires_in_days ?? undefined }
+        const { value, token } = await accounts.createToken(principal, draft)
+        note.token = token.id
+        return { ...tokenJson(token), value }
+      },
+    }),
+    endpoint({
+      name: 'tokens.list',
+      method: 'GET',
+      path: `${API}/auth/tokens`,
+      summary: 'Your API tokens, without their values',
+      access: 'authenticated',
+      query: pageQuery,
+      reply: pageOf(tokenShape),
+      handle: async ({ principal, query }) => {
+        const tokens = accounts.tokens(principal).sort((a, b) => (a.id < b.id ? -1 : 1))
+        const { items, next } = pageFrom(tokens, (token) => token.id, query)
+        return { items: items.map(tokenJson), next }
+      },
+    }),
+    endpoint({
+      name: 'tokens.revoke',
+      method: 'DELETE',
+      path: `${API}/auth/tokens/{id}`,
+      summary: 'Revokes one of your tokens; administrators can revoke any',
+      access: 'authenticated',
+      reply: 'empty',
+      handle: async ({ principal, params }) => {
+        if (!(await accounts.revokeToken(principal, params.id))) throw new RegistryError('missing', 'You have no such token')
+      },
+    }),
+  ]
+}
+
+function sessionJson({ accessToken, refreshToken: refresh, expiresIn }: Session): z.input<typeof sessionShape> {
+  return { access_token: accessToken, refresh_token: refresh, token_type: 'Bearer', expires_in: expiresIn }
+}

@@ -1,0 +1,181 @@
+/** Grants: who may do what in which repositories. For administrators of the system. */
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
+import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
+import { API } from '../../protocol/api/reads.js'
+import { actions } from '../../protocol/api/shapes.js'
+import { RegistryError } from '../../protocol/errors.js'
+import type { Ledger } from '../../protocol/ledger.js'
+import type { Metadata } from '../../protocol/ports.js'
+import { FLEET, type GrantRecord } from '../../protocol/records.js'
+
+const pattern = z
+  .string()
+  .regex(/^[a-z0-9._*-]{1,63}$/, 'must be a repository key, or a pattern of such with "*"')
+  .meta({ description: 'A repository key, or a pattern with "*"' })
+const path = z
+  .string()
+  .max(1024)
+  .regex(/^[^\p{Cc}\\]*$/u, 'must not hold control characters or backslashes')
+  .meta({ description: 'Only paths that begin with it. End it with a slash to mean a folder; empty is all' })
+const actionList = z.array(actions).min(1).max(4)
+const subjectName = z.string().min(1).max(128)
+
+const grantShape = z
+  .object({
+    id: z.string(),
+    user: z.string().nullable(),
+    group: z.string().nullable(),
+    token: z.string().nullable(),
+    repository: z.string(),
+    path: z.string(),
+    actions: z.array(actions),
+  })
+  .meta({ id: 'Grant' })
+
+const draft = z.strictObject({
+  user: subjectName.optional(),
+  group: subjectName.optional(),
+  token: subjectName.optional().meta({ description: "A token's id" }),
+  repository: pattern.optional(),
+  pattern: pattern.optional().meta({ description: 'Another name for `repository`' }),
+  path: path.optional(),
+  actions: actionList,
+})
+
+export function grantEndpoints(metadata: Metadata, ledger: Ledger): Endpoint[] {
+  const write = (id: string, record: GrantRecord | null, by: string) =>
+    ledger.commit({ scope: FLEET, steps: [{ kind: 'access', subject: 'grant', id, record }], by })
+  return [
+    endpoint({
+      name: 'grants.list',
+      method: 'GET',
+      path: `${API}/grants`,
+      summary: 'All grants',
+      access: 'administrator',
+      query: pageQuery.extend({ user: subjectName.optional(), group: subjectName.optional(), token: subjectName.optional(), repository: pattern.optional() }),
+      reply: pageOf(grantShape),
+      handle: async ({ query }) => {
+        const all = metadata.accessAll('grant').filter((grant) => isWanted(grant, query))
+        const { items, next } = pageFrom(
+          all.sort((a, b) => (a.id < b.id ? -1 : 1)),
+          (grant) => grant.id,
+          query,
+        )
+        return { items: items.map(grantJson), next }
+      },
+    }),
+    endpoint({
+      name: 'grants.create',
+      method: 'POST',
+      path: `${API}/grants`,
+      summary: 'Lets a user, a group or a token act on repositories',
+      access: 'administrator',
+      body: draft,
+      reply: grantShape,
+      status: 201,
+      handle: async ({ body, principal, note, response }) => {
+        const subject = subjectOf(body, metadata)
+        const record: GrantRecord = {
+          id: randomUUID(),
+          subject,
+          repository: repositoryOf(body),
+          path: body.path ?? '',
+          actions: [...new Set(body.actions)],
+        }
+        Object.assign(note, { subject: `${subject.kind} ${subject.name}`, repository: record.repository, actions: record.actions.join(' ') })
+        await write(record.id, record, principal.name)
+        response.headers.location = `${API}/grants/${record.id}`
+        return grantJson(record)
+      },
+    }),
+    endpoint({
+      name: 'grants.get',
+      method: 'GET',
+      path: `${API}/grants/{id}`,
+      summary: 'One grant',
+      access: 'administrator',
+      reply: grantShape,
+      handle: async ({ params }) => grantJson(existing(metadata, params.id)),
+    }),
+    endpoint({
+      name: 'grants.update',
+      method: 'PATCH',
+      path: `${API}/grants/{id}`,
+      summary: 'Changes what a grant allows; to whom stays as it is',
+      access: 'administrator',
+      body: z.strictObject({ repository: pattern.optional(), path: path.optional(), actions: actionList.optional() }),
+      reply: grantShape,
+      handle: async ({ params, body, principal }) => {
+        const before = existing(metadata, params.id)
+        const record: GrantRecord = {
+          ...before,
+          repository: body.repository ?? before.repository,
+          path: body.path ?? before.path,
+          actions: body.actions ? [...new Set(body.actions)] : before.actions,
+        }
+        await write(record.id, record, principal.name)
+        return grantJson(record)
+      },
+    }),
+    endpoint({
+      name: 'grants.delete',
+      method: 'DELETE',
+      path: `${API}/grants/{id}`,
+      summary: 'Takes a grant back',
+      access: 'administrator',
+      reply: 'empty',
+      handle: async ({ params, principal }) => {
+        await write(existing(metadata, params.id).id, null, principal.name)
+      },
+    }),
+  ]
+}
+
+function existing(metadata: Metadata, id: string): GrantRecord {
+  const grant = metadata.access('grant', id)
+  if (!grant) throw new RegistryError('missing', `There is no grant ${id}`)
+  return grant
+}
+
+function subjectOf({ user, group, token }: z.output<typeof draft>, metadata: Metadata): GrantRecord['subject'] {
+  if ([user, group, token].filter((name) => name !== undefined).length !== 1)
+    throw new RegistryError('invalid', 'A grant is for exactly one of user, group and token')
+  if (group !== undefined) return { kind: 'group', name: group }
+  const kind = user === undefined ? 'token' : 'user'
+  const name = user ?? token ?? ''
+  // A grant to nobody would wait for whoever takes the name.
+  if (!metadata.access(kind, name) && name !== 'anonymous') throw new RegistryError('invalid', `There is no ${kind} ${name}`)
+  return { kind, name }
+}
+
+function repositoryOf({ repository, pattern: other }: z.output<typeof draft>): string {
+  if ((repository === undefined) === (other === undefined)) throw new RegistryError('invalid', 'A grant names a repository, or a pattern with "*"')
+  return repository ?? other ?? ''
+}
+
+function isWanted({ subject, repository }: GrantRecord, query: { user?: string | undefined; group?: string | undefined; token?: string | undefined; repository?: string | undefined }): boolean {
+  const { user, group, token } = query
+  const asked: [GrantRecord['subject']['kind'], string | undefined][] = [
+    ['user', user],
+    ['group', group],
+    ['token', token],
+  ]
+  return (
+    asked.every(([kind, name]) => name === undefined || (subject.kind === kind && subject.name === name)) &&
+    (query.repository === undefined || query.repository === repository)
+  )
+}
+
+function grantJson({ id, subject, repository, path: below, actions: allowed }: GrantRecord): z.input<typeof grantShape> {
+  return {
+    id,
+    user: subject.kind === 'user' ? subject.name : null,
+    group: subject.kind === 'group' ? subject.name : null,
+    token: subject.kind === 'token' ? subject.name : null,
+    repository,
+    path: below,
+    actions: allowed,
+  }
+}

@@ -1,0 +1,140 @@
+/** Changing repositories and their members. Who administers one may describe and open it; its quota and upstream are the system's. */
+import { z } from 'zod'
+import type { Gate } from '../../protocol/access/gate.js'
+import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
+import { API } from '../../protocol/api/reads.js'
+import { memberShape, membersJson, repositoryJson, repositoryShape } from '../../protocol/api/shapes.js'
+import { RegistryError } from '../../protocol/errors.js'
+import type { Metadata, Principal } from '../../protocol/ports.js'
+import type { RepositoryRecord } from '../../protocol/records.js'
+import type { Repositories } from '../repositories.js'
+
+const quota = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullable()
+const name = z.string().min(1).max(200)
+const description = z.string().max(4000)
+const upstream = z.string().min(1).max(2048)
+const type = z.enum(['local', 'remote', 'virtual'])
+
+export function repositoryEndpoints(repositories: Repositories, metadata: Metadata, gate: Gate): Endpoint[] {
+  return [
+    endpoint({
+      name: 'repositories.create',
+      method: 'POST',
+      path: `${API}/repositories`,
+      summary: 'A new repository',
+      access: 'administrator',
+      body: z.strictObject({
+        key: z.string().min(1).max(200),
+        format: z.string().min(1).max(64),
+        repo_type: type.default('local'),
+        name: name.optional(),
+        description: description.optional(),
+        is_public: z.boolean().optional(),
+        allow_redeploy: z.boolean().optional(),
+        quota_bytes: quota.optional(),
+        upstream_url: upstream.nullable().optional(),
+        members: z.array(z.string().max(63)).max(100).optional(),
+      }),
+      reply: repositoryShape,
+      status: 201,
+      handle: async ({ body, principal, request, response, note }) => {
+        note.created = body.key
+        const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, upstream_url, ...rest } = body
+        const draft = { ...rest, key, format, type: repo_type, public: is_public, redeploy: allow_redeploy, quota: quota_bytes ?? undefined, upstream: upstream_url ?? undefined }
+        const record = await repositories.create(draft, principal.name)
+        response.headers.location = `${API}/repositories/${key}`
+        return repositoryJson(record, { origin: request.origin, usedBytes: 0, showUpstream: true })
+      },
+    }),
+    endpoint({
+      name: 'repositories.update',
+      method: 'PATCH',
+      path: `${API}/repositories/{key}`,
+      summary: 'Changes a repository; key, format and type stay as they are',
+      access: { repository: 'admin' },
+      body: z.strictObject({
+        name: name.optional(),
+        description: description.optional(),
+        is_public: z.boolean().optional(),
+        allow_redeploy: z.boolean().optional(),
+        quota_bytes: quota.optional(),
+        upstream_url: upstream.optional(),
+        // Taken so that a document that was read can be sent back; refused when they differ.
+        key: z.string().optional(),
+        format: z.string().optional(),
+        repo_type: type.optional(),
+      }),
+      reply: repositoryShape,
+      handle: async ({ repository, body, principal, request }) => {
+        refuseOtherKind(repository, body)
+        if ((body.quota_bytes !== undefined || body.upstream_url !== undefined) && !gate.mayAdminister(principal))
+          throw new RegistryError('forbidden', 'Only a system administrator changes quotas and upstreams')
+        const changes = {
+          name: body.name,
+          description: body.description,
+          public: body.is_public,
+          redeploy: body.allow_redeploy,
+          quota: body.quota_bytes,
+          upstream: body.upstream_url,
+        }
+        const record = await repositories.update(repository.key, changes, principal.name)
+        return repositoryJson(record, { origin: request.origin, showUpstream: true })
+      },
+    }),
+    endpoint({
+      name: 'repositories.delete',
+      method: 'DELETE',
+      path: `${API}/repositories/{key}`,
+      summary: 'Removes a repository with everything in it',
+      access: 'administrator',
+      reply: 'empty',
+      handle: async ({ params, principal }) => repositories.remove(params.key, principal.name),
+    }),
+    ...memberEndpoints(repositories, metadata, gate),
+  ]
+}
+
+function memberEndpoints(repositories: Repositories, metadata: Metadata, gate: Gate): Endpoint[] {
+  return [
+    endpoint({
+      name: 'members.add',
+      method: 'POST',
+      path: `${API}/repositories/{key}/members`,
+      summary: 'Adds a member to a virtual repository, or moves it; lower priorities win',
+      access: { repository: 'admin' },
+      body: z.strictObject({ member_key: z.string().min(1).max(63), priority: z.number().int().min(0).max(1_000_000).optional() }),
+      reply: z.object({ items: z.array(memberShape) }),
+      status: 201,
+      handle: async ({ repository, body, principal, note }) => {
+        note.member = body.member_key
+        refuseUnseen(body.member_key, principal, metadata, gate)
+        return { items: membersJson(await repositories.addMember(repository.key, body.member_key, body.priority, principal.name)) }
+      },
+    }),
+    endpoint({
+      name: 'members.remove',
+      method: 'DELETE',
+      path: `${API}/repositories/{key}/members/{member_key}`,
+      summary: 'Takes a member out of a virtual repository',
+      access: { repository: 'admin' },
+      reply: 'empty',
+      handle: async ({ repository, params, principal }) => repositories.removeMember(repository.key, params.member_key, principal.name),
+    }),
+  ]
+}
+
+/** What may not be seen must look as if it were not there. */
+function refuseUnseen(key: string, principal: Principal, metadata: Metadata, gate: Gate): void {
+  const record = metadata.repository(key)
+  if (!record || !gate.sees(principal, record)) throw new RegistryError('invalid', `There is no repository ${key}`, { code: 'member_missing' })
+}
+
+function refuseOtherKind(record: RepositoryRecord, body: { key?: string | undefined; format?: string | undefined; repo_type?: string | undefined }): void {
+  const changed = [
+    body.key !== undefined && body.key !== record.key && 'key',
+    body.format !== undefined && body.format !== record.format && 'format',
+    body.repo_type !== undefined && body.repo_type !== record.type && 'repo_type',
+  ].filter((field) => field !== false)
+  if (changed.length > 0)
+    throw new RegistryError('invalid', `${changed.join(' and ')} cannot be changed; make another repository`, { code: 'immutable_field' })
+}

@@ -1,0 +1,313 @@
+/**
+ * The primary, composed. Reads from top to bottom as its architecture: keys, database, records, blobs, log, accounts and gate,
+ * repositories, interfaces, and the two ports that answer (HTTP for clients, TLS for nodes).
+ */
+import { randomUUID } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { openSite } from '../admin/site.js'
+import { formats } from '../formats/index.js'
+import { Gate } from '../protocol/access/gate.js'
+import { app, type Handler } from '../protocol/app/app.js'
+import { DiskBlobs } from '../protocol/blobs/disk.js'
+import { issue } from '../protocol/certificate.js'
+import { RegistryError } from '../protocol/errors.js'
+import type { Reply } from '../protocol/http/reply.js'
+import type { HttpRequest } from '../protocol/http/request.js'
+import { serve } from '../protocol/http/server.js'
+import { Hosted } from '../protocol/kinds/hosted.js'
+import { State } from '../protocol/metadata/state.js'
+import { errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
+import { Metrics } from '../protocol/observe/metrics.js'
+import type { NodeRecord } from '../protocol/records.js'
+import { Registry } from '../protocol/registry.js'
+import type { PrimarySettings, Running } from '../protocol/settings.js'
+import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
+import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
+import { Audit } from './accounts/audit.js'
+import { primaryApi } from './api/endpoints.js'
+import { Downloads } from './downloads.js'
+import { Fleet } from './fleet/fleet.js'
+import { loadKeys, type PrimaryKeys } from './keys.js'
+import { Signer } from './log/signer.js'
+import { Nodes } from './nodes.js'
+import { Periodic } from '../protocol/periodic.js'
+import { embedded } from './postgres/embedded.js'
+import { PostgresLedger } from './postgres/ledger.js'
+import { migrate } from './postgres/migrate.js'
+import { PostgresRows } from './postgres/rows.js'
+import { Repositories } from './repositories.js'
+
+export interface PrimaryRunning extends Running {
+  /** Set when it was generated at this start: to be shown once. */
+  adminPassword: string | undefined
+}
+
+const POOL_CONNECTIONS = 16
+const CERTIFICATE_SECONDS = 24 * 3600
+const INDEX_CACHE_BYTES = 64 * 1024 * 1024
+const DOWNLOADS_FLUSH_MS = 5_000
+const SWEEP_MS = 3_600_000
+const GRACE_MS = 5_000
+
+/** `root`: the package's folder, where migrations lie. `version`: of this program. */
+export async function startPrimary(settings: PrimarySettings, { root, version }: { root: string; version: string }): Promise<PrimaryRunning> {
+  const closers: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const end of closers.splice(0).reverse()) await end()
+  }
+  try {
+    return await compose(settings, { root, version }, closers, close)
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function compose(
+  settings: PrimarySettings,
+  program: { root: string; version: string },
+  closers: (() => Promise<void>)[],
+  close: () => Promise<void>,
+): Promise<PrimaryRunning> {
+  const now = () => new Date().toISOString()
+  const startedAtMs = Date.now()
+  const log = logger('primary', settings.logLevel)
+  const keys = await loadKeys(join(settings.data, 'keys'), new Date())
+
+  const pool = await database(settings, program.root, log, closers)
+  const rows = new PostgresRows(pool)
+  const state = await State.open(rows, await head(pool))
+  const ledger = new PostgresLedger(pool, state, now)
+  closers.push(() => ledger.close())
+
+  const blobs = new DiskBlobs(join(settings.data, 'store'), {
+    source: 'primary',
+    reverifyMs: settings.reverifySeconds * 1000,
+    onDamage: (damage) => log.error({ damage }, 'a stored blob is damaged'),
+  })
+  await blobs.start()
+  closers.push(() => blobs.close())
+
+  const signer = new Signer({ pool, key: keys.log, fleet: keys.fleet, now, onError: (error) => log.error(errorFields(error), 'signing failed') })
+  await signer.start(ledger)
+  closers.push(() => signer.close())
+
+  const accounts = new PrimaryAccounts({ pool, ledger, metadata: state })
+  const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
+  const adminPassword = await accounts.firstStart(settings.adminPassword)
+  await writeLocalToken(settings.data, accounts, state)
+
+  const downloads = new Downloads(pool)
+  const flushing = new Periodic(() => downloads.flush(), DOWNLOADS_FLUSH_MS, (error) => log.warn(errorFields(error), 'download counts were not written'))
+  flushing.start()
+  closers.push(() => flushing.close())
+  const sweeping = new Periodic(() => accounts.sweep(), SWEEP_MS, (error) => log.warn(errorFields(error), 'sessions were not swept'))
+  sweeping.start()
+  closers.push(() => sweeping.close())
+
+  const audit = new Audit(pool)
+  const repositories = new Repositories({ metadata: state, ledger, formats: formats.map((format) => format.name), types: ['local', 'virtual'] })
+  const nodes = new Nodes({
+    pool,
+    ledger,
+    metadata: state,
+    downloads,
+    primary: { url: fleetUrl(settings), logKey: Buffer.from(keys.logPublic).toString('base64url'), tlsPin: keys.tls.pin },
+  })
+
+  const metrics = new Metrics('primary')
+  const registry = new Registry({
+    metadata: state,
+    access: gate,
+    accounts,
+    formats,
+    open: (record) => new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes }),
+    count: (record, path) => downloads.count(record.scope, path, 1),
+    onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
+    cacheBytes: INDEX_CACHE_BYTES,
+  })
+  const api = primaryApi({
+    metadata: state,
+    gate,
+    pool,
+    ledger,
+    accounts,
+    audit,
+    downloads,
+    nodes,
+    repositories,
+    formats,
+    open: (record, principal) => registry.repository(record, principal),
+    file: (repository, file, request) => registry.file(repository, file, request),
+    formatRoute: (request) => registry.handle(request),
+    restoreDays: settings.restoreDays,
+    version: program.version,
+  })
+  const site = await openSite({
+    metadata: state,
+    gate,
+    formats,
+    nodes: async () => (await nodes.list()).filter((node) => node.state !== 'revoked').map(card),
+    usage: (scope) => ledger.usage(scope),
+    version: program.version,
+    fleet: keys.fleet,
+    startedAtMs,
+    nowMs: Date.now,
+    open: false,
+  })
+  let blobBytes = 0
+  const fleet = new Fleet({
+    fleet: keys.fleet,
+    logKey: keys.logPublic,
+    pool,
+    metadata: state,
+    blobs,
+    signer,
+    members: nodes,
+    issue: (node) => certificate(keys, node),
+    authenticate: async (authorization, remote) => (await gate.authenticate(authorization, remote)).name,
+    onBlobBytes: (bytes) => {
+      blobBytes += bytes
+    },
+    nowMs: Date.now,
+  })
+  metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
+  metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
+  metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
+
+  const signedIn = (request: HttpRequest) => {
+    const credentials = request.headers.get('authorization')
+    return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
+  }
+  const interfaces: Handler = (request) => {
+    if (request.path !== '/' && !request.path.startsWith('/api/v1/') && !request.path.startsWith('/admin/')) return undefined
+    return answered(signedIn(request), (principal) => (request.path.startsWith('/api/') ? api(request, principal) : site(request, principal)))
+  }
+  const parts = {
+    registry,
+    metrics,
+    log,
+    health: () => ({ part: 'primary', version: program.version, fleet: keys.fleet, number: state.head.number }),
+    ready: () => ready(pool),
+  }
+  const answer = app({ handlers: [interfaces], ...parts })
+  const positioned = withPosition(answer, state)
+  const observe = (line: Parameters<typeof logRequest>[1]) => {
+    metrics.request(line.method, line.status, line.ms, line.bytes)
+    logRequest(log, line)
+  }
+
+  const fleetAnswer = app({
+    handlers: [(request) => (request.path.startsWith('/fleet/v1/') ? fleet.handle(request) : forwarded(fleet, request, positioned))],
+    ...parts,
+  })
+  const nodesListen = await serve(
+    { host: settings.fleetHost, port: settings.fleetPort, tls: keys.tls, publicUrls: [], trustedProxies: [], log: observe },
+    fleetAnswer,
+  )
+  closers.push(() => nodesListen.close({ graceMs: GRACE_MS }))
+  const listening = await serve(
+    { host: settings.host, port: settings.port, publicUrls: settings.publicUrls, trustedProxies: settings.trustedProxies, log: observe },
+    positioned,
+  )
+  closers.push(() => listening.close({ graceMs: GRACE_MS }))
+  log.info({ port: listening.port, fleetPort: nodesListen.port, fleet: keys.fleet }, 'primary is ready')
+  return { url: `http://${settings.host}:${listening.port}`, adminPassword, close }
+}
+
+async function database(settings: PrimarySettings, root: string, log: Logger, closers: (() => Promise<void>)[]): Promise<pg.Pool> {
+  let url = settings.databaseUrl
+  if (url === undefined) {
+    const server = await embedded(join(settings.data, 'postgres'))
+    closers.push(() => server.stop())
+    url = server.url
+    log.info({ adopted: server.adopted, pid: server.pid }, 'embedded Postgres runs')
+  }
+  const pool = new pg.Pool({ connectionString: url, max: POOL_CONNECTIONS, connectionTimeoutMillis: 10_000, idleTimeoutMillis: 60_000 })
+  // Without a listener a restart of the server would end this process.
+  pool.on('error', (error) => log.warn(errorFields(error), 'a database connection was lost'))
+  closers.push(() => pool.end())
+  await migrate(pool, join(root, 'migrations'))
+  return pool
+}
+
+async function head(pool: pg.Pool): Promise<{ epoch: number; number: number }> {
+  const { rows } = await pool.query<{ epoch: string; number: string }>('select epoch, number from head')
+  return { epoch: Number(rows[0]?.epoch ?? 1), number: Number(rows[0]?.number ?? 0) }
+}
+
+async function ready(pool: pg.Pool): Promise<string | undefined> {
+  try {
+    await pool.query({ text: 'select 1', query_timeout: 2000 } as pg.QueryConfig)
+    return undefined
+  } catch {
+    return 'the database does not answer'
+  }
+}
+
+/** An administrator's token for programs on this machine (`cairn up`), readable by the owner of the data only. */
+async function writeLocalToken(data: string, accounts: PrimaryAccounts, state: State): Promise<void> {
+  const path = join(data, 'local-admin-token')
+  const before = await readFile(path, 'utf8').catch(() => undefined)
+  if (before !== undefined) return
+  const user = state.access('user', FIRST_ADMINISTRATOR)
+  if (!user) return
+  const { value } = await accounts.createToken({ name: user.name, user, token: undefined }, { name: `local ${randomUUID().slice(0, 8)}`, scopes: ['*'] })
+  await writeFile(path, value, { mode: 0o600, flush: true })
+}
+
+function fleetUrl(settings: PrimarySettings): string {
+  if (settings.fleetUrl !== undefined) {
+    const named = settings.fleetUrl.replace(/^https:\/\//, '').replace(/\/$/, '')
+    return /:\d+$/.test(named) ? `https://${named}` : `https://${named}:${settings.fleetPort}`
+  }
+  const any = settings.fleetHost === '0.0.0.0' || settings.fleetHost === '::'
+  return `https://${any ? hostname() : settings.fleetHost}:${settings.fleetPort}`
+}
+
+function certificate(keys: PrimaryKeys, node: NodeRecord): Promise<string> {
+  const iat = Math.floor(Date.now() / 1000)
+  return issue(keys.log, { fleet: keys.fleet, sub: node.id, name: node.name, peer: node.peer, repositories: node.repositories, iat, exp: iat + CERTIFICATE_SECONDS })
+}
+
+function card(node: Awaited<ReturnType<Nodes['list']>>[number]) {
+  return {
+    name: node.name,
+    state: node.state,
+    url: node.heartbeat?.url,
+    version: node.heartbeat?.version,
+    lag: node.lag,
+    heardAgo: node.heardAt === undefined ? undefined : Date.now() - Date.parse(node.heardAt),
+    cache: node.heartbeat?.cache,
+  }
+}
+
+/** Replies to what may change something say where the log stands, so that a node can wait until it has applied that. */
+function withPosition(answer: (request: HttpRequest) => Promise<Reply> | Reply, state: State): (request: HttpRequest) => Promise<Reply> | Reply {
+  const add = (reply: Reply): Reply => ({ ...reply, headers: { [POSITION_HEADER]: `${state.head.epoch}.${state.head.number}`, ...reply.headers } })
+  return (request) => {
+    const reply = answer(request)
+    if (request.method === 'GET' || request.method === 'HEAD') return reply
+    return reply instanceof Promise ? reply.then(add) : add(reply)
+  }
+}
+
+/** A client's request that came through a node: it is the client's own, seen from the node's address. */
+async function forwarded(fleet: Fleet, request: HttpRequest, answer: (request: HttpRequest) => Promise<Reply> | Reply): Promise<Reply> {
+  await fleet.member(request)
+  const origin = request.headers.get(ORIGIN_HEADER) ?? ''
+  if (!/^https?:\/\/[A-Za-z0-9.:[\]-]{1,255}$/.test(origin)) throw new RegistryError('invalid', 'The node did not say where it is reached')
+  const remote = request.headers.get('x-forwarded-for')?.split(',')[0]?.trim() ?? request.remote
+  return answer(Object.create(request, { origin: { value: origin }, remote: { value: remote } }) as HttpRequest)
+}
+
+function answered<T>(principal: T | Promise<T>, then: (principal: T) => Promise<Reply> | undefined): Promise<Reply> | undefined {
+  return principal instanceof Promise ? principal.then((known) => then(known) ?? missing()) : then(principal)
+}
+
+function missing(): never {
+  throw new RegistryError('missing', 'There is nothing at this address')
+}

@@ -1,0 +1,207 @@
+/**
+ * Making, changing and removing repositories: what a key may look like, what fits together, and one commit for each. A repository
+ * that is deleted and made again gets another scope, so nothing of the old one comes back.
+ */
+import { randomUUID } from 'node:crypto'
+import { RegistryError } from '../protocol/errors.js'
+import type { Ledger } from '../protocol/ledger.js'
+import type { Metadata } from '../protocol/ports.js'
+import { FLEET, type GrantRecord, type RepositoryRecord, type RepositoryType, type Step } from '../protocol/records.js'
+import { Turn } from './accounts/turn.js'
+
+export interface RepositoriesOptions {
+  metadata: Metadata
+  ledger: Ledger
+  /** Names of the formats that exist. */
+  formats: readonly string[]
+  /** Kinds that this program serves. */
+  types: readonly RepositoryType[]
+  now?: () => Date
+}
+
+export interface RepositoryDraft {
+  key: string
+  format: string
+  type: RepositoryType
+  name?: string | undefined
+  description?: string | undefined
+  public?: boolean | undefined
+  redeploy?: boolean | undefined
+  quota?: number | undefined
+  upstream?: string | undefined
+  members?: string[] | undefined
+}
+
+/** `quota: null` removes the limit. */
+export type RepositoryChanges = Partial<Pick<RepositoryDraft, 'name' | 'description' | 'public' | 'redeploy' | 'upstream'>> & {
+  quota?: number | null | undefined
+}
+
+const KEY = /^[a-z0-9][a-z0-9._-]{0,62}$/
+const RESERVED = ['api', 'health', 'ready', 'metrics', 'v2', 'artifactory', 'repository', 'fleet', 'admin']
+const MAX_MEMBERS = 100
+
+export class Repositories {
+  readonly #options: RepositoriesOptions
+  readonly #turn = new Turn()
+
+  constructor(options: RepositoriesOptions) {
+    this.#options = options
+  }
+
+  create(draft: RepositoryDraft, by: string): Promise<RepositoryRecord> {
+    return this.#turn.run(async () => {
+      this.#checkDraft(draft)
+      const { key, format, type } = draft
+      const members = draft.members ?? []
+      const record: RepositoryRecord = {
+        scope: randomUUID(),
+        key,
+        name: draft.name ?? key,
+        format,
+        type,
+        public: draft.public ?? false,
+        redeploy: draft.redeploy ?? false,
+        ...(draft.quota === undefined ? {} : { quota: draft.quota }),
+        ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
+        description: draft.description ?? '',
+        members: [],
+        createdAt: (this.#options.now?.() ?? new Date()).toISOString(),
+      }
+      for (const member of members) this.#checkMember(record, member)
+      const whole = withMembers(
+        record,
+        members.map((member, i) => ({ member, priority: i + 1 })),
+      )
+      await this.#commit([{ kind: 'repository', key, record: whole }], by)
+      return whole
+    })
+  }
+
+  update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
+    return this.#turn.run(async () => {
+      const { quota: before, ...rest } = this.#existing(key)
+      if (changes.upstream !== undefined && rest.type !== 'remote') throw notRemote()
+      const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
+      const record: RepositoryRecord = {
+        ...rest,
+        name: changes.name ?? rest.name,
+        description: changes.description ?? rest.description,
+        public: changes.public ?? rest.public,
+        redeploy: changes.redeploy ?? rest.redeploy,
+        ...(quota === undefined ? {} : { quota }),
+        ...(changes.upstream === undefined ? {} : { upstream: checkUpstream(changes.upstream) }),
+      }
+      await this.#commit([{ kind: 'repository', key, record }], by)
+      return record
+    })
+  }
+
+  /** Refused while a virtual repository has it as a member. Grants that name exactly this repository go with it. */
+  remove(key: string, by: string): Promise<void> {
+    return this.#turn.run(async () => {
+      this.#existing(key)
+      const user = this.#options.metadata.repositories().find((record) => record.members.includes(key))
+      if (user) throw new RegistryError('conflict', `${key} is a member of ${user.key}; remove it there first`, { code: 'repository_in_use' })
+      const grants = this.#options.metadata.accessAll('grant').filter((grant: GrantRecord) => grant.repository === key)
+      const drops = grants.map((grant): Step => ({ kind: 'access', subject: 'grant', id: grant.id, record: null }))
+      await this.#commit([{ kind: 'repository', key, record: null }, ...drops], by)
+    })
+  }
+
+  /** Adds a member, or moves it. Lower priorities come first; equal ones stay in the order in which they were added. */
+  addMember(key: string, member: string, priority: number | undefined, by: string): Promise<RepositoryRecord> {
+    return this.#turn.run(async () => {
+      const record = this.#existing(key)
+      this.#checkMember(record, member)
+      const others = membersOf(record).filter((one) => one.member !== member)
+      if (others.length >= MAX_MEMBERS) throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
+      const last = Math.max(0, ...others.map((one) => one.priority))
+      const changed = withMembers(record, [...others, { member, priority: priority ?? last + 1 }])
+      await this.#commit([{ kind: 'repository', key, record: changed }], by)
+      return changed
+    })
+  }
+
+  removeMember(key: string, member: string, by: string): Promise<void> {
+    return this.#turn.run(async () => {
+      const record = this.#existing(key)
+      if (!record.members.includes(member)) throw new RegistryError('missing', `${member} is no member of ${key}`)
+      const changed = withMembers(
+        record,
+        membersOf(record).filter((one) => one.member !== member),
+      )
+      await this.#commit([{ kind: 'repository', key, record: changed }], by)
+    })
+  }
+
+  #checkDraft({ key, format, type, upstream, members }: RepositoryDraft): void {
+    const { metadata, formats, types } = this.#options
+    if (!KEY.test(key)) throw new RegistryError('invalid', 'A key is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a letter or digit', { code: 'key_invalid' })
+    if (RESERVED.includes(key) || formats.includes(key)) throw new RegistryError('invalid', `The key ${key} is reserved`, { code: 'key_reserved' })
+    if (!formats.includes(format)) throw new RegistryError('invalid', `There is no format "${format}"; there are ${formats.join(', ')}`, { code: 'format_unknown' })
+    if (!types.includes(type)) throw new RegistryError('invalid', `Repositories of type ${type} are not offered here`, { code: 'type_unknown' })
+    if (metadata.repository(key)) throw new RegistryError('conflict', `There is a repository ${key} already`, { code: 'repository_exists' })
+    if (type === 'remote' && upstream === undefined) throw new RegistryError('invalid', 'A remote repository needs an upstream_url')
+    if (type !== 'remote' && upstream !== undefined) throw notRemote()
+    if (type !== 'virtual' && members && members.length > 0) throw new RegistryError('invalid', 'Only a virtual repository has members')
+    if ((members?.length ?? 0) > MAX_MEMBERS) throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
+    if (new Set(members).size !== (members?.length ?? 0)) throw new RegistryError('invalid', 'A member is named twice')
+  }
+
+  #checkMember(record: RepositoryRecord, member: string): void {
+    if (record.type !== 'virtual') throw new RegistryError('invalid', 'Only a virtual repository has members')
+    const found = this.#options.metadata.repository(member)
+    if (!found) throw new RegistryError('invalid', `There is no repository ${member}`, { code: 'member_missing' })
+    if (found.format !== record.format) throw new RegistryError('invalid', `${member} holds ${found.format}, ${record.key} is for ${record.format}`, { code: 'member_format' })
+    if (this.#reaches(found, record.key, new Set())) throw new RegistryError('invalid', `${member} would make ${record.key} a member of itself`, { code: 'member_cycle' })
+  }
+
+  #reaches(from: RepositoryRecord, key: string, seen: Set<string>): boolean {
+    if (from.key === key) return true
+    if (seen.has(from.key)) return false
+    seen.add(from.key)
+    return from.members.some((member) => {
+      const found = this.#options.metadata.repository(member)
+      return found !== undefined && this.#reaches(found, key, seen)
+    })
+  }
+
+  #existing(key: string): RepositoryRecord {
+    const record = this.#options.metadata.repository(key)
+    if (!record) throw new RegistryError('missing', `There is no repository ${key}`)
+    return record
+  }
+
+  async #commit(steps: Step[], by: string): Promise<void> {
+    await this.#options.ledger.commit({ scope: FLEET, steps, by })
+  }
+}
+
+interface Member {
+  member: string
+  priority: number
+}
+
+function membersOf(record: RepositoryRecord): Member[] {
+  return record.members.map((member, i) => ({ member, priority: record.priorities?.[i] ?? i + 1 }))
+}
+
+function withMembers(record: RepositoryRecord, members: Member[]): RepositoryRecord {
+  if (record.type !== 'virtual') return record
+  const sorted = members.toSorted((a, b) => a.priority - b.priority)
+  return { ...record, members: sorted.map((one) => one.member), priorities: sorted.map((one) => one.priority) }
+}
+
+/** Credentials have a place of their own: in an address they would be replicated and logged. */
+function checkUpstream(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !['http:', 'https:'].includes(url.protocol)) throw new RegistryError('invalid', 'upstream_url must be an http or https address')
+  if (url.username !== '' || url.password !== '') throw new RegistryError('invalid', 'upstream_url must not hold credentials')
+  if (url.hash !== '') throw new RegistryError('invalid', 'upstream_url must not have a fragment')
+  return url.href
+}
+
+function notRemote(): RegistryError {
+  return new RegistryError('invalid', 'Only a remote repository has an upstream_url')
+}

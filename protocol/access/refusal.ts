@@ -1,0 +1,27 @@
+/**
+ * What somebody is told who may not do something. Who is anonymous hears that credentials might help, since many clients send
+ * theirs only when asked; for others, what may not be seen does not exist, and only who sees it hears that it is forbidden.
+ */
+import { RegistryError } from '../errors.js'
+import type { Principal } from '../ports.js'
+import type { Action, RepositoryRecord } from '../records.js'
+import type { Gate } from './gate.js'
+
+/** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`. */
+export function demand(gate: Gate, principal: Principal, action: Action, repository: RepositoryRecord, path?: string): void {
+  const decision = gate.decide(principal, action, repository, path)
+  if (decision.allowed) return
+  if (principal !== gate.anonymous && !gate.sees(principal, repository)) throw noRepository(repository.key)
+  throw refusal(gate, principal, decision.reason)
+}
+
+/** The same sentence whether the repository is hidden or was never there. */
+export function noRepository(key: string): RegistryError {
+  return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: 'repository_missing' })
+}
+
+export function refusal(gate: Gate, principal: Principal, reason: string): RegistryError {
+  return principal === gate.anonymous
+    ? new RegistryError('unauthenticated', 'This needs credentials')
+    : new RegistryError('forbidden', reason)
+}

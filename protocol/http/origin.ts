@@ -1,0 +1,100 @@
+/**
+ * Scheme and authority for the absolute URLs in replies. A Host header only ever chooses between names that the operator
+ * configured, or that this process knows to be its own; an unknown one never appears in a reply.
+ */
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { RegistryError } from '../errors.js'
+import { normal } from './address.js'
+
+export interface OriginOptions {
+  /** `http://host[:port]`, no path. */
+  publicUrls: readonly string[]
+  scheme: 'http' | 'https'
+  /** As listened on. */
+  host: string
+  port: number
+}
+
+/** What a trusted proxy told about the client's own view. */
+export interface Seen {
+  host: string | undefined
+  proto: 'http' | 'https' | undefined
+}
+
+export type Origins = (host: string, seen?: Seen) => string
+
+/** Throws `invalid` for a public URL that is not one. */
+export function origins(options: OriginOptions): Origins {
+  const configured = options.publicUrls.map(parsePublicUrl)
+  const [standard] = configured
+  if (standard !== undefined) {
+    return (host, seen) => (configured.find((url) => isFor(url, seen?.host ?? host)) ?? standard).origin
+  }
+  const own = ownNames(options.host)
+  const fallback = `${options.scheme}://${bracketed(reachable(options.host))}:${options.port}`
+  return (host, seen) => {
+    if (seen?.host !== undefined) return proxied(seen, options.scheme) ?? fallback
+    const scheme = seen?.proto ?? options.scheme
+    const [name, port] = split(host, scheme)
+    return port === options.port && own(name) ? `${scheme}://${host.toLowerCase()}` : fallback
+  }
+}
+
+function parsePublicUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.pathname !== '/' || `${url.origin}/` !== url.href) {
+    throw new RegistryError('invalid', `Not a public URL (expected something like https://host.example): ${text}`)
+  }
+  return url
+}
+
+/** URL drops a scheme's own port, clients may send it. */
+function isFor(url: URL, host: string): boolean {
+  const lower = host.toLowerCase()
+  return lower === url.host || (url.port === '' && lower === `${url.host}:${url.protocol === 'https:' ? 443 : 80}`)
+}
+
+/** The proxy is trusted, its header is still text from outside. */
+function proxied(seen: Seen, scheme: string): string | undefined {
+  const text = `${seen.proto ?? scheme}://${seen.host}`
+  const url = /^[\w.~:[\]-]+$/.test(seen.host ?? '') && URL.canParse(text) ? new URL(text) : undefined
+  return url?.origin
+}
+
+function split(host: string, scheme: string): [name: string, port: number] {
+  const match = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(host.toLowerCase())
+  const name = (match?.[1] ?? '').replace(/^\[(.*)\]$/, '$1')
+  return [name, match?.[2] === undefined ? (scheme === 'https' ? 443 : 80) : Number(match[2])]
+}
+
+function ownNames(host: string): (name: string) => boolean {
+  const listened = host.toLowerCase()
+  return (name) => {
+    if (name === 'localhost' || name === listened) return true
+    const address = isIP(name) === 0 ? undefined : normal(name)
+    if (address === undefined) return false
+    return isLoopback(address) || address === normal(listened) || (isWildcard(listened) && onThisMachine(address))
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || (isIP(address) === 4 && address.startsWith('127.'))
+}
+
+function isWildcard(host: string): boolean {
+  return host === '' || host === '0.0.0.0' || host === '::'
+}
+
+/** Asked each time: addresses come and go while a laptop moves. */
+function onThisMachine(address: string): boolean {
+  return Object.values(networkInterfaces()).some((list) => list?.some((each) => normal(each.address) === address))
+}
+
+function reachable(host: string): string {
+  return isWildcard(host) ? 'localhost' : host
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}

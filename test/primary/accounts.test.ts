@@ -1,0 +1,356 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { PrimaryAccounts } from '../../primary/accounts.js'
+import { Audit } from '../../primary/accounts/audit.js'
+import { checkNewPassword, PasswordHashes } from '../../primary/accounts/password.js'
+import { Throttle } from '../../primary/accounts/throttle.js'
+import { Gate } from '../../protocol/access/gate.js'
+import { RegistryError } from '../../protocol/errors.js'
+import { MemoryLedger } from '../../protocol/metadata/memory.js'
+import type { Principal } from '../../protocol/ports.js'
+import { type TestDatabase, testDatabase } from '../support/postgres.js'
+
+const START = Date.parse('2026-01-01T00:00:00Z')
+const PASSWORD = 'correct horse'
+
+let database: TestDatabase
+before(async () => {
+  database = await testDatabase()
+})
+after(() => database.close())
+
+describe('password hashes', () => {
+  const hashes = new PasswordHashes()
+
+  it('carry their parameters, differ each time, and match their password only', async () => {
+    const [one, two] = [await hashes.hash(PASSWORD), await hashes.hash(PASSWORD)]
+    assert.match(one, /^scrypt\$32768\$8\$1\$[\w-]{22}\$[\w-]{43}$/)
+    assert.notEqual(one, two)
+    assert.equal(await hashes.matches(one, PASSWORD), true)
+    assert.equal(await hashes.matches(one, `${PASSWORD} `), false)
+  })
+
+  it('are the same for the two spellings of one character', async () => {
+    assert.equal(await hashes.matches(await hashes.hash('pa\u0308ssword'), 'p\u00e4ssword'), true)
+  })
+
+  it('of nobody match nothing, after the same work', async () => {
+    const stored = await hashes.hash(PASSWORD)
+    const time = async (work: () => Promise<unknown>) => {
+      const times: number[] = []
+      for (let i = 0; i < 5; i++) {
+        const start = performance.now()
+        await work()
+        times.push(performance.now() - start)
+      }
+      return times.sort((a, b) => a - b)[2] ?? 0
+    }
+    assert.equal(await hashes.matches(undefined, PASSWORD), false)
+    const known = await time(() => hashes.matches(stored, 'wrong one'))
+    const unknown = await time(() => hashes.matches(undefined, 'wrong one'))
+    assert.ok(unknown > known / 3 && unknown < known * 3, `${unknown} ms beside ${known} ms`)
+  })
+
+  it('are made a few at a time, and refused when too many wait', async () => {
+    const tried = await Promise.allSettled(Array.from({ length: 80 }, () => hashes.matches(undefined, 'x')))
+    const refused = tried.filter((one) => one.status === 'rejected')
+    assert.equal(refused.length, 80 - 66)
+    assert.ok(refused.every((one) => one.reason instanceof RegistryError && one.reason.kind === 'throttled'))
+    assert.equal(await hashes.matches(undefined, 'x'), false, 'and goes on afterwards')
+  })
+
+  for (const bad of ['', 'short', ' '.repeat(10), 'cairn_abcdefgh', 'nul\0nul\0nul', 'x'.repeat(257), 'somebody-long'])
+    it(`${JSON.stringify(bad.slice(0, 20))} must not become a password`, () => {
+      assert.throws(() => checkNewPassword('somebody-long', bad), { kind: 'invalid', code: 'password_refused' })
+    })
+})
+
+describe('the throttle', () => {
+  it('slows one address down and lets it go on after a while', () => {
+    const clock = { ms: START }
+    const throttle = new Throttle(() => clock.ms)
+    for (let i = 0; i < 10; i++) throttle.attempt('ann', 'a')
+    assert.throws(() => throttle.attempt('ann', 'a'), (error: RegistryError) => error.kind === 'throttled' && error.retryAfter === 6)
+    throttle.attempt('ann', 'b')
+    clock.ms += 6000
+    throttle.attempt('ann', 'a')
+    assert.throws(() => throttle.attempt('ann', 'a'), { kind: 'throttled' })
+  })
+
+  it('slows one address down over many accounts', () => {
+    const throttle = new Throttle(() => START)
+    for (let i = 0; i < 50; i++) throttle.attempt(`user-${i}`, 'a')
+    assert.throws(() => throttle.attempt('another', 'a'), { kind: 'throttled' })
+    throttle.attempt('another', 'b')
+  })
+
+  it('slows ten thousand addresses down at one account, and not its owner', () => {
+    const throttle = new Throttle(() => START)
+    throttle.attempt('ann', 'home')()
+    let allowed = 0
+    for (let i = 0; i < 10_000; i++) {
+      try {
+        throttle.attempt('ann', `bot-${i}`)
+        allowed++
+      } catch {}
+    }
+    assert.equal(allowed, 30)
+    throttle.attempt('ann', 'home')
+  })
+
+  it('forgets successes at once', () => {
+    const throttle = new Throttle(() => START)
+    for (let i = 0; i < 1000; i++) throttle.attempt('ann', 'a')()
+  })
+
+  it('is not fooled by a clock that jumps back', () => {
+    const clock = { ms: START }
+    const throttle = new Throttle(() => clock.ms)
+    for (let i = 0; i < 10; i++) throttle.attempt('ann', 'a')
+    clock.ms -= 3_600_000
+    assert.throws(() => throttle.attempt('ann', 'a'), { kind: 'throttled' })
+    clock.ms += 6000
+    throttle.attempt('ann', 'a')
+  })
+})
+
+describe('accounts', () => {
+  it('begin with one administrator, whose generated password is told once', async () => {
+    const { accounts, gate } = await world()
+    const password = await accounts.firstStart()
+    assert.match(password ?? '', /^[\w-]{20}$/)
+    assert.equal(await accounts.firstStart(), undefined)
+    assert.equal(gate.mayAdminister(await gate.authenticate(basic('admin', password ?? ''))), true)
+  })
+
+  it('begin with the password that the operator chose, which is not told', async () => {
+    const { accounts, gate } = await world()
+    assert.equal(await accounts.firstStart('chosen'), undefined)
+    assert.equal((await gate.authenticate(basic('admin', 'chosen'))).name, 'admin')
+  })
+
+  it('refuse a wrong password, an unknown user and a disabled one in the same words', async () => {
+    const { accounts } = await populated()
+    await accounts.users.create({ name: 'off', password: PASSWORD }, 'admin')
+    await accounts.users.update('off', { disabled: true }, 'admin')
+    const messages: string[] = []
+    for (const [user, password] of [['ann', 'wrong'], ['nobody', PASSWORD], ['off', PASSWORD], ['ann', ''], ['ann', ' '], ['ann', 'a\0b']])
+      await assert.rejects(accounts.signIn(user ?? '', password ?? '', '192.0.2.9'), (error: RegistryError) => error.kind === 'unauthenticated' && messages.push(error.message) > 0)
+    assert.equal(new Set(messages).size, 1)
+  })
+
+  it('throttle guessing, and let the owner in again', async () => {
+    const { accounts, clock } = await populated()
+    for (let i = 0; i < 10; i++) await assert.rejects(accounts.signIn('ann', `guess ${i}`, 'bot'), { kind: 'unauthenticated' })
+    await assert.rejects(accounts.signIn('ann', PASSWORD, 'bot'), { kind: 'throttled' })
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home'))
+    clock.ms += 60_000
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'bot'))
+  })
+
+  it('keep names apart: a name is taken once, also by two at the same moment', async () => {
+    const { accounts } = await populated()
+    const made = await Promise.allSettled([1, 2, 3].map(() => accounts.users.create({ name: 'twin' }, 'admin')))
+    assert.deepEqual(made.map((one) => one.status).sort(), ['fulfilled', 'rejected', 'rejected'])
+    for (const name of ['', 'Ann', 'a b', 'node:1', '-x', 'anonymous', '__token__', 'a'.repeat(64)])
+      await assert.rejects(accounts.users.create({ name }, 'admin'), { kind: 'invalid' }, name)
+  })
+
+  it('never lose the last administrator', async () => {
+    const { accounts } = await populated()
+    for (const act of [
+      () => accounts.users.remove('admin', 'admin'),
+      () => accounts.users.update('admin', { disabled: true }, 'admin'),
+      () => accounts.users.update('admin', { admin: false }, 'admin'),
+    ])
+      await assert.rejects(act, { kind: 'conflict', code: 'last_administrator' })
+    await accounts.users.update('ann', { admin: true }, 'admin')
+    await accounts.users.remove('admin', 'ann')
+  })
+
+  it('of a removed user leave nothing to who takes the name afterwards', async () => {
+    const { accounts, gate, principal, ledger } = await populated()
+    const { value } = await accounts.createToken(await principal('ann'), { name: 't', scopes: ['*'] })
+    const session = await accounts.signIn('ann', PASSWORD)
+    await accounts.users.remove('ann', 'admin')
+    await accounts.users.create({ name: 'ann' }, 'admin')
+    for (const header of [`Bearer ${value}`, `Bearer ${session.accessToken}`, basic('ann', PASSWORD)])
+      await assert.rejects(async () => gate.authenticate(header), { kind: 'unauthenticated' })
+    await assert.rejects(accounts.sessions.refresh(session.refreshToken), { kind: 'unauthenticated' })
+    assert.equal(ledger.state.accessAll('token').length, 0)
+  })
+
+  it('forget the old password everywhere when a new one is set, and end sessions', async () => {
+    const { accounts, gate } = await populated()
+    const session = await accounts.signIn('ann', PASSWORD)
+    assert.equal((await gate.authenticate(basic('ann', PASSWORD))).name, 'ann')
+    await accounts.users.setPassword('ann', 'another horse', 'ann')
+    await assert.rejects(async () => gate.authenticate(basic('ann', PASSWORD)), { kind: 'unauthenticated' })
+    await assert.rejects(async () => gate.authenticate(`Bearer ${session.accessToken}`), { kind: 'unauthenticated' })
+    await assert.rejects(accounts.sessions.refresh(session.refreshToken), { kind: 'unauthenticated' })
+    assert.equal((await gate.authenticate(basic('ann', 'another horse'))).name, 'ann')
+  })
+})
+
+describe('sessions', () => {
+  it('rotate: each refresh ends the tokens before it', async () => {
+    const { accounts, gate } = await populated()
+    const first = await accounts.signIn('ann', PASSWORD)
+    assert.equal(first.expiresIn, 3600)
+    const second = await accounts.sessions.refresh(first.refreshToken)
+    assert.equal((await gate.authenticate(`Bearer ${second.accessToken}`)).name, 'ann')
+    await assert.rejects(async () => gate.authenticate(`Bearer ${first.accessToken}`), { kind: 'unauthenticated' })
+  })
+
+  it('end as a whole when a refresh token comes a second time', async () => {
+    const { accounts, gate } = await populated()
+    const first = await accounts.signIn('ann', PASSWORD)
+    const other = await accounts.signIn('ann', PASSWORD)
+    const second = await accounts.sessions.refresh(first.refreshToken)
+    await assert.rejects(accounts.sessions.refresh(first.refreshToken), { kind: 'unauthenticated' })
+    await assert.rejects(async () => gate.authenticate(`Bearer ${second.accessToken}`), { kind: 'unauthenticated' })
+    await assert.rejects(accounts.sessions.refresh(second.refreshToken), { kind: 'unauthenticated' })
+    assert.equal((await gate.authenticate(`Bearer ${other.accessToken}`)).name, 'ann', 'another login goes on')
+  })
+
+  it('give two who refresh at the same moment at most one living session', async () => {
+    const { accounts, gate } = await populated()
+    const first = await accounts.signIn('ann', PASSWORD)
+    const tried = await Promise.allSettled([1, 2, 3, 4].map(() => accounts.sessions.refresh(first.refreshToken)))
+    let living = 0
+    for (const one of tried) {
+      if (one.status !== 'fulfilled') continue
+      living += await Promise.resolve()
+        .then(() => gate.authenticate(`Bearer ${one.value.accessToken}`))
+        .then(() => 1, () => 0)
+    }
+    assert.ok(living <= 1)
+  })
+
+  it('expire, and are swept away', async () => {
+    const { accounts, gate, clock, ledger } = await populated()
+    const { accessToken, refreshToken } = await accounts.signIn('ann', PASSWORD)
+    clock.ms += 3_600_000
+    assert.throws(() => gate.authenticate(`Bearer ${accessToken}`), { kind: 'unauthenticated', code: 'token_expired' })
+    assert.equal(await accounts.sweep(), 1)
+    assert.equal(ledger.state.accessAll('token').length, 0)
+    assert.ok(await accounts.sessions.refresh(refreshToken), 'the refresh token lives longer')
+    clock.ms += 31 * 86_400_000
+    await accounts.sweep()
+    assert.equal((await database.pool.query('select 1 from refresh_token where expires_at < $1', [new Date(clock.ms)])).rowCount, 0)
+  })
+
+  it('end at logout, by access token and by refresh token', async () => {
+    const { accounts, gate } = await populated()
+    const one = await accounts.signIn('ann', PASSWORD)
+    await accounts.signOut(await gate.authenticate(`Bearer ${one.accessToken}`), undefined)
+    await assert.rejects(accounts.sessions.refresh(one.refreshToken), { kind: 'unauthenticated' })
+    const two = await accounts.signIn('ann', PASSWORD)
+    await accounts.signOut(gate.anonymous, two.refreshToken)
+    await assert.rejects(async () => gate.authenticate(`Bearer ${two.accessToken}`), { kind: 'unauthenticated' })
+  })
+
+  it('do not accept each other: a refresh token is no access token and the reverse', async () => {
+    const { accounts, gate } = await populated()
+    const { accessToken, refreshToken } = await accounts.signIn('ann', PASSWORD)
+    await assert.rejects(async () => gate.authenticate(`Bearer ${refreshToken}`), { kind: 'unauthenticated' })
+    await assert.rejects(accounts.sessions.refresh(accessToken), { kind: 'unauthenticated' })
+  })
+})
+
+describe('API tokens', () => {
+  it('are stored as hashes only, and listed without sessions and other users', async () => {
+    const { accounts, principal, ledger } = await populated()
+    await accounts.signIn('ann', PASSWORD)
+    const { value, token } = await accounts.createToken(await principal('ann'), { name: 'ci', scopes: ['read:npm-*'], expiresInDays: 7 })
+    assert.equal(token.expiresAt, '2026-01-08T00:00:00.000Z')
+    assert.deepEqual(accounts.tokens(await principal('ann')).map((one) => one.id), [token.id])
+    assert.deepEqual(accounts.tokens(await principal('admin')), [])
+    assert.ok(!JSON.stringify(ledger.log).includes(value))
+  })
+
+  it('never make one that may do more or lasts longer', async () => {
+    const { accounts, principal, gate } = await populated()
+    const { value } = await accounts.createToken(await principal('ann'), { name: 'narrow', scopes: ['read', 'write:a-*'], expiresInDays: 7 })
+    const narrow = await gate.authenticate(`Bearer ${value}`)
+    for (const scopes of [['*'], ['write'], ['delete'], ['admin:a-*'], ['read', 'write:b']])
+      await assert.rejects(accounts.createToken(narrow, { name: 'x', scopes }), { kind: 'forbidden' }, String(scopes))
+    const { token } = await accounts.createToken(narrow, { name: 'x', scopes: ['read:a'], expiresInDays: 30 })
+    assert.equal(token.expiresAt, '2026-01-08T00:00:00.000Z')
+  })
+
+  it('are revoked by their owner and by administrators, by id or by value', async () => {
+    const { accounts, principal, gate } = await populated()
+    const make = async () => accounts.createToken(await principal('ann'), { name: 't', scopes: ['*'] })
+    const [one, two, three] = [await make(), await make(), await make()]
+    await accounts.users.create({ name: 'bob', password: PASSWORD }, 'admin')
+    assert.equal(await accounts.revokeToken(await principal('bob'), one.token.id), false)
+    assert.equal(await accounts.revokeToken(await principal('ann'), one.token.id), true)
+    assert.equal(await accounts.revokeToken(await principal('ann'), two.value), true)
+    assert.equal(await accounts.revokeToken(await principal('admin'), three.token.id), true)
+    assert.equal(await accounts.revokeToken(await principal('ann'), one.token.id), false)
+    for (const { value } of [one, two, three]) assert.throws(() => gate.authenticate(`Bearer ${value}`), { kind: 'unauthenticated' })
+  })
+
+  it('refuse drafts that make no sense', async () => {
+    const { accounts, principal } = await populated()
+    const ann = await principal('ann')
+    for (const draft of [
+      { name: '', scopes: ['*'] },
+      { name: 'x\n', scopes: ['*'] },
+      { name: 'x', scopes: [] },
+      { name: 'x', scopes: ['everything'] },
+      { name: 'x', scopes: ['*'], expiresInDays: 0 },
+      { name: 'x', scopes: ['*'], expiresInDays: 1e9 },
+    ])
+      await assert.rejects(accounts.createToken(ann, draft), { kind: 'invalid' }, JSON.stringify(draft))
+  })
+
+  it("come from a client's own log-in, throttled by address", async () => {
+    const { accounts, gate } = await populated()
+    const here = accounts.at('192.0.2.1')
+    assert.equal((await gate.authenticate(`Bearer ${await here.login('ann', PASSWORD, 'npm')}`)).name, 'ann')
+    for (let i = 0; i < 10; i++) await assert.rejects(here.login('ann', 'wrong', 'npm'), { kind: 'unauthenticated' })
+    await assert.rejects(here.login('ann', PASSWORD, 'npm'), { kind: 'throttled' })
+  })
+})
+
+describe('the audit trail', () => {
+  it('is paged, newest first, filtered, and takes what strangers send', async () => {
+    const audit = new Audit(database.pool)
+    const entry = { who: 'ann', action: 'x.y', subject: 's', outcome: 'ok', requestId: 'r', remote: 'a', detail: { n: 1 } }
+    for (let i = 0; i < 5; i++) await audit.record({ ...entry, subject: `s${i}` })
+    await audit.record({ ...entry, who: 'bob\0', subject: 'long '.repeat(1000) })
+    const first = await audit.list({ limit: 2, who: 'ann' })
+    assert.deepEqual(first.map((row) => row.subject), ['s4', 's3'])
+    assert.deepEqual((await audit.list({ limit: 9, who: 'ann', before: first[1]?.id })).map((row) => row.subject), ['s2', 's1', 's0'])
+    assert.equal((await audit.list({ limit: 1, who: 'bob' }))[0]?.subject.length, 500)
+    assert.deepEqual(first[0]?.detail, { n: 1 })
+  })
+
+  it('cannot be changed, not even by the program', async () => {
+    for (const sql of ["update audit set who = 'x'", 'delete from audit', 'truncate audit'])
+      await assert.rejects(database.pool.query(sql), /append only/)
+  })
+})
+
+async function world() {
+  await database.pool.query('truncate password, refresh_token')
+  const clock = { ms: START }
+  const ledger = await MemoryLedger.open(() => new Date(clock.ms).toISOString())
+  const accounts = new PrimaryAccounts({ pool: database.pool, ledger, metadata: ledger.state, nowMs: () => clock.ms })
+  const gate = new Gate(ledger.state, accounts, { nowMs: () => clock.ms })
+  return { clock, ledger, accounts, gate }
+}
+
+async function populated() {
+  const made = await world()
+  await made.accounts.firstStart(PASSWORD)
+  await made.accounts.users.create({ name: 'ann', password: PASSWORD }, 'admin')
+  const principal = async (name: string): Promise<Principal> => made.gate.authenticate(basic(name, PASSWORD))
+  return { ...made, principal }
+}
+
+function basic(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+}

@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { Gate } from '../../../protocol/access/gate.js'
+import { isScope, scopesAdminister, scopesWithin } from '../../../protocol/access/scope.js'
+import { newToken } from '../../../protocol/access/token.js'
+import { RegistryError } from '../../../protocol/errors.js'
+import { MemoryLedger } from '../../../protocol/metadata/memory.js'
+import type { Principal } from '../../../protocol/ports.js'
+import { type Action, FLEET, type GrantRecord, type RepositoryRecord, type Step, type TokenRecord, type UserRecord } from '../../../protocol/records.js'
+
+const START = Date.parse('2026-01-01T00:00:00Z')
+
+describe('decisions', () => {
+  const rows: { who: string; action: Action; repository: string; path?: string; allowed: boolean }[] = [
+    { who: 'anonymous', action: 'read', repository: 'open', allowed: true },
+    { who: 'anonymous', action: 'write', repository: 'open', allowed: false },
+    { who: 'anonymous', action: 'read', repository: 'closed', allowed: false },
+    { who: 'root', action: 'admin', repository: 'closed', allowed: true },
+    { who: 'root with read:open', action: 'read', repository: 'closed', allowed: false },
+    { who: 'root with read:open', action: 'write', repository: 'open', allowed: false },
+    { who: 'root with read', action: 'read', repository: 'closed', allowed: true },
+    { who: 'root with read', action: 'delete', repository: 'closed', allowed: false },
+    { who: 'root with admin', action: 'delete', repository: 'closed', allowed: true },
+    { who: 'root with admin:open', action: 'write', repository: 'open', allowed: true },
+    { who: 'root with admin:open', action: 'write', repository: 'closed', allowed: false },
+    { who: 'ann', action: 'read', repository: 'closed', allowed: true },
+    { who: 'ann', action: 'write', repository: 'closed', allowed: true },
+    { who: 'ann', action: 'delete', repository: 'closed', allowed: false },
+    { who: 'ann', action: 'read', repository: 'closed-2', allowed: false },
+    { who: 'ann with read', action: 'write', repository: 'closed', allowed: false },
+    { who: 'ann with write:open', action: 'read', repository: 'open', allowed: true },
+    { who: 'bob', action: 'read', repository: 'closed', allowed: false },
+    { who: 'bob', action: 'read', repository: 'closed', path: 'team/x.tgz', allowed: true },
+    { who: 'bob', action: 'read', repository: 'closed', path: '/team/x.tgz', allowed: true },
+    { who: 'bob', action: 'read', repository: 'closed', path: 'teams/x.tgz', allowed: false },
+    { who: 'bob', action: 'write', repository: 'closed', path: 'team/x.tgz', allowed: false },
+    { who: 'bob', action: 'read', repository: 'closed-2', path: 'team/x.tgz', allowed: false },
+    { who: 'cleo', action: 'delete', repository: 'team-a', allowed: true },
+    { who: 'cleo', action: 'admin', repository: 'team-a', allowed: true },
+    { who: 'cleo', action: 'read', repository: 'team', allowed: false },
+    { who: 'ann by robot', action: 'delete', repository: 'closed-2', allowed: true },
+    { who: 'ann by robot', action: 'read', repository: 'closed-2', allowed: false },
+    { who: 'node:n1', action: 'read', repository: 'closed', allowed: true },
+    { who: 'node:n1', action: 'write', repository: 'closed', allowed: false },
+    { who: 'node:n1', action: 'read', repository: 'team-a', allowed: false },
+    { who: 'node:n2', action: 'read', repository: 'open', allowed: false },
+  ]
+  for (const { who, action, repository, path, allowed } of rows) {
+    it(`${who} ${allowed ? 'may' : 'may not'} ${action} ${repository}${path ? ` at ${path}` : ''}`, async () => {
+      const { gate, principal, repositoryOf } = await world()
+      for (const round of ['computed', 'remembered']) {
+        const decision = gate.decide(await principal(who), action, repositoryOf(repository), path)
+        assert.equal(decision.allowed, allowed, `${round}: ${decision.reason}`)
+        assert.match(decision.reason, /\.$/)
+      }
+    })
+  }
+
+  it('are made anew when a grant goes away', async () => {
+    const { gate, principal, repositoryOf, commit } = await world()
+    assert.equal(gate.decide(await principal('ann'), 'read', repositoryOf('closed')).allowed, true)
+    await commit({ kind: 'access', subject: 'grant', id: 'g1', record: null })
+    assert.equal(gate.decide(await principal('ann'), 'read', repositoryOf('closed')).allowed, false)
+  })
+
+  it('let those with a grant for a path see that the repository exists, and nobody else', async () => {
+    const { gate, principal, repositoryOf } = await world()
+    assert.equal(gate.sees(await principal('bob'), repositoryOf('closed')), true)
+    assert.equal(gate.sees(await principal('bob'), repositoryOf('closed-2')), false)
+    assert.equal(gate.sees(gate.anonymous, repositoryOf('closed')), false)
+    assert.equal(gate.sees(gate.anonymous, repositoryOf('open')), true)
+  })
+
+  it('give the system only to administrators whose token was not narrowed', async () => {
+    const { gate, principal } = await world()
+    assert.equal(gate.mayAdminister(await principal('root')), true)
+    assert.equal(gate.mayAdminister(await principal('root with admin')), true)
+    assert.equal(gate.mayAdminister(await principal('root with admin:open')), false)
+    assert.equal(gate.mayAdminister(await principal('root with read')), false)
+    assert.equal(gate.mayAdminister(await principal('ann')), false)
+    assert.equal(gate.mayAdminister(gate.anonymous), false)
+  })
+
+  it('can close public repositories to anonymous', async () => {
+    const { ledger, principal, repositoryOf } = await world()
+    const closed = new Gate(ledger.state, { verify: async () => false }, { anonymousReads: false })
+    assert.equal(closed.decide(closed.anonymous, 'read', repositoryOf('open')).allowed, false)
+    assert.equal(closed.decide(await principal('bob'), 'read', repositoryOf('open')).allowed, true)
+  })
+})
+
+describe('credentials', () => {
+  it('are taken as Bearer, as a Basic password and as a Basic user name', async () => {
+    const { gate, tokenOf } = await world()
+    const value = tokenOf('ann with *')
+    for (const header of [`Bearer ${value}`, `bearer  ${value}`, basic(`ann:${value}`), basic(`__token__:${value}`), basic(`${value}:`), basic(`:${value}`)]) {
+      const principal = gate.authenticate(header)
+      assert.ok(!(principal instanceof Promise), 'a token never waits')
+      assert.equal(principal.name, 'ann')
+      assert.equal(gate.authenticate(header), principal, 'the same object again')
+    }
+  })
+
+  const refused = ['', 'Bearer', 'Bearer x', 'Digest abc', 'Basic !!', basic('ann'), basic('ann:'), basic('ann:  '), basic(':pw'), basic('ann:a\0b'), 'Basic /////w==', `Bearer cairn_${'a'.repeat(43)}`, `Bearer ${'a'.repeat(9000)}`]
+  for (const header of refused) {
+    it(`refuse ${JSON.stringify(header.slice(0, 40))} without repeating it`, async () => {
+      const { gate } = await world()
+      await assert.rejects(
+        async () => gate.authenticate(header),
+        (error) => error instanceof RegistryError && error.kind === 'unauthenticated' && !(header.length > 20 && error.message.includes(header)),
+      )
+    })
+  }
+
+  it('end when the token expires, also where they are remembered', async () => {
+    const { gate, clock, addToken } = await world()
+    const value = await addToken('ann', ['*'], new Date(START + 1000).toISOString())
+    assert.equal((await gate.authenticate(`Bearer ${value}`)).name, 'ann')
+    clock.ms = START + 1000
+    assert.throws(() => gate.authenticate(`Bearer ${value}`), { kind: 'unauthenticated', code: 'token_expired' })
+  })
+
+  it('end when the token is revoked, the user disabled or deleted', async () => {
+    for (const what of ['token', 'disabled', 'deleted']) {
+      const { gate, tokenOf, commit, ledger } = await world()
+      const header = `Bearer ${tokenOf('ann with *')}`
+      const { token, user } = await gate.authenticate(header)
+      assert.ok(token && user)
+      if (what === 'token') await commit({ kind: 'access', subject: 'token', id: token.id, record: null })
+      else await commit({ kind: 'access', subject: 'user', id: 'ann', record: what === 'deleted' ? null : { ...user, disabled: true } })
+      assert.throws(() => gate.authenticate(header), { kind: 'unauthenticated' }, what)
+      assert.ok(ledger.state.configured > 0)
+    }
+  })
+
+  it('by password are asked for once, then remembered for a minute', async () => {
+    const { gate, clock, asked } = await world()
+    const header = basic('ann:right')
+    const all = await Promise.all([gate.authenticate(header), gate.authenticate(header), gate.authenticate(header)])
+    assert.equal(new Set(all).size, 1)
+    assert.equal(asked.length, 1, 'parallel requests share one check')
+    assert.equal((await gate.authenticate(header)).name, 'ann')
+    assert.equal(asked.length, 1)
+    clock.ms += 60_000
+    await gate.authenticate(header)
+    assert.equal(asked.length, 2)
+  })
+
+  it('by password are asked for again when the user record changes', async () => {
+    const { gate, asked, commit, ledger } = await world()
+    await gate.authenticate(basic('ann:right'))
+    const user = ledger.state.access('user', 'ann')
+    assert.ok(user)
+    await commit({ kind: 'access', subject: 'user', id: 'ann', record: { ...user } })
+    await gate.authenticate(basic('ann:right'))
+    assert.equal(asked.length, 2)
+  })
+
+  it('by password are kept over other changes of the configuration', async () => {
+    const { gate, asked, addToken } = await world()
+    await gate.authenticate(basic('ann:right'))
+    await addToken('root', ['*'])
+    assert.equal((await gate.authenticate(basic('ann:right'))).name, 'ann')
+    assert.equal(asked.length, 1)
+  })
+
+  it('by password are checked for unknown users too, and refused alike', async () => {
+    const { gate, asked } = await world()
+    const errors: string[] = []
+    for (const header of [basic('ann:wrong'), basic('nobody:right'), basic('gone:right')])
+      await assert.rejects(async () => gate.authenticate(header), (error: Error) => errors.push(error.message) > 0)
+    assert.equal(new Set(errors).size, 1)
+    assert.equal(asked.length, 3)
+  })
+
+  it('cost a look-up among 100,000 tokens right after one was added', async () => {
+    const { gate, ledger, addToken } = await world()
+    const steps: Step[] = []
+    for (let i = 0; i < 100_000; i++) {
+      const { id, hash } = newToken()
+      steps.push({ kind: 'access', subject: 'token', id, record: tokenRecord(id, hash, 'ann', ['*']) })
+    }
+    ledger.state.note(steps.map((step, i) => ({ number: 1000 + i, change: { ...step, scope: FLEET, at: '', by: '' } })), ledger.state.head)
+    await gate.authenticate(`Bearer ${await addToken('ann', ['*'])}`)
+    const value = await addToken('ann', ['read'])
+    const before = performance.now()
+    assert.equal((await gate.authenticate(`Bearer ${value}`)).name, 'ann')
+    assert.ok(performance.now() - before < 50)
+  })
+})
+
+describe('scopes', () => {
+  it('have a grammar', () => {
+    for (const good of ['*', 'read', 'admin', 'write:npm-*', 'delete:a.b_c-d']) assert.equal(isScope(good), true, good)
+    for (const bad of ['', 'Read', 'reads', 'read:', 'read:A', '*:x', 'read:a b', 'read:a:b', `read:${'a'.repeat(64)}`]) assert.equal(isScope(bad), false, bad)
+  })
+
+  it('never make a stronger token', () => {
+    const rows: [string[], string[], boolean][] = [
+      [['read'], ['*'], true],
+      [['*'], ['admin'], false],
+      [['write:a'], ['admin'], true],
+      [['write:a'], ['write:*'], true],
+      [['write:a-*'], ['write:a-*'], true],
+      [['write:a-*'], ['write:a*'], false],
+      [['write:ab'], ['write:a*'], true],
+      [['write'], ['write:a*'], false],
+      [['write:a'], ['read:a'], false],
+      [['read', 'write'], ['read'], false],
+    ]
+    for (const [wanted, held, within] of rows) assert.equal(scopesWithin(wanted, held), within, `${wanted} in ${held}`)
+  })
+
+  it('for one repository leave the system alone', () => {
+    assert.equal(scopesAdminister(['admin:npm-local']), false)
+    assert.equal(scopesAdminister(['read', 'admin']), true)
+  })
+})
+
+async function world() {
+  const clock = { ms: START }
+  const asked: string[] = []
+  const ledger = await MemoryLedger.open(() => new Date(clock.ms).toISOString())
+  const commit = (...steps: Step[]) => ledger.commit({ scope: FLEET, steps, by: 'test' })
+  const passwords = {
+    async verify(user: string, password: string) {
+      asked.push(user)
+      return password === 'right'
+    },
+  }
+  const gate = new Gate(ledger.state, passwords, { nowMs: () => clock.ms })
+  const values = new Map<string, string>()
+  for (const key of ['open', 'closed', 'closed-2', 'team', 'team-a']) await commit({ kind: 'repository', key, record: repository(key) })
+  for (const user of [person('root', { admin: true }), person('ann'), person('bob'), person('cleo', { groups: ['team'] }), person('gone', { disabled: true })])
+    await commit({ kind: 'access', subject: 'user', id: user.name, record: user })
+  const addToken = async (user: string, scopes: string[], expiresAt?: string) => {
+    const { value, id, hash } = newToken()
+    await commit({ kind: 'access', subject: 'token', id, record: { ...tokenRecord(id, hash, user, scopes), ...(expiresAt ? { expiresAt } : {}) } })
+    values.set(`${user} with ${scopes}`, value)
+    return value
+  }
+  for (const [user, scope] of [['root', 'read:open'], ['root', 'read'], ['root', 'admin'], ['root', 'admin:open'], ['ann', 'read'], ['ann', 'write:open'], ['ann', '*']])
+    await addToken(user ?? '', [scope ?? ''])
+  const robot = newToken()
+  values.set('ann by robot', robot.value)
+  await commit({ kind: 'access', subject: 'token', id: robot.id, record: tokenRecord(robot.id, robot.hash, 'ann', ['*']) })
+  const grants: GrantRecord[] = [
+    { id: 'g1', subject: { kind: 'user', name: 'ann' }, repository: 'closed', path: '', actions: ['read', 'write'] },
+    { id: 'g2', subject: { kind: 'user', name: 'bob' }, repository: 'closed', path: 'team/', actions: ['read'] },
+    { id: 'g3', subject: { kind: 'group', name: 'team' }, repository: 'team-*', path: '', actions: ['admin'] },
+    { id: 'g4', subject: { kind: 'token', name: robot.id }, repository: 'closed-2', path: '', actions: ['delete'] },
+  ]
+  for (const grant of grants) await commit({ kind: 'access', subject: 'grant', id: grant.id, record: grant })
+  for (const [id, revoked] of [['n1', false], ['n2', true]] as const)
+    await commit({ kind: 'access', subject: 'node', id, record: { id, name: id, peer: 'p', publicKey: 'k', repositories: ['closed*', 'open'], revoked, createdAt: '' } })
+  return {
+    gate,
+    ledger,
+    clock,
+    asked,
+    commit,
+    addToken,
+    tokenOf: (name: string) => values.get(name) ?? assert.fail(name),
+    async principal(who: string): Promise<Principal> {
+      if (who === 'anonymous') return gate.anonymous
+      if (who.startsWith('node:')) return gate.node(who.slice(5))
+      const value = values.get(who)
+      return gate.authenticate(value ? `Bearer ${value}` : basic(`${who}:right`))
+    },
+    repositoryOf: (key: string) => ledger.state.repository(key) ?? assert.fail(key),
+  }
+}
+
+function basic(pair: string): string {
+  return `Basic ${Buffer.from(pair).toString('base64')}`
+}
+
+function repository(key: string): RepositoryRecord {
+  return { scope: `s-${key}`, key, name: key, format: 'generic', type: 'local', public: key === 'open', redeploy: false, description: '', members: [], createdAt: '' }
+}
+
+function person(name: string, more: Partial<UserRecord> = {}): UserRecord {
+  return { id: name, name, email: '', admin: false, disabled: false, groups: [], createdAt: '', ...more }
+}
+
+function tokenRecord(id: string, hash: string, user: string, scopes: string[]): TokenRecord {
+  return { id, hash, name: 'test', user, scopes, createdAt: '', use: 'api' }
+}
