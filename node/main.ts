@@ -89,7 +89,7 @@ async function compose(settings: NodeSettings, version: string, closers: (() => 
     cache,
     mesh,
     primary: new LinkBytes(link),
-    entitled: async (certificate, scope, digest) => covers(certificate.repositories, scope) && (await replica.holds(scope, digest)),
+    entitled: (certificate, scope, digest) => (covers(certificate.repositories, scope) ? replica.held(scope, digest) : undefined),
     covers: (certificate, scope) => covers(certificate.repositories, scope),
   })
   closers.push(() => blobs.close())

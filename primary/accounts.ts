@@ -21,6 +21,7 @@ export interface PrimaryAccountsOptions {
   pool: pg.Pool
   ledger: Ledger
   metadata: Metadata
+  hashes?: PasswordHashes
   nowMs?: () => number
 }
 
@@ -36,10 +37,10 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly #tokens: Tokens
   readonly #throttle: Throttle
 
-  constructor({ pool, ledger, metadata, nowMs = Date.now }: PrimaryAccountsOptions) {
+  constructor({ pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now }: PrimaryAccountsOptions) {
     this.#directory = new Directory(metadata, ledger)
     this.sessions = new Sessions(pool, this.#directory, nowMs)
-    this.users = new Users(pool, this.#directory, this.sessions, new PasswordHashes(), nowMs)
+    this.users = new Users(pool, this.#directory, this.sessions, hashes, nowMs)
     this.#tokens = new Tokens(this.#directory, nowMs)
     this.#throttle = new Throttle(nowMs)
   }

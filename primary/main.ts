@@ -28,6 +28,7 @@ import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { Audit } from './accounts/audit.js'
 import { primaryApi } from './api/endpoints.js'
+import { collect } from './collect.js'
 import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
@@ -51,6 +52,9 @@ const INDEX_CACHE_BYTES = 64 * 1024 * 1024
 const DOWNLOADS_FLUSH_MS = 5_000
 const SWEEP_MS = 3_600_000
 const GRACE_MS = 5_000
+const DAY_MS = 86_400_000
+/** Longer than any upload lasts between its bytes and its commit. */
+const COLLECT_GRACE_MS = DAY_MS
 
 /** `root`: the package's folder, where migrations lie. `version`: of this program. */
 export async function startPrimary(settings: PrimarySettings, { root, version }: { root: string; version: string }): Promise<PrimaryRunning> {
@@ -107,6 +111,13 @@ async function compose(
   const sweeping = new Periodic(() => accounts.sweep(), SWEEP_MS, (error) => log.warn(errorFields(error), 'sessions were not swept'))
   sweeping.start()
   closers.push(() => sweeping.close())
+  const collecting = new Periodic(
+    () => collect({ pool, blobs, graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }),
+    SWEEP_MS,
+    (error) => log.warn(errorFields(error), 'unreferenced blobs were not collected'),
+  )
+  collecting.start()
+  closers.push(() => collecting.close())
 
   const audit = new Audit(pool)
   const repositories = new Repositories({ metadata: state, ledger, formats: formats.map((format) => format.name), types: ['local', 'virtual'] })

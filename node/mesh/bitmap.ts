@@ -37,6 +37,14 @@ export class Bitmap {
     return true
   }
 
+  /** False when it was not there. */
+  remove(piece: number): boolean {
+    if (piece < 0 || piece >= this.size || !this.has(piece)) return false
+    this.#bytes[piece >> 3] = (this.#bytes[piece >> 3] ?? 0) & ~(1 << (7 - (piece & 7)))
+    this.#count--
+    return true
+  }
+
   fill(): void {
     for (let piece = 0; piece < this.size; piece++) this.add(piece)
   }

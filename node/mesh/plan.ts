@@ -45,10 +45,13 @@ interface Source {
   fetches: boolean
   /** By piece, or by first piece of a run. */
   asked: Map<number, Asked>
+  /** Last sign of life, and last piece. */
   lastMs: number
-  /** Smoothed time from ask to arrival; undefined until something arrived. */
+  arrivedMs: number
+  /** Smoothed time that a piece takes; undefined until something arrived. */
   tookMs: number | undefined
-  givenUp: number
+  /** In a row. */
+  failures: number
 }
 
 const URGENT = 2
@@ -59,7 +62,7 @@ const MOST_PATIENCE_MS = 5000
 const PATIENCE_FACTOR = 6
 /** After so many patiences without progress an ask is given up. */
 const GIVE_UP_FACTOR = 4
-const MOST_GIVEN_UP = 3
+const MOST_FAILURES = 3
 
 export class Plan {
   /** What has arrived. */
@@ -144,13 +147,23 @@ export class Plan {
   /** False when it was there already. The ask itself ends with `ended`. */
   arrived(source: string, piece: number, nowMs: number): boolean {
     const known = this.#sources.get(source)
-    const since = known?.asked.get(piece)?.sinceMs
-    if (known && since !== undefined && source !== PRIMARY) {
-      const took = nowMs - Math.max(since, Math.min(known.lastMs, nowMs))
-      known.tookMs = known.tookMs === undefined ? nowMs - since : known.tookMs * 0.8 + Math.max(took, (nowMs - since) / known.asked.size) * 0.2
+    const sinceMs = known?.asked.get(piece)?.sinceMs
+    if (known && sinceMs !== undefined) {
+      const tookMs = nowMs - Math.max(sinceMs, known.arrivedMs)
+      known.tookMs = known.tookMs === undefined ? tookMs : known.tookMs * 0.8 + tookMs * 0.2
+      known.arrivedMs = nowMs
+      known.lastMs = nowMs
+      known.failures = 0
     }
-    this.progress(source, nowMs)
     return this.have.add(piece)
+  }
+
+  /** It did not give what it was asked for. True when the source has used up its chances. */
+  failed(source: string, piece: number): boolean {
+    const known = this.#sources.get(source)
+    if (!known) return false
+    if (known.map.remove(piece)) this.#count(piece, -1)
+    return ++known.failures >= MOST_FAILURES
   }
 
   /** The ask is over, whatever came of it. Counts for pieces of a run one by one. */
@@ -186,12 +199,6 @@ export class Plan {
       for (const [first, { sinceMs }] of known.asked) if (nowMs - Math.max(sinceMs, known.lastMs) > limitMs) late.push({ source, first, count: 1 })
     }
     return late
-  }
-
-  /** Counts an ask that was given up; true when the source has used up its chances. */
-  gaveUp(source: string): boolean {
-    const known = this.#sources.get(source)
-    return known !== undefined && ++known.givenUp >= MOST_GIVEN_UP
   }
 
   /** Milliseconds until something may be late; undefined while nothing is under way. */
@@ -235,10 +242,10 @@ export class Plan {
     return best?.source
   }
 
-  /** Runs of pieces that no peer has, lowest first. */
+  /** Runs of pieces that no peer has: urgent ones, then the lowest. */
   #askPrimary(asks: Ask[], urgent: Set<number>, nowMs: number, room: () => boolean): void {
     if (!this.direct) return
-    for (const first of this.#candidates(urgent).sort((a, b) => a - b)) {
+    for (const first of this.#candidates(urgent).sort((a, b) => Number(urgent.has(b)) - Number(urgent.has(a)) || a - b)) {
       if (this.#runs >= this.#options.runs) return
       if (this.#underWay.has(first) || this.#held(first)) continue
       let count = 1
@@ -322,5 +329,5 @@ export class Plan {
 }
 
 function newSource(pieces: number): Source {
-  return { map: new Bitmap(pieces), fetches: false, asked: new Map(), lastMs: 0, tookMs: undefined, givenUp: 0 }
+  return { map: new Bitmap(pieces), fetches: false, asked: new Map(), lastMs: 0, arrivedMs: 0, tookMs: undefined, failures: 0 }
 }

@@ -19,7 +19,7 @@ import {
   type Table,
   type Tables,
 } from '../../protocol/metadata/rows.js'
-import type { Digest } from '../../protocol/records.js'
+import type { Digest, FileRecord } from '../../protocol/records.js'
 
 export type Database = Level<string, string>
 export type Operation = { type: 'put'; key: string; value: string } | { type: 'del'; key: string }
@@ -68,10 +68,10 @@ export class LevelRows implements Rows {
     })
   }
 
-  /** Is a blob among a scope's visible files. */
-  async holds(scope: string, digest: Digest): Promise<boolean> {
-    for await (const _ of this.#holding(digest, scope)) return true
-    return false
+  /** A blob as a scope's visible files record it. */
+  async held(scope: string, digest: Digest): Promise<FileRecord | undefined> {
+    for await (const { path } of this.#holding(digest, scope)) return this.get(rowKey('file', scope, path))
+    return undefined
   }
 
   async holders(digest: Digest): Promise<{ scope: string; path: string }[]> {

@@ -12,7 +12,7 @@ import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
 import { State } from '../../protocol/metadata/state.js'
-import type { Change, Digest, Position } from '../../protocol/records.js'
+import type { Change, Digest, FileRecord, Position } from '../../protocol/records.js'
 import { type Database, LevelRows, type Operation, seal, unseal } from './level-rows.js'
 import { LogStore, type Tail } from './log-store.js'
 
@@ -142,9 +142,9 @@ export class Replica {
     return done
   }
 
-  /** Is a blob part of a repository, by the records that are held. */
-  holds(scope: string, digest: Digest): Promise<boolean> {
-    return this.#rows.holds(scope, digest)
+  /** A blob as a repository records it, if it does. */
+  held(scope: string, digest: Digest): Promise<FileRecord | undefined> {
+    return this.#rows.held(scope, digest)
   }
 
   /** Where a digest is recorded. */

@@ -12,7 +12,7 @@ interface Parameters {
   p: number
 }
 
-const CURRENT: Parameters = { N: 2 ** 15, r: 8, p: 1 }
+const COST = 2 ** 15
 const MAX_MEMORY = 128 * 1024 * 1024
 const SALT_BYTES = 16
 const HASH_BYTES = 32
@@ -20,23 +20,26 @@ const MAX_RUNNING = 2
 const MAX_WAITING = 64
 const MIN_CHARACTERS = 8
 const MAX_CHARACTERS = 256
-/** Well formed, and the hash of nothing that anybody can type. */
-const NOBODY = `scrypt$${CURRENT.N}$${CURRENT.r}$${CURRENT.p}$${'A'.repeat(22)}$${'A'.repeat(43)}`
 
 export class PasswordHashes {
+  readonly #parameters: Parameters
   #running = 0
   readonly #waiting: (() => void)[] = []
 
+  /** `cost`: scrypt's N, of new hashes. Old ones keep theirs. */
+  constructor(cost = COST) {
+    this.#parameters = { N: cost, r: 8, p: 1 }
+  }
+
   async hash(password: string): Promise<string> {
     const salt = randomBytes(SALT_BYTES)
-    const hash = await this.#derive(password, salt, CURRENT)
-    const { N, r, p } = CURRENT
-    return `scrypt$${N}$${r}$${p}$${salt.toString('base64url')}$${hash.toString('base64url')}`
+    return format(this.#parameters, salt, await this.#derive(password, salt, this.#parameters))
   }
 
   /** `stored` undefined: the work is done all the same, and the answer is no. */
   async matches(stored: string | undefined, password: string): Promise<boolean> {
-    const { parameters, salt, hash } = parse(stored ?? NOBODY)
+    const nobody = format(this.#parameters, Buffer.alloc(SALT_BYTES), Buffer.alloc(HASH_BYTES))
+    const { parameters, salt, hash } = parse(stored ?? nobody)
     const derived = await this.#derive(password, salt, parameters)
     return timingSafeEqual(derived, hash) && stored !== undefined
   }
@@ -82,6 +85,10 @@ export function isPlausible(password: string): boolean {
 function isControl(character: string): boolean {
   const code = character.codePointAt(0) ?? 0
   return code < 0x20 || code === 0x7f
+}
+
+function format({ N, r, p }: Parameters, salt: Buffer, hash: Buffer): string {
+  return `scrypt$${N}$${r}$${p}$${salt.toString('base64url')}$${hash.toString('base64url')}`
 }
 
 function parse(stored: string): { parameters: Parameters; salt: Buffer; hash: Buffer } {

@@ -27,11 +27,7 @@ export class Layout {
     this.uploads = join(root, 'uploads')
   }
 
-  /** The 256 folders that blobs are spread over. */
-  fans(): string[] {
-    return Array.from({ length: 256 }, (_, fan) => this.fan(fan.toString(16).padStart(2, '0')))
-  }
-
+  /** One of the 256 folders that blobs are spread over, made when it is first needed. */
   fan(digest: string): string {
     return `${this.blobs}/${digest.slice(0, 2)}`
   }
@@ -59,6 +55,10 @@ export class Layout {
 
 export function isDigest(text: string): text is Digest {
   return /^[0-9a-f]{64}$/.test(text)
+}
+
+export function isFan(name: string): boolean {
+  return /^[0-9a-f]{2}$/.test(name)
 }
 
 export function isUploadId(text: string): boolean {

@@ -19,7 +19,7 @@ import {
   syncToDisk,
   writeFully,
 } from './descriptor.js'
-import { isDigest, Layout, TREE_ABOVE_BYTES } from './layout.js'
+import { isDigest, isFan, Layout, TREE_ABOVE_BYTES } from './layout.js'
 import { SyncedFolder } from './synced-folder.js'
 import { Temporary } from './temporary.js'
 
@@ -36,6 +36,8 @@ export class Shelf {
   readonly #root: string
   readonly #sync: Sync
   readonly #folders = new Map<string, SyncedFolder>()
+  /** Folders below blobs/ that are durable. */
+  readonly #fans = new Set<string>()
   #failure: RegistryError | undefined
 
   constructor(root: string, sync: Sync = syncToDisk) {
@@ -49,9 +51,12 @@ export class Shelf {
     const { blobs, incoming, uploads } = this.layout
     try {
       let made = false
-      for (const folder of [blobs, incoming, uploads, ...this.layout.fans()])
+      for (const folder of [blobs, incoming, uploads])
         made = (await mkdir(folder, { recursive: true, mode: 0o750 })) !== undefined || made
-      if (made) for (const folder of [blobs, this.#root, dirname(this.#root)]) await this.#syncOnce(folder)
+      // Always: a process that was killed may have made folders and not synced them.
+      for (const folder of made ? [blobs, this.#root, dirname(this.#root)] : [blobs, this.#root])
+        await this.#syncOnce(folder)
+      for (const name of await readdir(blobs)) if (isFan(name)) this.#fans.add(`${blobs}/${name}`)
       for (const name of await readdir(incoming)) await removeFile(`${incoming}/${name}`)
     } catch (error) {
       throw diskError(error)
@@ -79,12 +84,13 @@ export class Shelf {
    */
   async place(bytes: Temporary, digest: Digest, leaves: Uint8Array): Promise<void> {
     const withTree = statOf(bytes.descriptor).size > TREE_ABOVE_BYTES
-    const work = [this.syncBytes(bytes.descriptor), withTree ? this.#writeTree(leaves, true) : undefined] as const
-    const [synced, written] = await Promise.allSettled(work)
+    const writing = withTree ? this.#writeTree(leaves, true) : Promise.resolve(undefined)
+    const [synced, written] = await Promise.allSettled([this.syncBytes(bytes.descriptor), writing])
     const tree = written.status === 'fulfilled' ? written.value : undefined
     try {
       if (synced.status === 'rejected') throw synced.reason
       if (written.status === 'rejected') throw written.reason
+      await this.#ensureFan(this.layout.fan(digest))
       await bytes.rename(this.layout.blob(digest))
       await tree?.rename(this.layout.tree(digest))
     } catch (error) {
@@ -164,6 +170,15 @@ export class Shelf {
     return folder
   }
 
+  async #ensureFan(fan: string): Promise<void> {
+    if (this.#fans.has(fan)) return
+    await mkdir(fan, { mode: 0o750, recursive: true }).catch((error: unknown) => {
+      throw diskError(error)
+    })
+    await this.folder(this.layout.blobs).sync()
+    this.#fans.add(fan)
+  }
+
   async #writeTree(leaves: Uint8Array, durable: boolean): Promise<Temporary> {
     const tree = await this.create()
     try {
@@ -178,7 +193,7 @@ export class Shelf {
   }
 
   async *#files(): AsyncGenerator<{ name: string; size: number; mtimeMs: number }, void, undefined> {
-    for (const fan of this.layout.fans()) {
+    for (const fan of this.#fans) {
       const names = await readdir(fan)
       for (let at = 0; at < names.length; at += STAT_AT_ONCE) {
         const some = names.slice(at, at + STAT_AT_ONCE)

@@ -1,6 +1,6 @@
 /** Bytes that arrive become a blob: hashed in one pass on their way into a file, which gets its name when they are durable. */
 import type { WriteOptions } from '../ports.js'
-import type { Digest, Stored } from '../records.js'
+import type { Stored } from '../records.js'
 import { bounded } from './bounded.js'
 import type { Buffers } from './buffers.js'
 import { Hasher } from './hashing.js'

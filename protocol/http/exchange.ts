@@ -1,7 +1,7 @@
 /**
  * One request and its reply, once it takes more than a moment: the body that comes, the reply that goes, at the speed of
- * the slower side and with bounded memory. A reply is complete and right, or the connection is cut. It lives until the
- * response has ended or the client went away.
+ * the slower side and with bounded memory. A reply is complete and right, or the connection is cut. The request's body is
+ * thrown away from the moment a handler has returned its reply.
  */
 import { setImmediate } from 'node:timers/promises'
 import { isStream, isWhole, sizeOf } from './body.js'
@@ -9,9 +9,9 @@ import { checkHeaders } from './head.js'
 import { Inbox } from './inbox.js'
 import type { Incoming } from './incoming.js'
 import type { Outlet } from './outlet.js'
-import { peek } from './peek.js'
+import { once, peek } from './peek.js'
 import type { Reply } from './reply.js'
-import { COPY_LIMIT, Writer } from './writer.js'
+import { type After, COPY_LIMIT, Writer } from './writer.js'
 
 export interface Patience {
   /** Without a byte moved in the direction that is waited for, the connection is cut. */
@@ -45,11 +45,13 @@ const KEEP_LIMIT = 1024 * 1024
 export class Exchange {
   readonly incoming: Incoming
   readonly #out: Outlet
-  readonly #writer: Writer
   readonly #context: ExchangeContext
+  readonly #writer: Writer
   readonly #inbox: Inbox | undefined
   #heardAt = performance.now()
+  #lingerTo = Number.POSITIVE_INFINITY
   #stopLingering: (() => void) | undefined
+  #status = CUT
   #ended = false
   #error: unknown
 
@@ -70,10 +72,14 @@ export class Exchange {
     return this.#inbox !== undefined && !this.#inbox.complete
   }
 
-  /** Sends the reply. Never throws: what fails before the first byte becomes an error reply, later the connection is cut. */
-  async run(ready: Reply | Promise<Reply>, cut = false): Promise<void> {
+  /**
+   * Sends the reply; `close`: nothing else may come on this connection. Never throws: what fails before the first byte
+   * becomes an error reply, what fails later cuts the connection.
+   */
+  async run(ready: Reply | Promise<Reply>, close = false): Promise<void> {
     try {
-      await this.#send(await this.#checked(ready), cut)
+      await this.#send(await this.#checked(ready), close)
+      this.#end()
     } catch (error) {
       this.#error = error
       this.cut()
@@ -82,34 +88,32 @@ export class Exchange {
 
   /** To be called every few seconds. */
   tick(now: number): void {
-    const sending = this.#writer.waiting
     const receiving = this.receiving && this.#inbox?.paused === false
-    if (this.#ended || !this.#writer.alive || (!sending && !receiving)) return
-    if (now - Math.max(this.#heardAt, this.#writer.movedAt) > this.#context.patience.idleMs) return this.cut()
-    // The library closes connections after 10 s by a clock of its own, which this sets back.
-    this.#out.pause()
-    this.#out.resume()
+    if (!this.#writer.alive || (!receiving && !this.#writer.waiting)) return
+    if (now - Math.max(this.#heardAt, this.#writer.movedAt) > this.#context.patience.idleMs) this.cut()
+    else this.#writer.rearm()
   }
 
   /** Ends the connection at once: an incomplete reply must not look complete. */
   cut(): void {
-    if (!this.#writer.alive) return
-    this.#writer.stop()
-    this.#out.close()
+    if (this.#writer.alive) {
+      this.#writer.stop()
+      this.#out.close()
+    }
     this.#lose()
   }
 
   #lose(): void {
     this.#writer.stop()
-    this.incoming.lose()
+    if (this.#status === CUT) this.incoming.lose()
     this.#stopLingering?.()
-    this.#end(CUT)
+    this.#end()
   }
 
-  #end(status: number): void {
+  #end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#context.ended(this, { status, bytes: this.#writer.bytes, error: this.#error })
+    this.#context.ended(this, { status: this.#status, bytes: this.#writer.bytes, error: this.#error })
   }
 
   #receive(): Inbox {
@@ -117,7 +121,7 @@ export class Exchange {
     this.#out.onData((chunk, last) => {
       this.#heardAt = performance.now()
       inbox.push(new Uint8Array(chunk), last)
-      if (inbox.received > this.#lingerUntil) this.#stopLingering?.()
+      if (last || inbox.received > this.#lingerTo) this.#stopLingering?.()
     })
     return inbox
   }
@@ -137,30 +141,76 @@ export class Exchange {
     return this.#context.failed(error, this.incoming)
   }
 
-  async #send(reply: Reply, cut: boolean): Promise<void> {
+  async #send(reply: Reply, close: boolean): Promise<void> {
+    const after = await this.#stopReceiving(close)
     const { body } = reply
-    if (body === undefined || isWhole(body) || this.incoming.method === 'HEAD') return await this.#sendWhole(reply, cut)
-    const chunks = peek(isStream(body) ? body : body.read(undefined, this.incoming.signal))
-    try {
-      // Before the status line is written: a body that cannot even begin becomes an error reply, not a cut connection.
-      await chunks.first()
-    } catch (error) {
-      return await this.#sendWhole(this.#failed(error), cut)
+    if (body === undefined || isWhole(body) || this.incoming.method === 'HEAD') {
+      return await this.#sendWhole(reply, after)
     }
-    await this.#sendStream(reply, chunks, sizeOf(body), cut)
+    let chunks: AsyncIterable<Uint8Array>
+    try {
+      chunks = await peek(isStream(body) ? body : body.read(undefined, this.incoming.signal))
+    } catch (error) {
+      return await this.#sendWhole(this.#failed(error), after)
+    }
+    await this.#stream(reply, chunks, sizeOf(body), after)
   }
 
-  async #sendWhole(reply: Reply, cut: boolean): Promise<void> {
-    const closes = await this.#turn(cut)
-    const body = whole(reply.body)
-    const size = sizeOf(reply.body) ?? 0
-    const small = size <= COPY_LIMIT || this.incoming.method === 'HEAD'
-    if (closes && this.receiving) {
-      if (size > 0 && small && this.incoming.method !== 'HEAD') return await this.#sendAndLinger(reply, body)
+  /** What to do with the connection after the reply. */
+  async #stopReceiving(close: boolean): Promise<After> {
+    const unread = this.receiving ? (this.incoming.length ?? Number.POSITIVE_INFINITY) - (this.#inbox?.received ?? 0) : 0
+    this.#inbox?.discard()
+    // Parsers are known to disagree about chunks: nothing behind a chunked request is taken for another one.
+    if (!close && !this.incoming.chunked && unread <= KEEP_LIMIT) return this.#context.closing ? 'farewell' : 'keep'
+    // The library goes on parsing what came in the same segment until it is back in its loop: a reply given before would
+    // have the next request there executed, one that is outstanding has the connection closed instead.
+    await setImmediate()
+    return 'close'
+  }
+
+  async #sendWhole(reply: Reply, after: After): Promise<void> {
+    const { body = '' } = reply
+    const size = sizeOf(body) ?? 0
+    const bodiless = this.incoming.method === 'HEAD' || !isWhole(body)
+    if (after === 'close' && this.receiving) return await this.#sendEarly(reply, isWhole(body) ? body : '', size)
+    if (bodiless || size <= COPY_LIMIT) this.#complete(reply, isWhole(body) ? body : '', size, after)
+    else await this.#stream(reply, once(typeof body === 'string' ? Buffer.from(body) : body), size, after)
+  }
+
+  #complete(reply: Reply, body: string | Uint8Array, size: number, after: After): void {
+    if (this.#writer.alive) this.#status = reply.status
+    this.#writer.whole(reply, body, size, after)
+  }
+
+  async #stream(reply: Reply, chunks: AsyncIterable<Uint8Array>, size: number | undefined, after: After): Promise<void> {
+    if (size) await this.#writer.sized(reply, chunks, size, after)
+    else await this.#writer.chunked(reply, chunks, after)
+    if (!this.#ended) this.#status = reply.status
+  }
+
+  /** The client is sending more than is worth taking. Closing under its hands would make it lose the reply. */
+  async #sendEarly(reply: Reply, body: string | Uint8Array, size: number): Promise<void> {
+    const visible = this.incoming.method !== 'HEAD' && size > 0 && size <= COPY_LIMIT
+    const textual = /^text\/|[/+](?:json|xml)\b/.test(reply.headers['content-type'] ?? '')
+    if (!visible || !textual) {
       await this.#linger()
+      return this.#complete(reply, body, size, 'close')
     }
-    if (small || closes) this.#writer.whole(reply, body, size, closes, this.#context.closing)
-    else await this.#writer.sized(reply, once(Buffer.from(body)), size, this.#context.closing)
-    this.#end(reply.status)
+    if (this.#writer.alive) this.#status = reply.status
+    this.#writer.early(reply, body, size)
+    await this.#linger()
+    this.cut()
+  }
+
+  async #linger(): Promise<void> {
+    if (!this.#writer.alive || !this.receiving) return
+    const { lingerMs, lingerBytes } = this.#context.patience
+    this.#lingerTo = (this.#inbox?.received ?? 0) + lingerBytes
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.#stopLingering = resolve
+      timer = setTimeout(resolve, lingerMs)
+    })
+    clearTimeout(timer)
   }
 }

@@ -12,11 +12,14 @@ export const COPY_LIMIT = 64 * 1024
 /** After the first sign of a slow client, since the library copies what it cannot send of a chunked body. */
 const SLOW_SLICE = 16 * 1024
 
+/** What becomes of the connection. `farewell`: the client is asked to close it. `close`: it carries no other request. */
+export type After = 'keep' | 'farewell' | 'close'
+
 export class Writer {
   readonly #out: Outlet
-  readonly #method: string
-  readonly #requestId: string
+  readonly #request: { readonly method: string; readonly id: string }
   #alive = true
+  #deaf = false
   #wake: (() => void) | undefined
   #listening = false
   #slice = COPY_LIMIT
@@ -25,10 +28,9 @@ export class Writer {
   /** When the client last took something. */
   movedAt = performance.now()
 
-  constructor(out: Outlet, request: { method: string; id: string }) {
+  constructor(out: Outlet, request: { readonly method: string; readonly id: string }) {
     this.#out = out
-    this.#method = request.method
-    this.#requestId = request.id
+    this.#request = request
   }
 
   /** The response may be touched. */
@@ -47,67 +49,94 @@ export class Writer {
     this.#wake?.()
   }
 
-  /** The whole response at once. `cut`: the connection is closed when it is out. */
-  whole(reply: Reply, body: string | Uint8Array, size: number, cut: boolean, farewell: boolean): void {
+  /** The library closes idle connections after 10 s by a clock of its own. This sets it back. */
+  rearm(): void {
+    this.#out.pause()
+    if (!this.#deaf) this.#out.resume()
+  }
+
+  /** The response at once. `body` is small, or the request is a HEAD. */
+  whole(reply: Reply, body: string | Uint8Array, size: number, after: After): void {
     if (!this.#alive) return
     this.#out.cork(() => {
-      this.#head(reply, farewell && !cut)
-      this.bytes = endWhole(this.#out, this.#method, reply, body, size, cut)
+      // Asked to close, the library says so itself.
+      this.#head(reply, after === 'close' ? 'keep' : after)
+      this.bytes = endWhole(this.#out, this.#request.method, { reply, body, size, close: after === 'close' })
     })
     this.stop()
   }
 
-  /** With a Content-Length of `size`, which the chunks must add up to. The first is there already. */
-  async sized(reply: Reply, chunks: AsyncIterable<Uint8Array>, size: number, farewell: boolean): Promise<void> {
+  /**
+   * The response at once, while the client is still sending; the connection stays open until `cut`. The library cannot do
+   * that, so head and body go out in one header line, whose line end becomes part of the body: for text only.
+   */
+  early(reply: Reply, body: string | Uint8Array, size: number): void {
+    if (!this.#alive) return
+    const text = typeof body === 'string' ? body : Buffer.from(body).toString()
+    this.#out.cork(() => {
+      writeHead(this.#out, reply, this.#request.id)
+      this.#out.writeHeader('connection', `close\r\ncontent-length: ${size + 2}\r\n\r\n${text}`)
+    })
+    this.bytes = size + 2
+  }
+
+  /** With a Content-Length of `size`, which is not 0 and which the chunks must add up to. */
+  async sized(reply: Reply, chunks: AsyncIterable<Uint8Array>, size: number, after: After): Promise<void> {
+    this.#begin(reply, after)
     for await (const chunk of chunks) {
       if (!this.#alive) return
       if (this.bytes + chunk.byteLength > size) throw wrongLength(size)
-      if (this.bytes === 0) this.#out.cork(() => this.#head(reply, farewell))
       await this.#push(chunk, size)
     }
-    if (this.bytes < size && this.#alive) throw wrongLength(size)
+    if (this.#alive) throw wrongLength(size)
   }
 
-  /** Chunked, and left open: `finish` says that it is complete. */
-  async chunked(reply: Reply, chunks: AsyncIterable<Uint8Array>, farewell: boolean): Promise<void> {
-    let begun = false
+  async chunked(reply: Reply, chunks: AsyncIterable<Uint8Array>, after: After): Promise<void> {
+    this.#begin(reply, after)
     for await (const chunk of chunks) {
-      if (!begun && this.#alive) this.#out.cork(() => this.#head(reply, farewell))
-      begun = true
       for (let at = 0; at < chunk.byteLength && this.#alive; ) at += await this.#write(chunk, at)
       if (!this.#alive) return
     }
-    if (!begun && this.#alive) this.#out.cork(() => this.#head(reply, farewell))
-  }
-
-  /** The end of a chunked body. */
-  finish(cut: boolean): void {
     if (!this.#alive) return
-    this.#out.cork(() => this.#out.end('', cut))
+    this.#out.cork(() => this.#out.end(''))
     this.stop()
   }
 
-  #head(reply: Reply, farewell: boolean): void {
-    writeHead(this.#out, reply, this.#requestId)
-    if (farewell) this.#out.writeHeader('connection', 'close')
+  #begin(reply: Reply, after: After): void {
+    if (!this.#alive) return
+    // A streamed response cannot tell the library to close. Nothing behind this request is read any more, and the
+    // library's idle timeout ends the connection if the client does not.
+    this.#deaf = after === 'close'
+    if (this.#deaf) this.#out.pause()
+    this.#out.cork(() => this.#head(reply, after))
   }
 
-  /** Returns when all of the chunk is with the kernel: the chunk may be used again. */
+  #head(reply: Reply, after: After): void {
+    writeHead(this.#out, reply, this.#request.id)
+    if (after !== 'keep') this.#out.writeHeader('connection', 'close')
+  }
+
+  /** Returns when all of the chunk is with the kernel: its buffer may be used again. */
   async #push(chunk: Uint8Array, size: number): Promise<void> {
-    const start = this.bytes
-    while (this.#alive && this.bytes < start + chunk.byteLength) {
-      const rest = chunk.subarray(this.bytes - start)
-      let done = false
-      this.#out.cork(() => {
-        const before = this.#out.getWriteOffset()
-        const [taken, complete] = this.#out.tryEnd(rest, size)
-        done = complete
-        this.bytes += complete || taken ? rest.byteLength : this.#out.getWriteOffset() - before
-      })
-      if (done) return this.stop()
-      if (this.bytes < start + chunk.byteLength) await this.#writable()
+    for (let at = 0; at < chunk.byteLength && this.#alive; ) {
+      const rest = at === 0 ? chunk : chunk.subarray(at)
+      const [sent, complete] = this.#try(rest, size)
+      at += sent
+      this.bytes += sent
+      if (complete) return this.stop()
+      if (sent < rest.byteLength) await this.#writable()
       else this.movedAt = performance.now()
     }
+  }
+
+  #try(chunk: Uint8Array, size: number): [sent: number, complete: boolean] {
+    let result: [number, boolean] = [0, false]
+    this.#out.cork(() => {
+      const before = this.#out.getWriteOffset()
+      const [, complete] = this.#out.tryEnd(chunk, size)
+      result = complete ? [chunk.byteLength, true] : [this.#out.getWriteOffset() - before, false]
+    })
+    return result
   }
 
   /** Returns how many bytes went, from `at` on. */
@@ -127,39 +156,44 @@ export class Writer {
   }
 
   async #writable(): Promise<void> {
-    if (!this.#listening) {
-      this.#listening = true
-      this.#out.onWritable(() => {
-        this.movedAt = performance.now()
-        this.#wake?.()
-        return true
-      })
-    }
+    if (!this.#listening) this.#listen()
     await new Promise<void>((resolve) => {
       this.#wake = resolve
     })
     this.#wake = undefined
   }
+
+  #listen(): void {
+    this.#listening = true
+    this.#out.onWritable(() => {
+      this.movedAt = performance.now()
+      this.#wake?.()
+      return true
+    })
+  }
+}
+
+export interface Whole {
+  reply: Reply
+  body: string | Uint8Array
+  size: number
+  close: boolean
 }
 
 /** To be called inside a cork, after the head. Returns how many bytes of the body went. */
-export function endWhole(
-  out: Outlet,
-  method: string,
-  reply: Reply,
-  body: string | Uint8Array,
-  size: number,
-  cut: boolean,
-): number {
-  if (method !== 'HEAD' && reply.status !== 204 && reply.status !== 304) {
-    out.end(body, cut)
-    return size
+export function endWhole(out: Outlet, method: string, { reply, body, size, close }: Whole): number {
+  if (reply.status === 204 || reply.status === 304) {
+    // Only with a length, which these should not carry, can the library be told to close.
+    if (close) out.endWithoutBody(0, true)
+    else out.endWithoutBody()
+    return 0
   }
-  if (method === 'HEAD' && reply.status !== 204 && reply.status !== 304) out.endWithoutBody(announced(reply, size), cut)
-  // Without an argument the library writes no Content-Length, as it must be; but only with one can it be told to cut.
-  else if (cut) out.endWithoutBody(0, true)
-  else out.endWithoutBody()
-  return 0
+  if (method === 'HEAD') {
+    out.endWithoutBody(announced(reply, size), close)
+    return 0
+  }
+  out.end(body, close)
+  return size
 }
 
 /** A handler that answers HEAD without opening a body says the length itself. */
@@ -169,5 +203,5 @@ function announced(reply: Reply, size: number): number {
 }
 
 function wrongLength(size: number): RegistryError {
-  return new RegistryError('corrupt', `A body of ${size} bytes was announced and the bytes are more or fewer`)
+  return new RegistryError('corrupt', `A body of ${size} bytes was announced, and the bytes are more or fewer`)
 }

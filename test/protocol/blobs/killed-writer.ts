@@ -1,6 +1,7 @@
 /**
  * Run by disk.test.ts: `killed-writer <folder> <step>` writes one blob and kills itself at the step; `check` starts on what is
- * left and says whether the blob is whole or absent. Syncs of a write: 1 and 2 are the bytes and the tree, 3 is the names.
+ * left and says whether the blob is whole or absent. Syncs of a
+ * first write: 1 and 2 are the bytes and the tree, 3 is the new folder, 4 is the names.
  */
 
 import { syncToDisk } from '../../../protocol/blobs/descriptor.js'

@@ -1,0 +1,136 @@
+/**
+ * Answers what peers ask about blobs. A peer gets bytes only of scopes that its certificate covers and of blobs that this node's
+ * own records know in that scope; it makes this node fetch only as the blob's home; and only so many pieces at once.
+ */
+import type { DiskBlobs } from '../../protocol/blobs/disk.js'
+import type { Certificate } from '../../protocol/certificate.js'
+import { RegistryError } from '../../protocol/errors.js'
+import { leafCount, pieceLevel } from '../../protocol/merkle.js'
+import type { Digest, Stored } from '../../protocol/records.js'
+import { decodePieceAsk, decodeSwarmAsk, encodePieceAnswer, encodeSwarmNews, type PieceAnswer, type PieceAsk, type SwarmAsk } from '../../protocol/wire/swarm.js'
+import { outranks } from './homes.js'
+import type { Member, Mesh } from './mesh.js'
+import { geometryOf, isSmall } from './pieces.js'
+import { Pulse } from './pulse.js'
+import { Slots } from './slots.js'
+import type { Transfer } from './transfer.js'
+
+/** The blob's record as this node has it, or undefined: the peer may not have it, or nothing is known of it. */
+export type Entitled = (certificate: Certificate, scope: string, digest: Digest) => Promise<Stored | undefined> | Stored | undefined
+
+/** What the node has and can get, as serving sees it. */
+export interface Holdings {
+  readonly disk: DiskBlobs
+  /** In the cache, and not being repaired. */
+  holds(digest: Digest): boolean
+  transfer(digest: Digest): Transfer | undefined
+  /** Begins or joins a transfer; undefined when there is no room for it. */
+  begin(stored: Stored, scope: string): Promise<Transfer | undefined>
+  /** A small blob, wherever it is. */
+  small(stored: Stored, scope: string): Promise<Uint8Array>
+}
+
+/** Pieces sent to one peer at once, and asks of it that wait. */
+const AT_ONCE = 4
+const WAITING = 64
+/** Pieces in memory for all peers together. */
+const ALL_AT_ONCE = 16
+const ALL_WAITING = 1024
+
+export class Serving {
+  readonly #holdings: Holdings
+  readonly #entitled: Entitled
+  readonly #mesh: Mesh
+  readonly #slots = new Map<string, Slots>()
+  readonly #all = new Slots(ALL_AT_ONCE, ALL_WAITING)
+  #served = 0
+
+  constructor(mesh: Mesh, holdings: Holdings, entitled: Entitled) {
+    this.#mesh = mesh
+    this.#holdings = holdings
+    this.#entitled = entitled
+    mesh.handle('piece', (from, payload, signal) => this.#piece(from, decodePieceAsk(payload), signal))
+    mesh.handle('swarm', (from, payload, signal) => this.#swarm(from, decodeSwarmAsk(payload), signal))
+  }
+
+  /** Bytes of pieces sent to peers since the start. */
+  get served(): number {
+    return this.#served
+  }
+
+  async *#piece(from: Member, ask: PieceAsk, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const stored = await this.#check(from, ask)
+    pieceLevel(ask.first, ask.count, leafCount(stored.size))
+    if (ask.count > geometryOf(stored.size).pieceLeaves) throw new RegistryError('invalid', 'A piece is not that large')
+    const transfer = await this.#available(from, ask, stored, signal)
+    const slots = this.#slots.get(from.peer) ?? new Slots(AT_ONCE, WAITING)
+    this.#slots.set(from.peer, slots)
+    await slots.enter(signal)
+    try {
+      await this.#all.enter(signal)
+      try {
+        const answer = await this.#read(ask, stored, transfer, signal)
+        this.#served += answer.bytes.length
+        yield* encodePieceAnswer(answer)
+      } finally {
+        this.#all.leave()
+      }
+    } finally {
+      slots.leave()
+      if (slots.idle) this.#slots.delete(from.peer)
+    }
+  }
+
+  /** Waits, without holding a slot, until a fetched piece is here. */
+  async #available(from: Member, ask: PieceAsk, stored: Stored, signal: AbortSignal): Promise<Transfer | undefined> {
+    if (this.#holdings.holds(stored.digest)) return undefined
+    const transfer = this.#holdings.transfer(stored.digest)
+    if (!ask.fetch || transfer?.has(ask.first, ask.count)) return transfer
+    if (!this.#mayMakeFetch(from, stored) || isSmall(stored.size)) return transfer
+    const begun = transfer ?? (await this.#holdings.begin(stored, ask.scope))
+    await begun?.arrival(ask.first, signal)
+    return begun
+  }
+
+  async #read(ask: PieceAsk, stored: Stored, transfer: Transfer | undefined, signal: AbortSignal): Promise<PieceAnswer> {
+    const { first, count, scope } = ask
+    const here = await transfer?.piece(first, count)
+    if (here) return { first, ...here }
+    if (this.#holdings.holds(stored.digest)) return { first, ...(await this.#holdings.disk.piece(stored, first, count, scope, signal)) }
+    if (ask.fetch && isSmall(stored.size)) {
+      const bytes = await this.#holdings.small(stored, scope)
+      return { first, proof: new Uint8Array(0), bytes }
+    }
+    throw new RegistryError('missing', 'This node does not have the piece')
+  }
+
+  async *#swarm(from: Member, ask: SwarmAsk, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const stored = await this.#check(from, ask)
+    if (this.#holdings.holds(stored.digest)) return yield* this.#whole(stored, signal)
+    const known = this.#holdings.transfer(stored.digest)
+    const fetch = ask.fetch && this.#mayMakeFetch(from, stored)
+    const transfer = known ?? (fetch ? await this.#holdings.begin(stored, ask.scope) : undefined)
+    if (!transfer) throw new RegistryError(ask.fetch ? 'unavailable' : 'missing', 'This node does not have the blob')
+    for await (const news of transfer.watch(from.peer, fetch, signal)) yield encodeSwarmNews(news)
+    // What came last is told by the cache's map: the asker asks again if it misses something.
+  }
+
+  /** Everything is here; there will be no news. Stays open, for its end would mean that this node went away. */
+  async *#whole(stored: Stored, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const { pieces, pieceLeaves } = geometryOf(stored.size)
+    const bitmap = new Uint8Array(Math.ceil(pieces / 8)).fill(0xff)
+    yield encodeSwarmNews({ have: { pieceLeaves, bitmap } })
+    while (!signal.aborted) await new Pulse().next({ signal })
+  }
+
+  async #check(from: Member, { scope, digest }: SwarmAsk): Promise<Stored> {
+    const stored = await this.#entitled(from.certificate, scope, digest)
+    if (!stored) throw new RegistryError('forbidden', 'The peer may not have this blob, or it is not known here')
+    if (stored.size === 0) throw new RegistryError('invalid', 'An empty blob has no pieces')
+    return stored
+  }
+
+  #mayMakeFetch(from: Member, { digest }: Stored): boolean {
+    return outranks(digest, this.#mesh.self, from.peer)
+  }
+}

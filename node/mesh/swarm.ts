@@ -1,0 +1,96 @@
+/**
+ * The other nodes, as transfers see them: who may have a blob, their pieces, their have-maps. An interface, so that a simulation
+ * can stand in for it, and its implementation over the mesh.
+ */
+import type { Certificate } from '../../protocol/certificate.js'
+import { RegistryError } from '../../protocol/errors.js'
+import {
+  decodePieceAnswer,
+  decodeSwarmNews,
+  encodePieceAsk,
+  encodeSwarmAsk,
+  PIECE_OVERHEAD_BYTES,
+  type PieceAnswer,
+  type PieceAsk,
+  type SwarmAsk,
+  type SwarmNews,
+} from '../../protocol/wire/swarm.js'
+import type { Mesh } from './mesh.js'
+import { Slots } from './slots.js'
+
+export interface Swarm {
+  /** This node among peers, in the form of peer ids. */
+  readonly self: string
+  /** Connected peers whose certificate covers the scope's repository. */
+  entitled(scope: string): string[]
+  /** Unverified. `bytes`: how many are expected. `progress` is called as they arrive. */
+  piece(peer: string, ask: PieceAsk, bytes: number, signal: AbortSignal, progress?: () => void): Promise<PieceAnswer>
+  /** What the peer has, and then everything it gets, until the reader stops. */
+  follow(peer: string, ask: SwarmAsk, signal: AbortSignal): AsyncIterable<SwarmNews>
+  /** It sent wrong bytes: thrown out. */
+  wrongPiece(peer: string): void
+  /** The returned function ends it. */
+  onLeave(listener: (peer: string) => void): () => void
+}
+
+/** Pieces asked of one peer at once, over all transfers; further ones wait here. */
+const ASKS_PER_PEER = 16
+/** A home may need this long to get a piece itself. */
+const PIECE_IDLE_MS = 30_000
+const FOLLOW_LIMIT_BYTES = 268_435_456
+
+export class MeshSwarm implements Swarm {
+  readonly #mesh: Mesh
+  readonly #covers: (certificate: Certificate, scope: string) => boolean
+  readonly #slots = new Map<string, Slots>()
+
+  /** `covers`: may the certificate's owner hold what belongs to the scope. */
+  constructor(mesh: Mesh, covers: (certificate: Certificate, scope: string) => boolean) {
+    this.#mesh = mesh
+    this.#covers = covers
+  }
+
+  get self(): string {
+    return this.#mesh.self
+  }
+
+  entitled(scope: string): string[] {
+    return this.#mesh.members().flatMap(({ peer, certificate }) => (this.#covers(certificate, scope) ? [peer] : []))
+  }
+
+  async piece(peer: string, ask: PieceAsk, bytes: number, signal: AbortSignal, progress?: () => void): Promise<PieceAnswer> {
+    const slots = this.#slots.get(peer) ?? new Slots(ASKS_PER_PEER, Number.POSITIVE_INFINITY)
+    this.#slots.set(peer, slots)
+    await slots.enter(signal)
+    try {
+      const limit = bytes + PIECE_OVERHEAD_BYTES
+      const parts: Uint8Array[] = []
+      for await (const part of this.#mesh.request(peer, 'piece', encodePieceAsk(ask), { signal, limit, idleMs: PIECE_IDLE_MS })) {
+        parts.push(part)
+        progress?.()
+      }
+      return decodePieceAnswer(Buffer.concat(parts))
+    } finally {
+      slots.leave()
+      if (slots.idle) this.#slots.delete(peer)
+    }
+  }
+
+  async *follow(peer: string, ask: SwarmAsk, signal: AbortSignal): AsyncGenerator<SwarmNews, void, undefined> {
+    const options = { signal, limit: FOLLOW_LIMIT_BYTES, idleMs: Number.POSITIVE_INFINITY }
+    for await (const part of this.#mesh.request(peer, 'swarm', encodeSwarmAsk(ask), options)) yield decodeSwarmNews(part)
+  }
+
+  wrongPiece(peer: string): void {
+    this.#mesh.blame(peer, 'wrong_piece')
+  }
+
+  onLeave(listener: (peer: string) => void): () => void {
+    return this.#mesh.onLeave(({ peer }) => listener(peer))
+  }
+}
+
+/** The peer is not connected any more, rather than saying no. */
+export function isGone(error: unknown): boolean {
+  return error instanceof RegistryError && error.code === 'peer_gone'
+}

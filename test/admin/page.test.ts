@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { html } from '../../admin/html.js'
+import { live, page } from '../../admin/page.js'
+import { openSite } from '../../admin/site.js'
+import type { NodeCard, View } from '../../admin/view.js'
+import { bytes, duration } from '../../admin/words.js'
+import { Gate } from '../../protocol/access/gate.js'
+import type { Format } from '../../protocol/format.js'
+import { MemoryLedger } from '../../protocol/metadata/memory.js'
+import { FLEET } from '../../protocol/records.js'
+import { repositoryRecord } from '../contracts/metadata.js'
+import { bodyOf, requestOf } from '../support/request.js'
+
+const EVIL = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&\``
+const ASSETS = { style: '/admin/style.css?v=1', script: '/admin/htmx.js?v=1' }
+
+describe('html', () => {
+  it('escapes what is put in, however deep, and nothing twice', () => {
+    const inner = html`<b>${EVIL}</b>`
+    const text = html`<p title="${EVIL}">${[inner, EVIL, 3, undefined, false]}</p>`.text
+    assert.ok(!text.includes('<script') && !text.includes('<img'))
+    assert.ok(text.startsWith('<p title="&#34;&#62;&#60;script'))
+    assert.ok(text.includes('<b>&#34;'))
+    assert.equal(html`${html`<i>&amp;</i>`}`.text, '<i>&amp;</i>')
+  })
+})
+
+describe('the page', () => {
+  it('holds nothing that somebody else wrote as markup', () => {
+    const text = page(view(EVIL), ASSETS)
+    assert.ok(!/<script(?! src="\/admin\/htmx\.js)/.test(text))
+    assert.ok(!/<img/.test(text) && !text.includes(EVIL))
+  })
+
+  it('needs no inline script, style or handler', () => {
+    const text = page(view('x'), ASSETS)
+    assert.ok(!/\sstyle=|\son\w+=|<style|javascript:/i.test(text))
+    assert.equal(text.match(/<script/g)?.length, 1)
+  })
+
+  it('links to nodes by web addresses only', () => {
+    const text = live(view('x', 'javascript:alert(1)')).text
+    assert.ok(!text.includes('javascript:'))
+    assert.ok(live(view('x', 'http://192.0.2.1:8081')).text.includes('<a href="http://192.0.2.1:8081" rel="noopener noreferrer">'))
+  })
+
+  it('shows nodes with their state, lag and cache, and the repositories with their snippets', () => {
+    const text = page(view('lib'), ASSETS)
+    for (const part of ['offline', '7 changes', '1.0 KiB of 2.0 KiB', '2 min ago', 'lib', 'use lib', 'private', '1 of 2 online']) assert.ok(text.includes(part), part)
+  })
+
+  it('says so where there is nothing, or nothing for this viewer', () => {
+    const empty: View = { ...view('x'), nodes: [], repositories: [] }
+    assert.match(live(empty).text, /No node has joined/)
+    assert.match(live(empty).text, /No repository is public/)
+    assert.match(live({ ...empty, nodes: undefined }).text, /signed in/)
+  })
+})
+
+describe('the site', () => {
+  it('answers its own paths with a strict policy, and no others', async () => {
+    const { site, gate } = await world()
+    const reply = await site(requestOf('GET', '/'), gate.anonymous)
+    assert.match(reply?.headers['content-security-policy'] ?? '', /default-src 'none'.*frame-ancestors 'none'/)
+    assert.ok(!reply?.headers['content-security-policy']?.includes('unsafe'))
+    assert.equal(reply?.headers['cache-control'], 'no-store')
+    for (const [method, path] of [['POST', '/'], ['GET', '/admin'], ['GET', '/admin/'], ['GET', '/x']] as const)
+      assert.equal(site(requestOf(method, path), gate.anonymous), undefined, path)
+  })
+
+  it('shows each viewer what that one may see', async () => {
+    const { site, gate } = await world()
+    const anonymous = (await bodyOf((await site(requestOf('GET', '/'), gate.anonymous)) ?? assert.fail())).toString()
+    assert.ok(anonymous.includes('/repository/open') && !anonymous.includes('closed'))
+    const root = await gate.authenticate(`Basic ${Buffer.from('root:right').toString('base64')}`)
+    const part = (await bodyOf((await site(requestOf('GET', '/admin/live'), root)) ?? assert.fail())).toString()
+    assert.ok(part.includes('/repository/closed') && !part.includes('<html'))
+  })
+
+  it('serves the script and the style that the page names, to be kept for good under that name only', async () => {
+    const { site, gate } = await world()
+    const text = (await bodyOf((await site(requestOf('GET', '/'), gate.anonymous)) ?? assert.fail())).toString()
+    const addresses = [...text.matchAll(/(?:src|href)="(\/admin\/[^"]+)"/g)].map((match) => match[1] ?? '')
+    assert.equal(addresses.length, 2)
+    for (const address of addresses) {
+      const reply = (await site(requestOf('GET', address), gate.anonymous)) ?? assert.fail()
+      assert.match(reply.headers['cache-control'] ?? '', /immutable/)
+      assert.ok((await bodyOf(reply)).length > 1000)
+      const other = (await site(requestOf('GET', address.split('?')[0] ?? ''), gate.anonymous)) ?? assert.fail()
+      assert.equal(other.headers['cache-control'], 'no-cache')
+    }
+  })
+})
+
+describe('figures', () => {
+  it('read as people read them', () => {
+    assert.deepEqual([0, 1023, 1024, 1536, 10 * 2 ** 30, 150 * 2 ** 20].map(bytes), ['0 B', '1023 B', '1.0 KiB', '1.5 KiB', '10.0 GiB', '150 MiB'])
+    assert.deepEqual([0, 59_999, 60_000, 7_200_000, 3 * 86_400_000, -5].map(duration), ['0 s', '59 s', '1 min', '2 h', '3 days', '0 s'])
+  })
+})
+
+function view(text: string, url?: string): View {
+  const node: NodeCard = { name: text, state: 'offline', url, version: text, lag: 7, heardAgo: 125_000, cache: { used: 1024, limit: 2048 } }
+  return {
+    version: text,
+    fleet: text,
+    origin: text,
+    changes: 12,
+    uptimeMs: 5000,
+    viewer: { name: text, anonymous: true, administrator: false },
+    nodes: [node, { ...node, state: 'online', lag: 0 }],
+    repositories: [
+      { key: text, format: text, type: 'local', public: false, description: text, url: text, snippet: `use ${text}`, usedBytes: 5, quotaBytes: 10 },
+    ],
+    moreRepositories: 0,
+  }
+}
+
+async function world() {
+  const ledger = await MemoryLedger.open()
+  for (const key of ['open', 'closed'])
+    await ledger.commit({ scope: FLEET, steps: [{ kind: 'repository', key, record: repositoryRecord(key, { public: key === 'open' }) }], by: 'test' })
+  const user = { id: 'root', name: 'root', email: '', admin: true, disabled: false, groups: [], createdAt: '' }
+  await ledger.commit({ scope: FLEET, steps: [{ kind: 'access', subject: 'user', id: 'root', record: user }], by: 'test' })
+  const gate = new Gate(ledger.state, { verify: async (_, password) => password === 'right' })
+  const format: Format = { name: 'generic', routes: [], hashes: [], snippet: ({ base }) => `use ${base}` }
+  const site = await openSite({
+    metadata: ledger.state,
+    gate,
+    formats: [format],
+    nodes: async () => [],
+    usage: async () => 0,
+    version: '0.1.0',
+    fleet: 'f',
+    startedAtMs: 0,
+    nowMs: () => 5000,
+    open: true,
+  })
+  return { site, gate }
+}

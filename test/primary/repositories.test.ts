@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { type RepositoryDraft, Repositories } from '../../primary/repositories.js'
+import { MemoryLedger } from '../../protocol/metadata/memory.js'
+import { FLEET } from '../../protocol/records.js'
+
+const LOCAL: RepositoryDraft = { key: 'one', format: 'npm', type: 'local' }
+
+describe('a new repository', () => {
+  const refused: [string, Partial<RepositoryDraft>, string][] = [
+    ['an empty key', { key: '' }, 'key_invalid'],
+    ['upper case', { key: 'One' }, 'key_invalid'],
+    ['a slash', { key: 'a/b' }, 'key_invalid'],
+    ['dots at the beginning', { key: '..' }, 'key_invalid'],
+    ['a key of 64 characters', { key: 'a'.repeat(64) }, 'key_invalid'],
+    ['a reserved key', { key: 'api' }, 'key_reserved'],
+    ['the name of a format', { key: 'npm' }, 'key_reserved'],
+    ['an unknown format', { format: 'cobol' }, 'format_unknown'],
+    ['a type that is not offered', { type: 'remote', upstream: 'https://up.example' }, 'type_unknown'],
+    ['an upstream where there is none', { upstream: 'https://up.example' }, 'invalid'],
+    ['members of a local one', { members: ['x'] }, 'invalid'],
+    ['a member that is not there', { type: 'virtual', members: ['absent'] }, 'member_missing'],
+    ['a member of another format', { type: 'virtual', members: ['files'] }, 'member_format'],
+    ['a member twice', { type: 'virtual', members: ['pkgs', 'pkgs'] }, 'invalid'],
+    ['itself as a member', { type: 'virtual', members: ['one'] }, 'member_missing'],
+  ]
+  for (const [what, part, code] of refused)
+    it(`with ${what} is refused`, async () => {
+      const { repositories } = await world()
+      await assert.rejects(repositories.create({ ...LOCAL, ...part }, 'admin'), { kind: 'invalid', code })
+    })
+
+  it('gets a scope of its own, and another one when it is made again', async () => {
+    const { repositories } = await world()
+    const first = await repositories.create(LOCAL, 'admin')
+    await assert.rejects(repositories.create(LOCAL, 'admin'), { kind: 'conflict', code: 'repository_exists' })
+    await repositories.remove('one', 'admin')
+    assert.notEqual((await repositories.create(LOCAL, 'admin')).scope, first.scope)
+  })
+
+  it('is made once by two at the same moment', async () => {
+    const { repositories } = await world()
+    const made = await Promise.allSettled([1, 2, 3].map(() => repositories.create(LOCAL, 'admin')))
+    assert.equal(made.filter((one) => one.status === 'fulfilled').length, 1)
+  })
+
+  for (const upstream of ['ftp://x', 'file:///etc/passwd', 'javascript:alert(1)', 'https://user:pw@x', 'x', 'https://x/#y'])
+    it(`is refused with the upstream ${upstream}`, async () => {
+      const { repositories } = await world(['local', 'remote', 'virtual'])
+      await assert.rejects(repositories.create({ ...LOCAL, type: 'remote', upstream }, 'admin'), { kind: 'invalid' })
+    })
+})
+
+describe('a repository', () => {
+  it('is changed in what is given, and a quota can be taken away', async () => {
+    const { repositories } = await world()
+    await repositories.create({ ...LOCAL, quota: 5 }, 'admin')
+    const changed = await repositories.update('one', { public: true, description: 'd' }, 'admin')
+    assert.deepEqual([changed.public, changed.description, changed.quota], [true, 'd', 5])
+    assert.equal((await repositories.update('one', { quota: 0 }, 'admin')).quota, 0)
+    assert.ok(!('quota' in (await repositories.update('one', { quota: null }, 'admin'))))
+    await assert.rejects(repositories.update('absent', {}, 'admin'), { kind: 'missing' })
+    await assert.rejects(repositories.update('one', { upstream: 'https://x' }, 'admin'), { kind: 'invalid' })
+  })
+
+  it('that is a member cannot go; its grants go with it, those by pattern stay', async () => {
+    const { repositories, ledger } = await world()
+    await repositories.create({ key: 'v', format: 'npm', type: 'virtual', members: ['pkgs'] }, 'admin')
+    for (const [id, repository] of [['g1', 'pkgs'], ['g2', 'p*']] as const) {
+      const record = { id, subject: { kind: 'user' as const, name: 'a' }, repository, path: '', actions: ['read' as const] }
+      await ledger.commit({ scope: FLEET, steps: [{ kind: 'access', subject: 'grant', id, record }], by: 'test' })
+    }
+    await assert.rejects(repositories.remove('pkgs', 'admin'), { kind: 'conflict', code: 'repository_in_use' })
+    await repositories.removeMember('v', 'pkgs', 'admin')
+    await repositories.remove('pkgs', 'admin')
+    assert.deepEqual(ledger.state.accessAll('grant').map((grant) => grant.id), ['g2'])
+  })
+})
+
+describe('members', () => {
+  it('are in order of their priorities, whatever the order in which they came', async () => {
+    const { repositories } = await world()
+    for (const key of ['a', 'b', 'c']) await repositories.create({ ...LOCAL, key }, 'admin')
+    await repositories.create({ key: 'v', format: 'npm', type: 'virtual' }, 'admin')
+    await repositories.addMember('v', 'a', 20, 'admin')
+    await repositories.addMember('v', 'b', 10, 'admin')
+    assert.deepEqual((await repositories.addMember('v', 'c', undefined, 'admin')).members, ['b', 'a', 'c'])
+    const moved = await repositories.addMember('v', 'c', 1, 'admin')
+    assert.deepEqual([moved.members, moved.priorities], [['c', 'b', 'a'], [1, 10, 20]])
+    await repositories.removeMember('v', 'b', 'admin')
+    await assert.rejects(repositories.removeMember('v', 'b', 'admin'), { kind: 'missing' })
+  })
+
+  it('never go in circles', async () => {
+    const { repositories } = await world()
+    for (const key of ['x1', 'x2', 'x3']) await repositories.create({ key, format: 'npm', type: 'virtual' }, 'admin')
+    await repositories.addMember('x1', 'x2', 1, 'admin')
+    await repositories.addMember('x2', 'x3', 1, 'admin')
+    for (const [key, member] of [['x1', 'x1'], ['x2', 'x1'], ['x3', 'x1']] as const)
+      await assert.rejects(repositories.addMember(key, member, 1, 'admin'), { kind: 'invalid', code: 'member_cycle' })
+    await assert.rejects(repositories.addMember('pkgs', 'x1', 1, 'admin'), { kind: 'invalid' })
+  })
+})
+
+async function world(types: RepositoryDraft['type'][] = ['local', 'virtual']) {
+  const ledger = await MemoryLedger.open()
+  const repositories = new Repositories({ metadata: ledger.state, ledger, formats: ['npm', 'generic'], types })
+  await repositories.create({ key: 'pkgs', format: 'npm', type: 'local' }, 'admin')
+  await repositories.create({ key: 'files', format: 'generic', type: 'local' }, 'admin')
+  return { ledger, repositories }
+}

@@ -1,0 +1,161 @@
+/** A primary and nodes in this process, on free ports and in a folder that goes with them: what most tests talk to. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { packageRoot } from '../../deploy/root.js'
+import { startNode } from '../../node/main.js'
+import { startPrimary } from '../../primary/main.js'
+import type { NodeSettings, PrimarySettings, Running } from '../../protocol/settings.js'
+
+export const ADMIN_PASSWORD = 'a password of the tests, 2026'
+const VERSION = '0.0.0-test'
+
+export interface TestFleet {
+  dir: string
+  primaryUrl: string
+  nodeUrls: string[]
+  /** Authorization header of the administrator. */
+  admin: string
+  /** Ends the primary (its database too); `startPrimary` brings it back on the same ports. */
+  stopPrimary(): Promise<void>
+  startPrimary(): Promise<void>
+  stopNode(index: number): Promise<void>
+  startNode(index: number): Promise<void>
+  /** JSON REST call at the primary as administrator; throws for a status of 400 and above. */
+  api(method: string, path: string, body?: unknown): Promise<unknown>
+  close(): Promise<void>
+}
+
+export interface FleetDraft {
+  nodes?: number
+  primary?: Partial<PrimarySettings>
+  node?: Partial<NodeSettings>
+}
+
+export async function testFleet(draft: FleetDraft = {}): Promise<TestFleet> {
+  const dir = await mkdtemp(join(tmpdir(), 'cairn-fleet-'))
+  const primarySettings = await primaryAt(dir, draft.primary)
+  let primary: Running | undefined = await startPrimary(primarySettings, { root: packageRoot(), version: VERSION })
+  const primaryUrl = primary.url
+  const admin = await signIn(primaryUrl)
+  const api = (method: string, path: string, body?: unknown) => call(primaryUrl, admin, method, path, body)
+  const nodes: (Running | undefined)[] = []
+  const settings: NodeSettings[] = []
+  for (let i = 0; i < (draft.nodes ?? 0); i++) {
+    const { join_token } = (await api('POST', '/api/v1/edge-nodes', { name: `node-${i + 1}` })) as { join_token: string }
+    const own = { ...(await nodeAt(dir, i, join_token)), ...draft.node }
+    settings.push(own)
+    nodes.push(await startNode(own, { version: VERSION }))
+  }
+  const nodeUrls = nodes.map((node) => node?.url ?? '')
+  const fleet: TestFleet = {
+    dir,
+    primaryUrl,
+    nodeUrls,
+    admin,
+    api,
+    stopPrimary: async () => {
+      await primary?.close()
+      primary = undefined
+    },
+    startPrimary: async () => {
+      primary ??= await startPrimary(primarySettings, { root: packageRoot(), version: VERSION })
+    },
+    stopNode: async (index) => {
+      await nodes[index]?.close()
+      nodes[index] = undefined
+    },
+    startNode: async (index) => {
+      const own = settings[index]
+      if (own) nodes[index] ??= await startNode(own, { version: VERSION })
+    },
+    close: async () => {
+      for (const node of nodes) await node?.close()
+      await primary?.close()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+  await Promise.all(nodeUrls.map((url) => until(async () => (await fetch(`${url}/ready`)).status === 200)))
+  return fleet
+}
+
+/** Asks until it is so. Throws after the deadline with what was asked. */
+export async function until(condition: () => Promise<boolean>, deadlineMs = 20_000): Promise<void> {
+  const end = Date.now() + deadlineMs
+  for (;;) {
+    if (await condition().catch(() => false)) return
+    if (Date.now() > end) throw new Error(`not so after ${deadlineMs} ms: ${condition.toString()}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+async function primaryAt(dir: string, settings: Partial<PrimarySettings> = {}): Promise<PrimarySettings> {
+  return {
+    data: join(dir, 'primary'),
+    host: '127.0.0.1',
+    port: await freePort(),
+    publicUrls: [],
+    trustedProxies: [],
+    logLevel: 'silent',
+    fleetPort: await freePort(),
+    fleetHost: '127.0.0.1',
+    fleetUrl: undefined,
+    databaseUrl: undefined,
+    adminPassword: ADMIN_PASSWORD,
+    anonymous: true,
+    restoreDays: 30,
+    reverifySeconds: 3600,
+    maxUploadBytes: 5 * 1024 ** 3,
+    ...settings,
+  }
+}
+
+async function nodeAt(dir: string, index: number, joinToken: string): Promise<NodeSettings> {
+  return {
+    data: join(dir, `node-${index + 1}`),
+    host: '127.0.0.1',
+    port: await freePort(),
+    publicUrls: [],
+    trustedProxies: [],
+    logLevel: 'silent',
+    name: undefined,
+    join: joinToken,
+    cacheBytes: 1024 ** 3,
+    meshHost: '127.0.0.1',
+    meshPort: await freePort(),
+    mdns: false,
+    anonymous: true,
+    reverifySeconds: 3600,
+    maxUploadBytes: 5 * 1024 ** 3,
+  }
+}
+
+async function signIn(url: string): Promise<string> {
+  const reply = await fetch(`${url}/api/v1/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username: 'admin', password: ADMIN_PASSWORD }),
+  })
+  if (!reply.ok) throw new Error(`log-in failed: ${reply.status} ${await reply.text()}`)
+  return `Bearer ${((await reply.json()) as { access_token: string }).access_token}`
+}
+
+async function call(url: string, authorization: string, method: string, path: string, body: unknown): Promise<unknown> {
+  const reply = await fetch(url + path, {
+    method,
+    headers: { authorization, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await reply.text()
+  if (!reply.ok) throw new Error(`${method} ${path}: ${reply.status} ${text}`)
+  return text === '' ? undefined : JSON.parse(text)
+}
