@@ -18,14 +18,14 @@ export function html(parts: TemplateStringsArray, ...values: Content[]): Html {
 }
 
 /** For text and for attribute values in double quotes. */
-export function escape(text: string): string {
+function escaped(text: string): string {
   return text.replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
 function render(value: Content): string {
   if (value === undefined || value === false) return ''
   if (value instanceof Html) return value.text
-  if (typeof value === 'string') return escape(value)
+  if (typeof value === 'string') return escaped(value)
   if (typeof value === 'number') return String(value)
   return value.map(render).join('')
 }

@@ -56,7 +56,12 @@ export async function openSite(source: ViewSource): Promise<Site> {
   }
 }
 
-async function show(source: ViewSource, request: HttpRequest, principal: Principal, draw: (view: Awaited<ReturnType<typeof gather>>) => string): Promise<Reply> {
+async function show(
+  source: ViewSource,
+  request: HttpRequest,
+  principal: Principal,
+  draw: (view: Awaited<ReturnType<typeof gather>>) => string,
+): Promise<Reply> {
   return { status: 200, headers: PAGE_HEADERS, body: draw(await gather(source, principal, request.origin)) }
 }
 

@@ -1,9 +1,9 @@
 /** What the page shows, gathered over ports: only what this viewer may see is in it, so the page cannot show more. */
 import type { Gate } from '../protocol/access/gate.js'
+import { snippetOf } from '../protocol/api/reads.js'
 import type { Format } from '../protocol/format.js'
 import type { Metadata, Principal } from '../protocol/ports.js'
 import type { RepositoryType } from '../protocol/records.js'
-import { snippetOf } from '../protocol/api/reads.js'
 
 export interface View {
   version: string

@@ -64,6 +64,7 @@ export class NodeBlobs implements Blobs {
     this.#cache = options.cache
     this.#swarm = new MeshSwarm(options.mesh, options.covers)
     this.#budget = new Budget(options.budgetBytes ?? BUDGET_BYTES)
+    this.#cache.heal((...damage) => this.repair(...damage))
     this.#serving = new Serving(options.mesh, this.#holdings(), options.entitled)
   }
 
@@ -106,7 +107,7 @@ export class NodeBlobs implements Blobs {
     return this.#cache.has(digest)
   }
 
-  /** For DiskBlobs: right bytes in place of damaged ones, from peers or the primary. */
+  /** For the cache: right bytes in place of damaged ones, from peers or the primary. */
   async repair(stored: Stored, scope: string, start: number, end: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
     this.#repairing.add(stored.digest)
     try {
@@ -146,7 +147,7 @@ export class NodeBlobs implements Blobs {
   /** What is read while it arrives; once it is here, and for later readers of the same Bytes, the cache has it. */
   #arriving(file: Held | Stored, scope: string, transfer: Transfer, source: 'peer' | 'primary'): Bytes {
     const reopen = async (): Promise<Bytes> => (await this.#cached(file, scope)) ?? this.open(file, scope)
-    const gone = (): boolean => this.#transfers.get(file.digest) !== transfer
+    const gone = (): boolean => this.#transfers.get(file.digest) !== transfer || !transfer.open
     return {
       size: file.size,
       source,

@@ -9,12 +9,13 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DiskBlobs, type DiskBlobsOptions } from '../protocol/blobs/disk.js'
+import type { Repair } from '../protocol/blobs/healing.js'
 import type { Partial } from '../protocol/blobs/partial.js'
 import { HASH_BYTES, leafCount } from '../protocol/merkle.js'
 import type { Bytes } from '../protocol/ports.js'
 import type { Digest, Held, Stored } from '../protocol/records.js'
 
-export interface CacheOptions extends DiskBlobsOptions {
+export interface CacheOptions extends Omit<DiskBlobsOptions, 'repair'> {
   /** Bytes of blobs and trees, those that arrive included. */
   limit: number
   /** What could not be done in the background. */
@@ -40,6 +41,7 @@ export class Cache {
   readonly #readers = new Map<Digest, number>()
   readonly #evictions = new Set<Promise<void>>()
   readonly #evicting = new Map<Digest, Promise<void>>()
+  #repair: Repair | undefined
   #used = 0
   #evicted = 0
   #changed = false
@@ -47,7 +49,7 @@ export class Cache {
   #timer: NodeJS.Timeout | undefined
 
   private constructor(folder: string, options: CacheOptions) {
-    this.disk = new DiskBlobs(folder, options)
+    this.disk = new DiskBlobs(folder, { ...options, repair: async (...damage) => this.#repair?.(...damage) })
     this.limit = options.limit
     this.#recentPath = join(folder, 'recent')
     this.#onFault = options.onFault ?? (() => undefined)
@@ -68,6 +70,11 @@ export class Cache {
     this.#save()
     await this.#saving
     await this.disk.close()
+  }
+
+  /** Where right bytes come from when some are damaged. Until it is called: nowhere. */
+  heal(repair: Repair): void {
+    this.#repair = repair
   }
 
   /** Bytes that are taken or reserved. */

@@ -74,7 +74,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
   async login(user: string, password: string, tokenName: string, remote?: string): Promise<string> {
     const record = await this.#checked(user, password, remote, async (checked) => checked)
     const principal = { name: record.name, user: record, token: undefined }
-    return (await this.createToken(principal, { name: tokenName, scopes: ['*'], expiresInDays: LOGIN_TOKEN_DAYS })).value
+    return (await this.createToken(principal, { name: tokenName, scopes: ['*'], expiresInDays: LOGIN_TOKEN_DAYS }))
+      .value
   }
 
   createToken(principal: Principal, draft: TokenDraft): Promise<{ value: string; token: TokenRecord }> {
@@ -89,10 +90,6 @@ export class PrimaryAccounts implements Accounts, Passwords {
 
   tokens(principal: Principal): TokenRecord[] {
     return principal.user ? this.#tokens.list(principal.user.name) : []
-  }
-
-  tokensOf(user: string): TokenRecord[] {
-    return this.#tokens.list(user)
   }
 
   /** The same accounts as seen from an address, for throttling. */
@@ -111,7 +108,12 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   /** `use` runs in turn, and only if the record is still the one whose password was checked. */
-  async #checked<T>(name: string, password: string, remote: string | undefined, use: (user: UserRecord) => Promise<T>): Promise<T> {
+  async #checked<T>(
+    name: string,
+    password: string,
+    remote: string | undefined,
+    use: (user: UserRecord) => Promise<T>,
+  ): Promise<T> {
     const before = this.#directory.user(name)
     const right = await this.verify(name, password, remote)
     return this.#directory.turn.run(async () => {

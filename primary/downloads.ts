@@ -40,7 +40,8 @@ export class Downloads {
     const known = this.#pending.get(key)
     if (known) known.count += count
     // Beyond the bound new files are not counted until the next flush; memory comes first.
-    else if (this.#pending.size < MAX_PENDING && path.length <= MAX_PATH_CHARACTERS) this.#pending.set(key, { scope, path, count })
+    else if (this.#pending.size < MAX_PENDING && path.length <= MAX_PATH_CHARACTERS)
+      this.#pending.set(key, { scope, path, count })
   }
 
   /** Writes what was counted. What could not be written is kept for the next time. */
@@ -73,7 +74,10 @@ export class Downloads {
     const since = new Date(this.#nowMs() - (days - 1) * 86_400_000).toISOString().slice(0, 10)
     const where = 'scope = $1 and ($2::text is null or path = $2)'
     const [all, perDay, top] = await Promise.all([
-      this.#pool.query<{ sum: string; last: Date | null }>(`select coalesce(sum(count), 0) as sum, max(last_at) as last from download where ${where}`, [scope, path ?? null]),
+      this.#pool.query<{ sum: string; last: Date | null }>(
+        `select coalesce(sum(count), 0) as sum, max(last_at) as last from download where ${where}`,
+        [scope, path ?? null],
+      ),
       this.#pool.query<{ day: string; sum: string }>(
         `select to_char(day, 'YYYY-MM-DD') as day, sum(count) as sum from download where ${where} and day >= $3 group by download.day order by download.day`,
         [scope, path ?? null, since],

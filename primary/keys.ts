@@ -62,6 +62,8 @@ async function keyFile(path: string, make: () => KeyObject): Promise<KeyObject> 
 async function certificate(path: string, key: KeyObject, fleet: string, now: Date): Promise<void> {
   const before = await readFile(path).catch(() => undefined)
   if (before && Date.parse(new X509Certificate(before).validTo) - now.getTime() > RENEW_BEFORE_DAYS * 86_400_000) return
+  // x509's own dependency injection asks for it.
+  await import('reflect-metadata')
   const x509 = await import('@peculiar/x509')
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
   const pkcs8 = key.export({ type: 'pkcs8', format: 'der' })

@@ -15,7 +15,7 @@ import { DiskBlobs } from '../protocol/blobs/disk.js'
 import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { Reply } from '../protocol/http/reply.js'
-import type { HttpRequest } from '../protocol/http/request.js'
+import { type HttpRequest, seenFrom } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
 import { Hosted } from '../protocol/kinds/hosted.js'
 import { State } from '../protocol/metadata/state.js'
@@ -220,6 +220,7 @@ async function compose(
     fleetAnswer,
   )
   closers.push(() => nodesListen.close({ graceMs: GRACE_MS }))
+  closers.push(() => fleet.close())
   const listening = await serve(
     { host: settings.host, port: settings.port, publicUrls: settings.publicUrls, trustedProxies: settings.trustedProxies, log: observe },
     positioned,
@@ -312,7 +313,7 @@ async function forwarded(fleet: Fleet, request: HttpRequest, answer: (request: H
   const origin = request.headers.get(ORIGIN_HEADER) ?? ''
   if (!/^https?:\/\/[A-Za-z0-9.:[\]-]{1,255}$/.test(origin)) throw new RegistryError('invalid', 'The node did not say where it is reached')
   const remote = request.headers.get('x-forwarded-for')?.split(',')[0]?.trim() ?? request.remote
-  return answer(Object.create(request, { origin: { value: origin }, remote: { value: remote } }) as HttpRequest)
+  return answer(seenFrom(request, { origin, remote }))
 }
 
 function answered<T>(principal: T | Promise<T>, then: (principal: T) => Promise<Reply> | undefined): Promise<Reply> | undefined {

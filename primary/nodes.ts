@@ -103,9 +103,14 @@ export class Nodes implements Members {
       )
       const join = rows[0]
       if (!join)
-        throw new RegistryError('unauthenticated', 'The join token is unknown, was used, or has expired; make a new one', { code: 'join_refused' })
+        throw new RegistryError(
+          'unauthenticated',
+          'The join token is unknown, was used, or has expired; make a new one',
+          { code: 'join_refused' },
+        )
       const before = this.#options.metadata.access('node', join.id)
-      if (before?.revoked) throw new RegistryError('unauthenticated', 'This node was removed from the fleet', { code: 'node_revoked' })
+      if (before?.revoked)
+        throw new RegistryError('unauthenticated', 'This node was removed from the fleet', { code: 'node_revoked' })
       if (before && before.publicKey === node.publicKey && before.peer === node.peer) return before
       const record: NodeRecord = {
         id: join.id,
@@ -133,7 +138,8 @@ export class Nodes implements Members {
     for (const { scope, path, count } of downloads) {
       const repository = this.#options.metadata.scope(scope)
       // A node speaks only of what it may hold.
-      if (node && repository && matchesAny(node.repositories, repository.key)) this.#options.downloads.count(scope, path, count)
+      if (node && repository && matchesAny(node.repositories, repository.key))
+        this.#options.downloads.count(scope, path, count)
     }
   }
 
@@ -144,7 +150,9 @@ export class Nodes implements Members {
     )
     return rows.flatMap(({ id, status }) => {
       const node = this.#options.metadata.access('node', id)
-      return node && !node.revoked ? [{ node: id, peer: node.peer, addresses: (JSON.parse(status) as Heartbeat).addresses }] : []
+      return node && !node.revoked
+        ? [{ node: id, peer: node.peer, addresses: (JSON.parse(status) as Heartbeat).addresses }]
+        : []
     })
   }
 
@@ -171,7 +179,11 @@ export class Nodes implements Members {
   }
 
   /** Throws `missing`. */
-  async update(id: string, changes: { name?: string | undefined; repositories?: string[] | undefined; policies?: SyncPolicy[] | undefined }, by: string): Promise<NodeView> {
+  async update(
+    id: string,
+    changes: { name?: string | undefined; repositories?: string[] | undefined; policies?: SyncPolicy[] | undefined },
+    by: string,
+  ): Promise<NodeView> {
     await this.#turn.run(async () => {
       const { name, repositories, policies } = changes
       const { rowCount } = await this.#options.pool.query(
@@ -186,7 +198,10 @@ export class Nodes implements Members {
         )
       const record = this.#options.metadata.access('node', id)
       if (record && (name !== undefined || repositories !== undefined))
-        await this.#commit({ ...record, name: name ?? record.name, repositories: repositories ?? record.repositories }, by)
+        await this.#commit(
+          { ...record, name: name ?? record.name, repositories: repositories ?? record.repositories },
+          by,
+        )
     })
     return this.get(id)
   }
@@ -255,7 +270,11 @@ export class Nodes implements Members {
   }
 
   async #commit(record: NodeRecord, by: string): Promise<void> {
-    await this.#options.ledger.commit({ scope: FLEET, steps: [{ kind: 'access', subject: 'node', id: record.id, record }], by })
+    await this.#options.ledger.commit({
+      scope: FLEET,
+      steps: [{ kind: 'access', subject: 'node', id: record.id, record }],
+      by,
+    })
   }
 
   #now(): string {

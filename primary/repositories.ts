@@ -33,7 +33,9 @@ export interface RepositoryDraft {
 }
 
 /** `quota: null` removes the limit. */
-export type RepositoryChanges = Partial<Pick<RepositoryDraft, 'name' | 'description' | 'public' | 'redeploy' | 'upstream'>> & {
+export type RepositoryChanges = Partial<
+  Pick<RepositoryDraft, 'name' | 'description' | 'public' | 'redeploy' | 'upstream'>
+> & {
   quota?: number | null | undefined
 }
 
@@ -102,7 +104,10 @@ export class Repositories {
     return this.#turn.run(async () => {
       this.#existing(key)
       const user = this.#options.metadata.repositories().find((record) => record.members.includes(key))
-      if (user) throw new RegistryError('conflict', `${key} is a member of ${user.key}; remove it there first`, { code: 'repository_in_use' })
+      if (user)
+        throw new RegistryError('conflict', `${key} is a member of ${user.key}; remove it there first`, {
+          code: 'repository_in_use',
+        })
       const grants = this.#options.metadata.accessAll('grant').filter((grant: GrantRecord) => grant.repository === key)
       const drops = grants.map((grant): Step => ({ kind: 'access', subject: 'grant', id: grant.id, record: null }))
       await this.#commit([{ kind: 'repository', key, record: null }, ...drops], by)
@@ -115,7 +120,8 @@ export class Repositories {
       const record = this.#existing(key)
       this.#checkMember(record, member)
       const others = membersOf(record).filter((one) => one.member !== member)
-      if (others.length >= MAX_MEMBERS) throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
+      if (others.length >= MAX_MEMBERS)
+        throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
       const last = Math.max(0, ...others.map((one) => one.priority))
       const changed = withMembers(record, [...others, { member, priority: priority ?? last + 1 }])
       await this.#commit([{ kind: 'repository', key, record: changed }], by)
@@ -137,15 +143,29 @@ export class Repositories {
 
   #checkDraft({ key, format, type, upstream, members }: RepositoryDraft): void {
     const { metadata, formats, types } = this.#options
-    if (!KEY.test(key)) throw new RegistryError('invalid', 'A key is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a letter or digit', { code: 'key_invalid' })
-    if (RESERVED.includes(key) || formats.includes(key)) throw new RegistryError('invalid', `The key ${key} is reserved`, { code: 'key_reserved' })
-    if (!formats.includes(format)) throw new RegistryError('invalid', `There is no format "${format}"; there are ${formats.join(', ')}`, { code: 'format_unknown' })
-    if (!types.includes(type)) throw new RegistryError('invalid', `Repositories of type ${type} are not offered here`, { code: 'type_unknown' })
-    if (metadata.repository(key)) throw new RegistryError('conflict', `There is a repository ${key} already`, { code: 'repository_exists' })
-    if (type === 'remote' && upstream === undefined) throw new RegistryError('invalid', 'A remote repository needs an upstream_url')
+    if (!KEY.test(key))
+      throw new RegistryError(
+        'invalid',
+        'A key is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a letter or digit',
+        { code: 'key_invalid' },
+      )
+    if (RESERVED.includes(key) || formats.includes(key))
+      throw new RegistryError('invalid', `The key ${key} is reserved`, { code: 'key_reserved' })
+    if (!formats.includes(format))
+      throw new RegistryError('invalid', `There is no format "${format}"; there are ${formats.join(', ')}`, {
+        code: 'format_unknown',
+      })
+    if (!types.includes(type))
+      throw new RegistryError('invalid', `Repositories of type ${type} are not offered here`, { code: 'type_unknown' })
+    if (metadata.repository(key))
+      throw new RegistryError('conflict', `There is a repository ${key} already`, { code: 'repository_exists' })
+    if (type === 'remote' && upstream === undefined)
+      throw new RegistryError('invalid', 'A remote repository needs an upstream_url')
     if (type !== 'remote' && upstream !== undefined) throw notRemote()
-    if (type !== 'virtual' && members && members.length > 0) throw new RegistryError('invalid', 'Only a virtual repository has members')
-    if ((members?.length ?? 0) > MAX_MEMBERS) throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
+    if (type !== 'virtual' && members && members.length > 0)
+      throw new RegistryError('invalid', 'Only a virtual repository has members')
+    if ((members?.length ?? 0) > MAX_MEMBERS)
+      throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
     if (new Set(members).size !== (members?.length ?? 0)) throw new RegistryError('invalid', 'A member is named twice')
   }
 
@@ -153,8 +173,14 @@ export class Repositories {
     if (record.type !== 'virtual') throw new RegistryError('invalid', 'Only a virtual repository has members')
     const found = this.#options.metadata.repository(member)
     if (!found) throw new RegistryError('invalid', `There is no repository ${member}`, { code: 'member_missing' })
-    if (found.format !== record.format) throw new RegistryError('invalid', `${member} holds ${found.format}, ${record.key} is for ${record.format}`, { code: 'member_format' })
-    if (this.#reaches(found, record.key, new Set())) throw new RegistryError('invalid', `${member} would make ${record.key} a member of itself`, { code: 'member_cycle' })
+    if (found.format !== record.format)
+      throw new RegistryError('invalid', `${member} holds ${found.format}, ${record.key} is for ${record.format}`, {
+        code: 'member_format',
+      })
+    if (this.#reaches(found, record.key, new Set()))
+      throw new RegistryError('invalid', `${member} would make ${record.key} a member of itself`, {
+        code: 'member_cycle',
+      })
   }
 
   #reaches(from: RepositoryRecord, key: string, seen: Set<string>): boolean {
@@ -196,8 +222,10 @@ function withMembers(record: RepositoryRecord, members: Member[]): RepositoryRec
 /** Credentials have a place of their own: in an address they would be replicated and logged. */
 function checkUpstream(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !['http:', 'https:'].includes(url.protocol)) throw new RegistryError('invalid', 'upstream_url must be an http or https address')
-  if (url.username !== '' || url.password !== '') throw new RegistryError('invalid', 'upstream_url must not hold credentials')
+  if (!url || !['http:', 'https:'].includes(url.protocol))
+    throw new RegistryError('invalid', 'upstream_url must be an http or https address')
+  if (url.username !== '' || url.password !== '')
+    throw new RegistryError('invalid', 'upstream_url must not hold credentials')
   if (url.hash !== '') throw new RegistryError('invalid', 'upstream_url must not have a fragment')
   return url.href
 }

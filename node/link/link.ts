@@ -7,7 +7,7 @@ import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { RegistryError } from '../../protocol/errors.js'
 import { NODE_HEADER, nodeIdentity } from '../../protocol/wire/identity.js'
 
-const CONNECT_MS = 5_000
+const CONNECT_MS = 3_000
 const FIRST_BYTE_MS = 30_000
 const IDLE_MS = 30_000
 const REFRESH_BEFORE_MS = 60_000
@@ -188,7 +188,8 @@ function refusal(status: number, text: string): RegistryError {
 
 /** Connects by TLS and goes on only if the server holds the pinned key; names and authorities do not matter. */
 function pinned(pin: string): buildConnector.connector {
-  const connect = buildConnector({ rejectUnauthorized: false, timeout: CONNECT_MS, keepAlive: true })
+  // A resumed TLS session shows no certificate, so none is resumed.
+  const connect = buildConnector({ rejectUnauthorized: false, timeout: CONNECT_MS, keepAlive: true, maxCachedSessions: 0 })
   return (options, callback) =>
     connect(options, (error, socket) => {
       if (error || !socket) return callback(error ?? new Error('no socket'), null)

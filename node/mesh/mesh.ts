@@ -19,7 +19,8 @@ import { Answerer } from './answerer.js'
 import { Asker, type AskOptions } from './asker.js'
 import { Dialling, type Introduction } from './dialling.js'
 import { type GossipHandler, gossipOptions, logTopic, MAX_GOSSIP_BYTES } from './gossip.js'
-import { secured } from './secured.js'
+import { speaksOther } from './negotiation.js'
+import { type Judge, SECURED, secured } from './secured.js'
 import { type Offence, Standing } from './standing.js'
 import { provideWithResolvers } from './with-resolvers.js'
 
@@ -95,6 +96,7 @@ export class Mesh {
   #gossipHandler: GossipHandler | undefined
   #node: Libp2p<Services> | undefined
   #dialling: Dialling | undefined
+  #self: string | undefined
   #review: NodeJS.Timeout | undefined
 
   constructor(options: MeshOptions) {
@@ -106,7 +108,8 @@ export class Mesh {
 
   /** Text form. Throws before `start`. */
   get self(): string {
-    return this.#running().peerId.toString()
+    if (this.#self === undefined) throw new RegistryError('unavailable', 'The mesh was not started')
+    return this.#self
   }
 
   /** Where other nodes can dial this one. */
@@ -118,6 +121,7 @@ export class Mesh {
     provideWithResolvers()
     const node = await this.#create()
     this.#node = node
+    this.#self = node.peerId.toString()
     this.#dialling = this.#newDialling(node)
     node.addEventListener('peer:connect', ({ detail }) => this.#connected(detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#disconnected(detail))
@@ -237,9 +241,13 @@ export class Mesh {
       privateKey: await generateKeyPairFromSeed('Ed25519', seed),
       addresses: { listen: listen ?? ['/ip4/0.0.0.0/tcp/0'], ...(announce ? { announce } : {}) },
       transports: [tcp()],
-      connectionEncrypters: [secured({ certificate: this.#options.certificate, judge: (text, peer) => this.#judge(text, peer) })],
+      connectionEncrypters: [secured(this.#newJudge())],
       streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, maxInboundStreams: 64, maxOutboundStreams: 64 })],
-      connectionGater: { denyDialPeer: (peer) => this.#denied(peer), denyInboundEncryptedConnection: (peer) => this.#denied(peer) },
+      connectionGater: {
+        denyDialPeer: (peer) => this.#denied(peer),
+        denyInboundConnection: (connection) => speaksOther(connection, SECURED),
+        denyInboundEncryptedConnection: (peer) => this.#denied(peer),
+      },
       connectionManager: {
         maxConnections: 2 * connections,
         // An office behind one address opens all its connections at once.
@@ -254,6 +262,14 @@ export class Mesh {
       services: { identify: identify(), gossip: gossipsub(gossipOptions(this.#topic, (peer) => this.standing.points(peer))) },
       start: false,
     })
+  }
+
+  #newJudge(): Judge {
+    return {
+      certificate: this.#options.certificate,
+      judge: (text, peer) => this.#judge(text, peer),
+      spoken: () => this.#node?.getProtocols() ?? [],
+    }
   }
 
   #newDialling(node: Libp2p<Services>): Dialling {

@@ -78,6 +78,8 @@ export class Plan {
   /** Pieces under way: who was asked. */
   readonly #underWay = new Map<number, Set<string>>()
   #runs = 0
+  /** Everything before it is there. */
+  #floor = 0
 
   constructor(options: PlanOptions) {
     this.#options = { window: 64, run: 16, runs: 2, ...options }
@@ -318,7 +320,8 @@ export class Plan {
   }
 
   #nextMissing(from: number, end: number): number {
-    let piece = from
+    while (this.have.has(this.#floor)) this.#floor++
+    let piece = Math.max(from, this.#floor)
     while (piece < end && this.have.has(piece)) piece++
     return piece
   }

@@ -11,8 +11,11 @@ import type { ConnectionEncrypter, MessageStream, PeerId, SecureConnectionOption
 import { byteStream } from '@libp2p/utils'
 import { MAX_CERTIFICATE_LENGTH } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
+import { guarded } from './negotiation.js'
 
 export interface Judge {
+  /** Protocols that streams may be opened for. */
+  spoken(): string[]
   /** This node's own certificate as it is now. */
   certificate(): string
   /** Throws when the certificate, shown by the peer that noise authenticated, is not to be trusted. */
@@ -22,7 +25,7 @@ export interface Judge {
 type Noise = ReturnType<typeof noise>
 type Components = Parameters<Noise>[0]
 
-const PROTOCOL = '/cairn/noise/1'
+export const SECURED = '/cairn/noise/1'
 const DEADLINE_MS = 5000
 const ACCEPTED = 1
 /** One TCP read and what was before it: more cannot arrive between the last byte we read and the muxer taking over. */
@@ -34,7 +37,7 @@ export function secured(judge: Judge): (components: Components) => ConnectionEnc
 }
 
 class Secured implements ConnectionEncrypter {
-  readonly protocol = PROTOCOL
+  readonly protocol = SECURED
   readonly #noise: ReturnType<Noise>
   readonly #judge: Judge
 
@@ -58,7 +61,8 @@ class Secured implements ConnectionEncrypter {
     options.signal?.addEventListener('abort', late, { once: true })
     try {
       const connection = await this.#handshake(secure.connection, secure.remotePeer, timer.signal)
-      return { ...secure, connection }
+      const { streamMuxer } = secure
+      return { ...secure, connection, ...(streamMuxer ? { streamMuxer: guarded(streamMuxer, this.#judge.spoken) } : {}) }
     } catch (error) {
       secure.connection.abort(error instanceof Error ? error : new Error(String(error)))
       throw error

@@ -9,6 +9,7 @@ import { type Piece, verifyPiece } from '../../protocol/blobs/piece.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Stored } from '../../protocol/records.js'
 import type { SwarmNews } from '../../protocol/wire/swarm.js'
+import { abortable } from './abortable.js'
 import { Bitmap } from './bitmap.js'
 import type { Budget } from './budget.js'
 import { homes } from './homes.js'
@@ -32,6 +33,11 @@ export interface TransferParts {
   random: () => number
   /** How long it goes on when nobody waits for it. Default 5 s. */
   lingerMs?: number
+}
+
+/** An ask that is under way. */
+interface Asked extends Ask {
+  stop: AbortController
 }
 
 export type Outcome = 'complete' | 'failed' | 'stopped'
@@ -60,7 +66,7 @@ export class Transfer {
   readonly #changed = new Pulse()
   readonly #stop = new AbortController()
   readonly #work = new Set<Promise<void>>()
-  readonly #asks = new Map<string, AbortController>()
+  readonly #asks = new Set<Asked>()
   /** Followed peers; the value says whether the first news is still awaited. */
   readonly #followed = new Map<string, { waiting: boolean; home: boolean; stop: AbortController }>()
   readonly #tried = new Set<string>()
@@ -135,6 +141,11 @@ export class Transfer {
     }
   }
 
+  /** Can it be read from. */
+  get open(): boolean {
+    return !this.#closed && this.#outcome !== 'failed' && this.#outcome !== 'stopped'
+  }
+
   has(firstLeaf: number, count: number): boolean {
     return this.#parts.partial.has(firstLeaf, count)
   }
@@ -153,7 +164,7 @@ export class Transfer {
 
   /** A piece for a peer; undefined: it is not here. */
   async piece(firstLeaf: number, count: number): Promise<Piece | undefined> {
-    if (this.#outcome === 'failed' || this.#outcome === 'stopped' || this.#closed) return undefined
+    if (!this.open) return undefined
     this.#readers++
     try {
       return await this.#parts.partial.piece(firstLeaf, count)
@@ -236,7 +247,7 @@ export class Transfer {
     this.#pumping = true
     const nowMs = this.#parts.now()
     this.#plan.backup = this.#primaryHelps
-    for (const { source, first } of this.#plan.overdue(nowMs)) this.#asks.get(`${source} ${first}`)?.abort(new RegistryError('unavailable', 'It took too long'))
+    this.#giveUp(nowMs)
     let full = false
     const room = (): boolean => {
       full = !this.#parts.budget.take(this.#geometry.pieceBytes)
@@ -249,6 +260,15 @@ export class Transfer {
     this.#watchTime(nowMs)
   }
 
+  #giveUp(nowMs: number): void {
+    for (const { source, first } of this.#plan.overdue(nowMs)) {
+      for (const asked of this.#asks) {
+        const late = asked.source === source && first >= asked.first && first < asked.first + asked.count
+        if (late) asked.stop.abort(new RegistryError('unavailable', 'It took too long'))
+      }
+    }
+  }
+
   #watchTime(nowMs: number): void {
     clearTimeout(this.#timer)
     const patienceMs = this.#plan.patienceMs(nowMs)
@@ -257,23 +277,26 @@ export class Transfer {
     this.#timer.unref()
   }
 
-  /** Work that may change what can be asked. `work` never rejects. */
+  /** Work that may change what can be asked. */
   #run(work: Promise<void>): void {
-    const tracked = work.finally(() => {
-      this.#work.delete(tracked)
-      this.#pump()
-      this.#finish()
-    })
+    const tracked = work
+      .catch((error: unknown) => this.#end('failed', new RegistryError('unavailable', 'The transfer failed', { cause: error })))
+      .then(() => {
+        this.#work.delete(tracked)
+        this.#pump()
+        this.#finish()
+      })
     this.#work.add(tracked)
   }
 
-  async #askPeer({ source, first }: Ask): Promise<void> {
-    const stop = this.#begin(source, first)
+  async #askPeer(ask: Ask): Promise<void> {
+    const { source, first } = ask
+    const asked = this.#begin(ask)
     try {
-      const piece = await this.#pieceOf(source, first, stop.signal)
+      const piece = await this.#pieceOf(source, first, asked.stop.signal)
       if (piece) await this.#keep(source, first, piece.bytes, piece.leaves, piece.proof)
     } finally {
-      this.#finished(source, first, 1)
+      this.#finished(asked)
     }
   }
 
@@ -304,15 +327,17 @@ export class Transfer {
     if (this.#plan.failed(peer, piece) || isGone(error)) this.#drop(peer)
   }
 
-  async #askPrimary({ first, count }: Ask): Promise<void> {
-    const stop = this.#begin(PRIMARY, first)
+  async #askPrimary(ask: Ask): Promise<void> {
+    const { first, count } = ask
+    const asked = this.#begin(ask)
+    const { signal } = asked.stop
     const start = spanOf(this.#geometry, first).start
     const { end } = spanOf(this.#geometry, first + count - 1)
     let next = first
     try {
-      this.#learn()
-      for await (const bytes of this.#cut(this.#parts.primary.read(this.stored, this.scope, start, end, stop.signal), first, stop.signal)) {
-        await this.#learned
+      const learned = this.#learn()
+      for await (const bytes of this.#cut(this.#parts.primary.read(this.stored, this.scope, start, end, signal), first, signal)) {
+        await abortable(learned, signal)
         await this.#keep(PRIMARY, next, bytes, leavesOf(bytes))
         this.#plan.ended(PRIMARY, next++)
       }
@@ -320,23 +345,24 @@ export class Transfer {
       this.#primaryFailures = 0
     } catch {
       // Why does not matter: what it does not send is asked for elsewhere, and at last there is a sentence for the reader.
-      if (!this.#outcome && !stop.signal.aborted) this.#primaryFailures++
-      if (stop.signal.aborted && !this.#outcome) this.#primaryFailures += 0.5
+      this.#primaryFailures++
       if (!this.#primaryHelps) this.#plan.direct = false
     } finally {
       this.#plan.runEnded()
-      this.#finished(PRIMARY, first, count)
+      this.#finished(asked)
     }
   }
 
   /** All leaf hashes, asked for beside the first bytes: pieces from the primary come without proofs. */
-  #learn(): void {
-    if (this.#learned) return
-    const learned = this.#parts.primary.leaves(this.stored, this.scope, this.#stop.signal).then((leaves) => this.#parts.partial.learn(leaves))
+  #learn(): Promise<void> {
+    if (this.#learned) return this.#learned
+    const { partial, primary } = this.#parts
+    const learned = primary.leaves(this.stored, this.scope, this.#stop.signal).then((leaves) => partial.learn(leaves))
     learned.catch(() => {
       this.#learned = undefined
     })
     this.#learned = learned
+    return learned
   }
 
   /** Whole pieces out of a stream that begins at one, in memory of their own. */
@@ -391,14 +417,15 @@ export class Transfer {
     }
   }
 
-  #begin(source: string, first: number): AbortController {
-    const stop = new AbortController()
-    this.#asks.set(`${source} ${first}`, stop)
-    return stop
+  #begin(ask: Ask): Asked {
+    const asked = { ...ask, stop: new AbortController() }
+    this.#asks.add(asked)
+    return asked
   }
 
-  #finished(source: string, first: number, count: number): void {
-    this.#asks.delete(`${source} ${first}`)
+  #finished(asked: Asked): void {
+    const { source, first, count } = asked
+    this.#asks.delete(asked)
     for (let piece = first; piece < first + count; piece++) this.#plan.ended(source, piece)
     this.#parts.budget.give(this.#geometry.pieceBytes)
   }
@@ -486,7 +513,8 @@ export class Transfer {
     this.#followed.delete(peer)
     entry.stop.abort(new RegistryError('unavailable', 'The peer is not asked any more'))
     this.#plan.leave(peer)
-    for (const [key, stop] of this.#asks) if (key.startsWith(`${peer} `)) stop.abort(new RegistryError('unavailable', 'The peer is gone', { code: 'peer_gone' }))
+    const gone = new RegistryError('unavailable', 'The peer is gone', { code: 'peer_gone' })
+    for (const { source, stop } of this.#asks) if (source === peer) stop.abort(gone)
     this.#pump()
   }
 
@@ -508,7 +536,7 @@ export class Transfer {
     clearTimeout(this.#linger)
     this.#endLeave()
     this.#stop.abort(error ?? new RegistryError('unavailable', 'The transfer is complete'))
-    for (const stop of this.#asks.values()) stop.abort(this.#stop.signal.reason)
+    for (const { stop } of this.#asks) stop.abort(this.#stop.signal.reason)
     for (const { stop } of this.#followed.values()) stop.abort(this.#stop.signal.reason)
     this.#changed.beat()
     this.#settle(outcome)

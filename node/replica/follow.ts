@@ -147,7 +147,7 @@ export class Follow {
       if (reply.status === 200) return await this.#receive(reply.body)
       await reply.body.dump()
     } catch (error) {
-      if (link.reachable) log('The log could not be fetched from the primary', error)
+      log('The log could not be fetched from the primary', error)
     }
     for (const peer of gossip.sources()) {
       try {

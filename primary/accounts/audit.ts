@@ -55,7 +55,12 @@ export class Audit {
        order by id desc limit $4`,
       [before ?? null, who ?? null, action ?? null, limit],
     )
-    return rows.map(({ request_id, ...row }) => ({ ...row, id: Number(row.id), at: row.at.toISOString(), requestId: request_id }))
+    return rows.map(({ request_id, ...row }) => ({
+      ...row,
+      id: Number(row.id),
+      at: row.at.toISOString(),
+      requestId: request_id,
+    }))
   }
 }
 

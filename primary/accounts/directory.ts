@@ -1,7 +1,15 @@
 /** What the parts of accounts share: the replicated records, the way to change them, and one turn for all who do. */
 import type { Ledger } from '../../protocol/ledger.js'
 import type { Metadata } from '../../protocol/ports.js'
-import { type AccessKind, type AccessRecords, FLEET, type Position, type Step, type TokenRecord, type UserRecord } from '../../protocol/records.js'
+import {
+  type AccessKind,
+  type AccessRecords,
+  FLEET,
+  type Position,
+  type Step,
+  type TokenRecord,
+  type UserRecord,
+} from '../../protocol/records.js'
 import { Turn } from './turn.js'
 
 export class Directory {

@@ -3,8 +3,8 @@
  * for those with one. Each needs 32 MiB and 80 ms, so few run at once and the queue is short.
  */
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { RegistryError } from '../../protocol/errors.js'
 import { TOKEN_PREFIX } from '../../protocol/access/token.js'
+import { RegistryError } from '../../protocol/errors.js'
 
 interface Parameters {
   N: number
@@ -69,22 +69,18 @@ export class PasswordHashes {
 
 /** Throws `invalid` for a password that must not be set. */
 export function checkNewPassword(user: string, password: string): void {
-  const length = [...password].length
+  const { length } = Array.from(password)
   if (length < MIN_CHARACTERS || length > MAX_CHARACTERS)
     throw weak(`A password has ${MIN_CHARACTERS} to ${MAX_CHARACTERS} characters`)
   if (!isPlausible(password)) throw weak('A password holds no control characters and is not blank')
-  if (password.startsWith(TOKEN_PREFIX)) throw weak(`A password does not begin with ${TOKEN_PREFIX}: that is how tokens are told apart`)
+  if (password.startsWith(TOKEN_PREFIX))
+    throw weak(`A password does not begin with ${TOKEN_PREFIX}: that is how tokens are told apart`)
   if (password.toLowerCase() === user.toLowerCase()) throw weak('A password differs from the user name')
 }
 
 /** Could it be anybody's password. What could not is refused before any work is done. */
 export function isPlausible(password: string): boolean {
-  return password.trim() !== '' && password.length <= 4 * MAX_CHARACTERS && ![...password].some(isControl)
-}
-
-function isControl(character: string): boolean {
-  const code = character.codePointAt(0) ?? 0
-  return code < 0x20 || code === 0x7f
+  return password.trim() !== '' && password.length <= 4 * MAX_CHARACTERS && !/\p{Cc}/u.test(password)
 }
 
 function format({ N, r, p }: Parameters, salt: Buffer, hash: Buffer): string {

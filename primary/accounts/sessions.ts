@@ -71,7 +71,7 @@ export class Sessions {
     if (token?.use === 'session') await this.#drop([token.id], token.user)
   }
 
-  /** All sessions of a user, except within `keep`. Call it within the directory's turn; returns what to commit. */
+  /** Ends all sessions of a user. Call it within the directory's turn; returns what is to be committed. */
   async closeAll(user: string): Promise<Step[]> {
     await this.#pool.query('delete from refresh_token where user_name = $1', [user])
     return this.#directory
@@ -84,7 +84,9 @@ export class Sessions {
   async sweep(): Promise<number> {
     const now = new Date(this.#nowMs()).toISOString()
     await this.#pool.query('delete from refresh_token where expires_at <= $1', [now])
-    const expired = this.#directory.all('token').filter((token) => token.use === 'session' && (token.expiresAt ?? '') <= now)
+    const expired = this.#directory
+      .all('token')
+      .filter((token) => token.use === 'session' && (token.expiresAt ?? '') <= now)
     for (let i = 0; i < expired.length; i += SWEEP_STEPS)
       await this.#drop(
         expired.slice(i, i + SWEEP_STEPS).map((token) => token.id),

@@ -41,7 +41,9 @@ export class Throttle {
     if (address !== undefined) keys.push([`pair\0${pair}`, PAIR], [`address\0${address}`, ADDRESS])
     if (!this.#familiar.has(pair)) keys.push([`account\0${account}`, ACCOUNT])
     const buckets = keys.map(([key, rate]) => ({ bucket: this.#bucket(key, rate), rate }))
-    const waits = buckets.filter(({ bucket }) => bucket.left < 1).map(({ bucket, rate }) => (1 - bucket.left) * rate.refillMs)
+    const waits = buckets
+      .filter(({ bucket }) => bucket.left < 1)
+      .map(({ bucket, rate }) => (1 - bucket.left) * rate.refillMs)
     if (waits.length > 0)
       throw new RegistryError('throttled', 'Too many failed attempts; wait a little and try again', {
         retryAfter: Math.ceil(Math.max(...waits) / 1000),

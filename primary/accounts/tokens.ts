@@ -39,7 +39,9 @@ export class Tokens {
     checkDraft(draft)
     const held = principal.token
     if (held && !scopesWithin(draft.scopes, held.scopes))
-      throw new RegistryError('forbidden', 'A token cannot make one that may do more than itself', { code: 'scope_exceeded' })
+      throw new RegistryError('forbidden', 'A token cannot make one that may do more than itself', {
+        code: 'scope_exceeded',
+      })
     return this.#directory.turn.run(async () => {
       if (this.list(user.name).length >= MAX_TOKENS)
         throw new RegistryError('conflict', `${user.name} has ${MAX_TOKENS} tokens already; revoke some first`)
@@ -91,7 +93,10 @@ function checkDraft({ name, scopes, expiresInDays }: TokenDraft): void {
     throw new RegistryError('invalid', `A token has 1 to ${MAX_SCOPES} scopes; "*" is everything that you may do`)
   const odd = scopes.find((scope) => !isScope(scope))
   if (odd !== undefined)
-    throw new RegistryError('invalid', `"${odd.slice(0, 80)}" is no scope: use *, or read, write, delete or admin, then :pattern if you like`)
+    throw new RegistryError(
+      'invalid',
+      `"${odd.slice(0, 80)}" is no scope: use *, or read, write, delete or admin, then :pattern if you like`,
+    )
   const days = expiresInDays ?? 1
   if (!Number.isInteger(days) || days < 1 || days > MAX_TOKEN_DAYS)
     throw new RegistryError('invalid', `A token lasts 1 to ${MAX_TOKEN_DAYS} days`)

@@ -46,7 +46,10 @@ export class Users {
   async create(draft: UserDraft, by: string): Promise<UserRecord> {
     const { name, password } = draft
     if (!USER_NAME.test(name) || RESERVED.has(name))
-      throw new RegistryError('invalid', `A user name is 1 to 63 of a-z, 0-9, ".", "_", "@" and "-", begins with a letter or digit, and is not reserved`)
+      throw new RegistryError(
+        'invalid',
+        `A user name is 1 to 63 of a-z, 0-9, ".", "_", "@" and "-", begins with a letter or digit, and is not reserved`,
+      )
     if (password !== undefined) checkNewPassword(name, password)
     const hash = password === undefined ? undefined : await this.#hashes.hash(password)
     return this.#directory.turn.run(() => this.#add(draft, hash, by))
@@ -54,7 +57,8 @@ export class Users {
 
   /** The first start: an administrator with whatever password the operator chose. */
   async createFirst(name: string, password: string): Promise<void> {
-    if (!isPlausible(password)) throw new RegistryError('invalid', "The administrator's password is blank, too long or holds control characters")
+    if (!isPlausible(password))
+      throw new RegistryError('invalid', "The administrator's password is blank, too long or holds control characters")
     const hash = await this.#hashes.hash(password)
     await this.#directory.turn.run(() => this.#add({ name, admin: true }, hash, 'cairn'))
   }
@@ -82,7 +86,12 @@ export class Users {
       this.#keepAnAdministrator(name)
       const tokens = this.#directory.tokensOf(name)
       const ids = new Set(tokens.map((token) => token.id))
-      const grants = this.#directory.all('grant').filter(({ subject }) => (subject.kind === 'user' && subject.name === name) || (subject.kind === 'token' && ids.has(subject.name)))
+      const grants = this.#directory
+        .all('grant')
+        .filter(
+          ({ subject }) =>
+            (subject.kind === 'user' && subject.name === name) || (subject.kind === 'token' && ids.has(subject.name)),
+        )
       await this.#sessions.closeAll(name)
       const steps: Step[] = [
         { kind: 'access', subject: 'user', id: name, record: null },

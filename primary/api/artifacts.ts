@@ -77,9 +77,16 @@ function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: Arti
         const opened = open(repository, principal)
         const target = targetOf(opened)
         const removed = await metadata.removed(target.record.scope, params.path)
-        if (!removed) throw new RegistryError('missing', `${repository.key} has no removed file ${params.path}`, { code: 'artifact_missing' })
+        if (!removed)
+          throw new RegistryError('missing', `${repository.key} has no removed file ${params.path}`, {
+            code: 'artifact_missing',
+          })
         if (nowMs() - Date.parse(removed.removedAt) > restoreDays * DAY_MS)
-          throw new RegistryError('conflict', `It was removed more than ${restoreDays} days ago and cannot be restored`, { code: 'restore_window_over' })
+          throw new RegistryError(
+            'conflict',
+            `It was removed more than ${restoreDays} days ago and cannot be restored`,
+            { code: 'restore_window_over' },
+          )
         await target.commit([{ kind: 'restore', package: removed.package, version: removed.version }], principal)
         return artifactJson(repository.key, await existing(opened, params.path), request.origin)
       },
@@ -130,7 +137,13 @@ function propertyEndpoints({ open, downloads }: ArtifactsOptions): Endpoint[] {
 }
 
 /** Reads, changes and writes under an optimistic lock; somebody else's change in between means once more. */
-async function amend(repository: Repository, name: string, version: string, by: Principal, changes: Record<string, string | null>): Promise<Record<string, string>> {
+async function amend(
+  repository: Repository,
+  name: string,
+  version: string,
+  by: Principal,
+  changes: Record<string, string | null>,
+): Promise<Record<string, string>> {
   const target = targetOf(repository)
   for (let attempt = 1; ; attempt++) {
     const [entry, found] = [await repository.package(name), await repository.version(name, version)]
@@ -152,6 +165,9 @@ function redirected(request: HttpRequest, base: string, path: string): HttpReque
 }
 
 function targetOf(repository: Repository): Writable {
-  if (!repository.target) throw new RegistryError('unsupported', `${repository.key} is not a repository that can be written to`, { code: 'not_writable' })
+  if (!repository.target)
+    throw new RegistryError('unsupported', `${repository.key} is not a repository that can be written to`, {
+      code: 'not_writable',
+    })
   return repository.target
 }

@@ -1,17 +1,22 @@
 /** Logging in and out, and API tokens. A refusal says the same for an unknown user, a wrong password and a disabled account. */
 import { z } from 'zod'
-import { RegistryError } from '../../protocol/errors.js'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
 import { API } from '../../protocol/api/reads.js'
 import { tokenJson, tokenShape } from '../../protocol/api/shapes.js'
+import { RegistryError } from '../../protocol/errors.js'
 import type { Metadata } from '../../protocol/ports.js'
-import type { PrimaryAccounts } from '../accounts.js'
 import type { Session } from '../accounts/sessions.js'
 import { MAX_TOKEN_DAYS } from '../accounts/tokens.js'
+import type { PrimaryAccounts } from '../accounts.js'
 
 const sessionShape = z
-  .object({ access_token: z.string(), refresh_token: z.string(), token_type: z.literal('Bearer'), expires_in: z.number().int().meta({ description: 'Seconds' }) })
+  .object({
+    access_token: z.string(),
+    refresh_token: z.string(),
+    token_type: z.literal('Bearer'),
+    expires_in: z.number().int().meta({ description: 'Seconds' }),
+  })
   .meta({ id: 'Session' })
 
 const refreshToken = z.string().min(1).max(128)
@@ -73,13 +78,17 @@ function tokenEndpoints(accounts: PrimaryAccounts): Endpoint[] {
       access: 'authenticated',
       body: z.strictObject({
         name: z.string().min(1).max(100),
-        scopes: z
-          .array(z.string().max(100))
+        scopes: z.array(z.string().max(100)).min(1).max(50).default(['*']).meta({
+          description: '"*", or read, write, delete, admin, each with ":pattern" over repository keys if wanted',
+        }),
+        expires_in_days: z
+          .number()
+          .int()
           .min(1)
-          .max(50)
-          .default(['*'])
-          .meta({ description: '"*", or read, write, delete, admin, each with ":pattern" over repository keys if wanted' }),
-        expires_in_days: z.number().int().min(1).max(MAX_TOKEN_DAYS).nullable().optional().meta({ description: 'Left out or null: never' }),
+          .max(MAX_TOKEN_DAYS)
+          .nullable()
+          .optional()
+          .meta({ description: 'Left out or null: never' }),
       }),
       reply: tokenShape.extend({ value: z.string() }).meta({ id: 'NewToken' }),
       status: 201,
@@ -112,7 +121,8 @@ function tokenEndpoints(accounts: PrimaryAccounts): Endpoint[] {
       access: 'authenticated',
       reply: 'empty',
       handle: async ({ principal, params }) => {
-        if (!(await accounts.revokeToken(principal, params.id))) throw new RegistryError('missing', 'You have no such token')
+        if (!(await accounts.revokeToken(principal, params.id)))
+          throw new RegistryError('missing', 'You have no such token')
       },
     }),
   ]

@@ -54,7 +54,12 @@ export function grantEndpoints(metadata: Metadata, ledger: Ledger): Endpoint[] {
       path: `${API}/grants`,
       summary: 'All grants',
       access: 'administrator',
-      query: pageQuery.extend({ user: subjectName.optional(), group: subjectName.optional(), token: subjectName.optional(), repository: pattern.optional() }),
+      query: pageQuery.extend({
+        user: subjectName.optional(),
+        group: subjectName.optional(),
+        token: subjectName.optional(),
+        repository: pattern.optional(),
+      }),
       reply: pageOf(grantShape),
       handle: async ({ query }) => {
         const all = metadata.accessAll('grant').filter((grant) => isWanted(grant, query))
@@ -84,7 +89,11 @@ export function grantEndpoints(metadata: Metadata, ledger: Ledger): Endpoint[] {
           path: body.path ?? '',
           actions: [...new Set(body.actions)],
         }
-        Object.assign(note, { subject: `${subject.kind} ${subject.name}`, repository: record.repository, actions: record.actions.join(' ') })
+        Object.assign(note, {
+          subject: `${subject.kind} ${subject.name}`,
+          repository: record.repository,
+          actions: record.actions.join(' '),
+        })
         await write(record.id, record, principal.name)
         response.headers.location = `${API}/grants/${record.id}`
         return grantJson(record)
@@ -146,16 +155,26 @@ function subjectOf({ user, group, token }: z.output<typeof draft>, metadata: Met
   const kind = user === undefined ? 'token' : 'user'
   const name = user ?? token ?? ''
   // A grant to nobody would wait for whoever takes the name.
-  if (!metadata.access(kind, name) && name !== 'anonymous') throw new RegistryError('invalid', `There is no ${kind} ${name}`)
+  if (!metadata.access(kind, name) && name !== 'anonymous')
+    throw new RegistryError('invalid', `There is no ${kind} ${name}`)
   return { kind, name }
 }
 
 function repositoryOf({ repository, pattern: other }: z.output<typeof draft>): string {
-  if ((repository === undefined) === (other === undefined)) throw new RegistryError('invalid', 'A grant names a repository, or a pattern with "*"')
+  if ((repository === undefined) === (other === undefined))
+    throw new RegistryError('invalid', 'A grant names a repository, or a pattern with "*"')
   return repository ?? other ?? ''
 }
 
-function isWanted({ subject, repository }: GrantRecord, query: { user?: string | undefined; group?: string | undefined; token?: string | undefined; repository?: string | undefined }): boolean {
+function isWanted(
+  { subject, repository }: GrantRecord,
+  query: {
+    user?: string | undefined
+    group?: string | undefined
+    token?: string | undefined
+    repository?: string | undefined
+  },
+): boolean {
   const { user, group, token } = query
   const asked: [GrantRecord['subject']['kind'], string | undefined][] = [
     ['user', user],
@@ -168,7 +187,13 @@ function isWanted({ subject, repository }: GrantRecord, query: { user?: string |
   )
 }
 
-function grantJson({ id, subject, repository, path: below, actions: allowed }: GrantRecord): z.input<typeof grantShape> {
+function grantJson({
+  id,
+  subject,
+  repository,
+  path: below,
+  actions: allowed,
+}: GrantRecord): z.input<typeof grantShape> {
   return {
     id,
     user: subject.kind === 'user' ? subject.name : null,

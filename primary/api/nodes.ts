@@ -8,7 +8,9 @@ import type { Nodes, NodeView } from '../nodes.js'
 
 const glob = z.string().regex(/^[a-z0-9._*-]{1,63}$/, 'must be a repository key, or a pattern of such with "*"')
 const repositories = z.array(glob).min(1).max(100)
-const nodeName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._ -]{0,62}$/, 'must be 1 to 63 letters, digits, ".", "_", "-" and spaces')
+const nodeName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._ -]{0,62}$/, 'must be 1 to 63 letters, digits, ".", "_", "-" and spaces')
 const pathGlobs = z.array(z.string().min(1).max(512)).max(100)
 
 const policyShape = z
@@ -32,7 +34,13 @@ const nodeShape = z
     status: z.enum(['pending', 'online', 'offline', 'revoked']),
     repositories: z.array(z.string()),
     sync_policies: z.array(
-      z.object({ repository: z.string(), mode: z.string(), include: z.array(z.string()), exclude: z.array(z.string()), window: z.string().optional() }),
+      z.object({
+        repository: z.string(),
+        mode: z.string(),
+        include: z.array(z.string()),
+        exclude: z.array(z.string()),
+        window: z.string().optional(),
+      }),
     ),
     created_at: time,
     last_heartbeat: time.nullable(),
@@ -58,7 +66,10 @@ export function nodeEndpoints(nodes: Nodes): Endpoint[] {
       reply: z.object({ id: z.string(), join_token: z.string(), expires_at: time }).meta({ id: 'JoinToken' }),
       status: 201,
       handle: async ({ body, note, response }) => {
-        const { id, joinToken, expiresAt } = await nodes.create({ name: body.name ?? '', repositories: body.repositories })
+        const { id, joinToken, expiresAt } = await nodes.create({
+          name: body.name ?? '',
+          repositories: body.repositories,
+        })
         note.created = id
         response.headers.location = `${API}/edge-nodes/${id}`
         return { id, join_token: joinToken, expires_at: expiresAt }
@@ -94,7 +105,11 @@ export function nodeEndpoints(nodes: Nodes): Endpoint[] {
       path: `${API}/edge-nodes/{id}`,
       summary: 'Changes what a node may hold and what it fetches beforehand',
       access: 'administrator',
-      body: z.strictObject({ name: nodeName.optional(), repositories: repositories.optional(), sync_policies: z.array(policyShape).max(100).optional() }),
+      body: z.strictObject({
+        name: nodeName.optional(),
+        repositories: repositories.optional(),
+        sync_policies: z.array(policyShape).max(100).optional(),
+      }),
       reply: nodeShape,
       handle: async ({ params, body, principal }) => {
         const changes = { name: body.name, repositories: body.repositories, policies: body.sync_policies }

@@ -40,7 +40,16 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
       handle: async ({ body, principal, request, response, note }) => {
         note.created = body.key
         const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, upstream_url, ...rest } = body
-        const draft = { ...rest, key, format, type: repo_type, public: is_public, redeploy: allow_redeploy, quota: quota_bytes ?? undefined, upstream: upstream_url ?? undefined }
+        const draft = {
+          ...rest,
+          key,
+          format,
+          type: repo_type,
+          public: is_public,
+          redeploy: allow_redeploy,
+          quota: quota_bytes ?? undefined,
+          upstream: upstream_url ?? undefined,
+        }
         const record = await repositories.create(draft, principal.name)
         response.headers.location = `${API}/repositories/${key}`
         return repositoryJson(record, { origin: request.origin, usedBytes: 0, showUpstream: true })
@@ -102,13 +111,20 @@ function memberEndpoints(repositories: Repositories, metadata: Metadata, gate: G
       path: `${API}/repositories/{key}/members`,
       summary: 'Adds a member to a virtual repository, or moves it; lower priorities win',
       access: { repository: 'admin' },
-      body: z.strictObject({ member_key: z.string().min(1).max(63), priority: z.number().int().min(0).max(1_000_000).optional() }),
+      body: z.strictObject({
+        member_key: z.string().min(1).max(63),
+        priority: z.number().int().min(0).max(1_000_000).optional(),
+      }),
       reply: z.object({ items: z.array(memberShape) }),
       status: 201,
       handle: async ({ repository, body, principal, note }) => {
         note.member = body.member_key
         refuseUnseen(body.member_key, principal, metadata, gate)
-        return { items: membersJson(await repositories.addMember(repository.key, body.member_key, body.priority, principal.name)) }
+        return {
+          items: membersJson(
+            await repositories.addMember(repository.key, body.member_key, body.priority, principal.name),
+          ),
+        }
       },
     }),
     endpoint({
@@ -118,7 +134,8 @@ function memberEndpoints(repositories: Repositories, metadata: Metadata, gate: G
       summary: 'Takes a member out of a virtual repository',
       access: { repository: 'admin' },
       reply: 'empty',
-      handle: async ({ repository, params, principal }) => repositories.removeMember(repository.key, params.member_key, principal.name),
+      handle: async ({ repository, params, principal }) =>
+        repositories.removeMember(repository.key, params.member_key, principal.name),
     }),
   ]
 }
@@ -126,15 +143,21 @@ function memberEndpoints(repositories: Repositories, metadata: Metadata, gate: G
 /** What may not be seen must look as if it were not there. */
 function refuseUnseen(key: string, principal: Principal, metadata: Metadata, gate: Gate): void {
   const record = metadata.repository(key)
-  if (!record || !gate.sees(principal, record)) throw new RegistryError('invalid', `There is no repository ${key}`, { code: 'member_missing' })
+  if (!record || !gate.sees(principal, record))
+    throw new RegistryError('invalid', `There is no repository ${key}`, { code: 'member_missing' })
 }
 
-function refuseOtherKind(record: RepositoryRecord, body: { key?: string | undefined; format?: string | undefined; repo_type?: string | undefined }): void {
+function refuseOtherKind(
+  record: RepositoryRecord,
+  body: { key?: string | undefined; format?: string | undefined; repo_type?: string | undefined },
+): void {
   const changed = [
     body.key !== undefined && body.key !== record.key && 'key',
     body.format !== undefined && body.format !== record.format && 'format',
     body.repo_type !== undefined && body.repo_type !== record.type && 'repo_type',
   ].filter((field) => field !== false)
   if (changed.length > 0)
-    throw new RegistryError('invalid', `${changed.join(' and ')} cannot be changed; make another repository`, { code: 'immutable_field' })
+    throw new RegistryError('invalid', `${changed.join(' and ')} cannot be changed; make another repository`, {
+      code: 'immutable_field',
+    })
 }

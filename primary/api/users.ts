@@ -12,7 +12,13 @@ import type { PrimaryAccounts } from '../accounts.js'
 
 const email = z.union([z.literal(''), z.email().max(254)])
 const groups = z
-  .array(z.string().min(1).max(128).regex(/^[^\p{Cc}]+$/u, 'a group name has no control characters'))
+  .array(
+    z
+      .string()
+      .min(1)
+      .max(128)
+      .regex(/^[^\p{Cc}]+$/u, 'a group name has no control characters'),
+  )
   .max(200)
 const password = z.string().min(1).max(1024)
 
@@ -50,7 +56,13 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       status: 201,
       handle: async ({ body, principal, response, note }) => {
         note.created = body.username
-        const draft = { name: body.username, password: body.password, email: body.email, admin: body.is_admin, groups: body.groups }
+        const draft = {
+          name: body.username,
+          password: body.password,
+          email: body.email,
+          admin: body.is_admin,
+          groups: body.groups,
+        }
         const user = await users.create(draft, principal.name)
         response.headers.location = `${API}/users/${user.name}`
         return userJson(user)
@@ -76,7 +88,12 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       path: `${API}/users/{username}`,
       summary: 'Changes a user; disabling ends its sessions',
       access: 'administrator',
-      body: z.strictObject({ email: email.optional(), is_admin: z.boolean().optional(), is_disabled: z.boolean().optional(), groups: groups.optional() }),
+      body: z.strictObject({
+        email: email.optional(),
+        is_admin: z.boolean().optional(),
+        is_disabled: z.boolean().optional(),
+        groups: groups.optional(),
+      }),
       reply: userShape,
       handle: async ({ params, body, principal }) => {
         const changes = { email: body.email, admin: body.is_admin, disabled: body.is_disabled, groups: body.groups }
@@ -101,15 +118,24 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       body: z.strictObject({ password, current_password: password.optional() }),
       reply: 'empty',
       handle: async ({ params, body, principal, request }) => {
-        if (principal.user?.name === params.username) await confirm(accounts, params.username, body.current_password, request.remote)
-        else if (!gate.mayAdminister(principal)) throw refusal(gate, principal, 'Only an administrator can set the password of others.')
+        if (principal.user?.name === params.username)
+          await confirm(accounts, params.username, body.current_password, request.remote)
+        else if (!gate.mayAdminister(principal))
+          throw refusal(gate, principal, 'Only an administrator can set the password of others.')
         await users.setPassword(params.username, body.password, principal.name)
       },
     }),
   ]
 }
 
-async function confirm(accounts: PrimaryAccounts, user: string, current: string | undefined, remote: string): Promise<void> {
-  if (current === undefined) throw new RegistryError('invalid', 'current_password is needed to change your own password')
-  if (!(await accounts.verify(user, current, remote))) throw new RegistryError('forbidden', 'The current password is wrong')
+async function confirm(
+  accounts: PrimaryAccounts,
+  user: string,
+  current: string | undefined,
+  remote: string,
+): Promise<void> {
+  if (current === undefined)
+    throw new RegistryError('invalid', 'current_password is needed to change your own password')
+  if (!(await accounts.verify(user, current, remote)))
+    throw new RegistryError('forbidden', 'The current password is wrong')
 }

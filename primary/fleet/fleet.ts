@@ -86,8 +86,15 @@ export class Fleet {
   /** Signatures that were checked lately, by their text. */
   readonly #known = new Map<string, { node: string; untilMs: number }>()
 
+  readonly #stop = new AbortController()
+
   constructor(options: FleetOptions) {
     this.#options = options
+  }
+
+  /** Ends the feeds, which would not end by themselves. */
+  async close(): Promise<void> {
+    this.#stop.abort()
   }
 
   /** The member that signed the request. Throws `unauthenticated`. */
@@ -135,7 +142,7 @@ export class Fleet {
         return {
           status: 200,
           headers: { 'content-type': 'application/octet-stream' },
-          body: feed(this.#options.signer, sees, request.signal),
+          body: feed(this.#options.signer, sees, AbortSignal.any([request.signal, this.#stop.signal])),
         }
       case 'GET log':
         return this.#log(query, sees)

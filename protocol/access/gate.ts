@@ -88,7 +88,8 @@ export class Gate implements Access {
     const token = this.#metadata.access('token', tokenId(hash))
     if (!token || !sameHash(token.hash, hash)) throw new RegistryError('unauthenticated', NOT_VALID)
     const expiresMs = expiry(token)
-    if (!(this.#nowMs() < expiresMs)) throw new RegistryError('unauthenticated', 'The token has expired', { code: 'token_expired' })
+    if (!(this.#nowMs() < expiresMs))
+      throw new RegistryError('unauthenticated', 'The token has expired', { code: 'token_expired' })
     const user = this.#metadata.access('user', token.user)
     if (!user || user.disabled) throw new RegistryError('unauthenticated', NOT_VALID)
     const principal = { name: user.name, user, token }

@@ -15,7 +15,7 @@ export interface Passwords {
 }
 
 const REMEMBERED = 10_000
-export const PASSWORD_TTL_MS = 60_000
+const PASSWORD_TTL_MS = 60_000
 
 export class KnownPasswords {
   readonly #key = randomBytes(32)

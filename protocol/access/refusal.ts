@@ -8,7 +8,13 @@ import type { Action, RepositoryRecord } from '../records.js'
 import type { Gate } from './gate.js'
 
 /** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`. */
-export function demand(gate: Gate, principal: Principal, action: Action, repository: RepositoryRecord, path?: string): void {
+export function demand(
+  gate: Gate,
+  principal: Principal,
+  action: Action,
+  repository: RepositoryRecord,
+  path?: string,
+): void {
   const decision = gate.decide(principal, action, repository, path)
   if (decision.allowed) return
   if (principal !== gate.anonymous && !gate.sees(principal, repository)) throw noRepository(repository.key)

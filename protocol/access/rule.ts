@@ -19,13 +19,19 @@ export interface RuleContext {
 
 export const NODE_PRINCIPAL = 'node:'
 
-export function ruleFor(principal: Principal, action: Action, repository: RepositoryRecord, context: RuleContext): Rule {
+export function ruleFor(
+  principal: Principal,
+  action: Action,
+  repository: RepositoryRecord,
+  context: RuleContext,
+): Rule {
   const { key } = repository
   const { user, token } = principal
   if (isNode(principal)) return { decision: forNode(principal, action, repository, context.metadata) }
   if (action === 'read' && repository.public && (user || context.anonymousReads))
     return allow(`Everybody may read ${key}.`)
-  if (token && !scopesCover(token.scopes, action, key)) return deny(`The token's scopes do not include ${action} on ${key}.`)
+  if (token && !scopesCover(token.scopes, action, key))
+    return deny(`The token's scopes do not include ${action} on ${key}.`)
   if (user?.admin) return allow(`${user.name} is an administrator.`)
   return fromGrants(principal, action, repository, context.grants)
 }
@@ -51,7 +57,12 @@ function fromGrants(principal: Principal, action: Action, { key }: RepositoryRec
 }
 
 /** A node may hold what its record names. It never writes: what clients send through it carries their own credentials. */
-function forNode({ name }: Principal, action: Action, repository: RepositoryRecord, metadata: RuleContext['metadata']): Decision {
+function forNode(
+  { name }: Principal,
+  action: Action,
+  repository: RepositoryRecord,
+  metadata: RuleContext['metadata'],
+): Decision {
   const record = metadata.access('node', name.slice(NODE_PRINCIPAL.length))
   if (!record || record.revoked) return { allowed: false, reason: 'The node is no member of the fleet.' }
   if (action !== 'read') return { allowed: false, reason: 'Nodes only read.' }

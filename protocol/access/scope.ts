@@ -44,5 +44,7 @@ function includes(granted: string, action: string): boolean {
 
 function parse(scope: string): { action: string; pattern: string } {
   const colon = scope.indexOf(':')
-  return colon < 0 ? { action: scope, pattern: '*' } : { action: scope.slice(0, colon), pattern: scope.slice(colon + 1) }
+  return colon < 0
+    ? { action: scope, pattern: '*' }
+    : { action: scope.slice(0, colon), pattern: scope.slice(colon + 1) }
 }

@@ -25,7 +25,9 @@ export function check<T>(value: unknown, schema: z.ZodType<T>, what: string): T 
     const at = issue.path.map(String).join('.')
     return at === '' ? issue.message : `${at.slice(0, 100)}: ${issue.message}`
   })
-  throw new RegistryError('invalid', `The ${what} is not right. ${problems.join('; ')}`.slice(0, 1000), { code: `${what}_invalid` })
+  throw new RegistryError('invalid', `The ${what} is not right. ${problems.join('; ')}`.slice(0, 1000), {
+    code: `${what}_invalid`,
+  })
 }
 
 async function readAll(request: HttpRequest): Promise<Buffer> {

@@ -28,7 +28,7 @@ export type Output = z.ZodType | 'empty' | 'raw'
 export type Input = z.ZodObject | 'stream' | undefined
 
 type In<B> = B extends z.ZodType ? z.output<B> : undefined
-type Out<R> = R extends z.ZodType ? z.input<R> : R extends 'raw' ? Reply : void
+type Answer<R> = R extends z.ZodType ? Promise<z.input<R>> : R extends 'raw' ? Promise<Reply> : Promise<void>
 
 export interface Ask<P, Q, B> {
   readonly params: P
@@ -63,7 +63,7 @@ export interface Definition<
   readonly reply: R
   /** Of the successful reply. Default 200, or 204 when it is empty. */
   readonly status?: number
-  handle(ask: Ask<PathParameters<P>, In<Q>, In<B>> & On<A>): Promise<Out<R>>
+  handle(ask: Ask<PathParameters<P>, In<Q>, In<B>> & On<A>): Answer<R>
 }
 
 /** An endpoint with its types worn off, as lists hold it. */
@@ -80,7 +80,9 @@ export interface Endpoint {
   handle(ask: ErasedAsk): Promise<unknown>
 }
 
-export type ErasedAsk = Ask<Record<string, string>, unknown, unknown> & { readonly repository: RepositoryRecord | undefined }
+export type ErasedAsk = Ask<Record<string, string>, unknown, unknown> & {
+  readonly repository: RepositoryRecord | undefined
+}
 
 export function endpoint<
   const P extends string,

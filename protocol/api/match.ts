@@ -25,7 +25,8 @@ export function matcher(endpoints: readonly Endpoint[]): Matcher {
     const found: Match[] = []
     for (const { endpoint, pattern, names } of byHead.get(headOf(path)) ?? []) {
       const match = pattern.exec(path)
-      if (match) found.push({ endpoint, params: Object.fromEntries(names.map((name, i) => [name, match[i + 1] ?? ''])) })
+      if (match)
+        found.push({ endpoint, params: Object.fromEntries(names.map((name, i) => [name, match[i + 1] ?? ''])) })
     }
     return found
   }

@@ -78,7 +78,10 @@ function operationOf(one: Endpoint, components: Json): Json {
     ...(body ? { requestBody: { required: true, content: body } } : {}),
     responses: {
       [one.status]: { description: one.summary, ...replyOf(one, components) },
-      default: { description: 'A problem', content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } },
+      default: {
+        description: 'A problem',
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
     },
     'x-cairn-access': typeof one.access === 'string' ? one.access : `repository:${one.access.repository}`,
   }
@@ -108,7 +111,10 @@ function pathParameters(path: string): Json[] {
 
 function queryParameters(query: z.ZodObject | undefined, components: Json): Json[] {
   if (!query) return []
-  const { properties = {}, required = [] } = componentOf(query, 'input', components) as { properties?: Record<string, Json>; required?: string[] }
+  const { properties = {}, required = [] } = componentOf(query, 'input', components) as {
+    properties?: Record<string, Json>
+    required?: string[]
+  }
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     name,
     in: 'query',

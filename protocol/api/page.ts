@@ -1,8 +1,8 @@
 /** Pages: `limit` is capped rather than refused, `next` of one page is `after` of the following, null at the end. */
 import { z } from 'zod'
 
-export const DEFAULT_LIMIT = 100
-export const MAX_LIMIT = 1000
+const DEFAULT_LIMIT = 100
+const MAX_LIMIT = 1000
 const MAX_CURSOR_CHARACTERS = 4096
 
 export const limit = z
@@ -27,7 +27,11 @@ export function pageOf<T extends z.ZodType>(item: T) {
 }
 
 /** Cuts a sorted list that is in memory. */
-export function pageFrom<T>(all: readonly T[], key: (entry: T) => string, query: { limit: number; after?: string | undefined }): { items: T[]; next: string | null } {
+export function pageFrom<T>(
+  all: readonly T[],
+  key: (entry: T) => string,
+  query: { limit: number; after?: string | undefined },
+): { items: T[]; next: string | null } {
   const { after: cursor } = query
   const rest = cursor === undefined ? all : all.filter((entry) => key(entry) > cursor)
   const items = rest.slice(0, query.limit)

@@ -8,7 +8,10 @@ import { RegistryError } from '../errors.js'
 export type Properties = Record<string, string>
 
 export const propertyChanges = z
-  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'a name is 1 to 100 of A-Z, a-z, 0-9, ".", "_" and "-"'), z.string().max(4096).nullable())
+  .record(
+    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'a name is 1 to 100 of A-Z, a-z, 0-9, ".", "_" and "-"'),
+    z.string().max(4096).nullable(),
+  )
   .meta({ description: 'null removes one' })
 
 const MAX_PROPERTIES = 100
@@ -32,9 +35,12 @@ export function writeProperties(meta: string, changes: Record<string, string | n
     if (value === null) properties.delete(name)
     else properties.set(name, value)
   }
-  if (properties.size > MAX_PROPERTIES) throw new RegistryError('invalid', `An artifact has at most ${MAX_PROPERTIES} properties`)
+  if (properties.size > MAX_PROPERTIES)
+    throw new RegistryError('invalid', `An artifact has at most ${MAX_PROPERTIES} properties`)
   const { [FIELD]: _, ...rest } = entry as Record<string, unknown>
-  return JSON.stringify(properties.size === 0 ? rest : { ...rest, [FIELD]: { properties: Object.fromEntries(properties) } })
+  return JSON.stringify(
+    properties.size === 0 ? rest : { ...rest, [FIELD]: { properties: Object.fromEntries(properties) } },
+  )
 }
 
 function parse(meta: string): unknown {

@@ -58,7 +58,10 @@ function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
       path: `${API}/repositories`,
       summary: 'Repositories that you may see',
       access: 'anyone',
-      query: pageQuery.extend({ format: z.string().max(64).optional(), repo_type: z.enum(['local', 'remote', 'virtual']).optional() }),
+      query: pageQuery.extend({
+        format: z.string().max(64).optional(),
+        repo_type: z.enum(['local', 'remote', 'virtual']).optional(),
+      }),
       reply: pageOf(repositoryShape),
       handle: async ({ query, principal, request }) => {
         const seen = metadata
@@ -66,7 +69,12 @@ function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
           .filter(({ format, type }) => (query.format ?? format) === format && (query.repo_type ?? type) === type)
           .filter((record) => gate.sees(principal, record))
         const { items, next } = pageFrom(seen, (record) => record.key, query)
-        return { items: items.map((record) => repositoryJson(record, { origin: request.origin, showUpstream: may(gate, principal, record) })), next }
+        return {
+          items: items.map((record) =>
+            repositoryJson(record, { origin: request.origin, showUpstream: may(gate, principal, record) }),
+          ),
+          next,
+        }
       },
     }),
     endpoint({

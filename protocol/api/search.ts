@@ -7,7 +7,7 @@ import { z } from 'zod'
 import type { Gate } from '../access/gate.js'
 import { RegistryError } from '../errors.js'
 import { matches } from '../glob.js'
-import type { Metadata, Principal } from '../ports.js'
+import type { Metadata, Page, Principal } from '../ports.js'
 import type { Digest, FileRecord, RepositoryRecord } from '../records.js'
 import { visibleFiles } from './artifacts.js'
 import { after, limit } from './page.js'
@@ -24,7 +24,10 @@ export const searchQuery = z.strictObject({
   path: term.meta({ description: 'Beginning of the path, or a pattern with "*"' }),
   checksum: z
     .string()
-    .regex(/^(?:(?:sha256|sha1|sha512|md5):)?[0-9A-Fa-f]{32,128}$/, 'must be a hexadecimal MD5, SHA-1, SHA-256 or SHA-512')
+    .regex(
+      /^(?:(?:sha256|sha1|sha512|md5):)?[0-9A-Fa-f]{32,128}$/,
+      'must be a hexadecimal MD5, SHA-1, SHA-256 or SHA-512',
+    )
     .optional(),
   repository: z.string().max(64).optional(),
   after,
@@ -44,20 +47,36 @@ interface Searched {
 }
 
 /** Throws `invalid` for a cursor that this did not give out, and for a search without any term. */
-export async function searchArtifacts(over: Searched, principal: Principal, query: SearchQuery): Promise<{ found: Found[]; next: string | null }> {
+export async function searchArtifacts(
+  over: Searched,
+  principal: Principal,
+  query: SearchQuery,
+): Promise<{ found: Found[]; next: string | null }> {
   if (!query.name && !query.version && !query.path && !query.checksum)
     throw new RegistryError('invalid', 'Search for a name, version, path or checksum')
   const wanted = filterOf(query)
   const repositories = over.metadata
     .repositories()
-    .filter((record) => record.type !== 'virtual' && (query.repository ?? record.key) === record.key && over.gate.sees(principal, record))
+    .filter(
+      (record) =>
+        record.type !== 'virtual' &&
+        (query.repository ?? record.key) === record.key &&
+        over.gate.sees(principal, record),
+    )
   const digest = digestOf(query.checksum)
   if (digest && over.holders) return byDigest(over, principal, repositories, digest, wanted, query.limit)
   return scan(over, principal, repositories, query, wanted)
 }
 
 /** A digest is in few places, which one page holds. */
-async function byDigest(over: Searched, principal: Principal, repositories: RepositoryRecord[], digest: Digest, wanted: (file: FileRecord) => boolean, most: number) {
+async function byDigest(
+  over: Searched,
+  principal: Principal,
+  repositories: RepositoryRecord[],
+  digest: Digest,
+  wanted: (file: FileRecord) => boolean,
+  most: number,
+) {
   const found: Found[] = []
   for (const { scope, path } of (await over.holders?.(digest)) ?? []) {
     const record = repositories.find((one) => one.scope === scope)
@@ -69,7 +88,13 @@ async function byDigest(over: Searched, principal: Principal, repositories: Repo
   return { found, next: null }
 }
 
-async function scan(over: Searched, principal: Principal, repositories: RepositoryRecord[], query: SearchQuery, wanted: (file: FileRecord) => boolean) {
+async function scan(
+  over: Searched,
+  principal: Principal,
+  repositories: RepositoryRecord[],
+  query: SearchQuery,
+  wanted: (file: FileRecord) => boolean,
+) {
   const start = decodeCursor(query.after)
   const prefix = query.path?.split('*', 1)[0] ?? ''
   const found: Found[] = []
@@ -78,9 +103,20 @@ async function scan(over: Searched, principal: Principal, repositories: Reposito
     if (record.key < start.key) continue
     const from = record.key === start.key ? start.path : undefined
     if (found.length === query.limit || readsLeft === 0) return { found, next: encodeCursor(record.key, from) }
-    const source = { files: (page: Parameters<Metadata['files']>[1]) => (readsLeft--, over.metadata.files(record.scope, page)) }
-    const readable = (path: string, file: FileRecord) => wanted(file) && over.gate.decide(principal, 'read', record, path).allowed
-    const page = await visibleFiles(source, { prefix, after: from, limit: query.limit - found.length }, readable, readsLeft)
+    const source = {
+      files: (page: Page) => {
+        readsLeft--
+        return over.metadata.files(record.scope, page)
+      },
+    }
+    const readable = (path: string, file: FileRecord) =>
+      wanted(file) && over.gate.decide(principal, 'read', record, path).allowed
+    const page = await visibleFiles(
+      source,
+      { prefix, after: from, limit: query.limit - found.length },
+      readable,
+      readsLeft,
+    )
     found.push(...page.files.map((file) => ({ key: record.key, file })))
     if (page.next !== null) return { found, next: encodeCursor(record.key, page.next) }
   }

@@ -2,8 +2,9 @@
  * Runs endpoints: path, method, who may, query, body, handler, reply; in this order, so that nobody learns from a validation
  * error what they may not see. Everything that changes something is handed to the audit trail, refusals included.
  */
-import { demand, noRepository, refusal } from '../access/refusal.js'
+
 import type { Gate } from '../access/gate.js'
+import { demand, noRepository, refusal } from '../access/refusal.js'
 import { RegistryError } from '../errors.js'
 import { parsePath } from '../http/path.js'
 import { empty, json, type Reply } from '../http/reply.js'
@@ -76,7 +77,13 @@ async function run(match: Match, request: HttpRequest, principal: Principal, opt
   return { ...reply, headers: { ...reply.headers, [POSITION_HEADER]: `${epoch}.${number}` } }
 }
 
-async function answer(match: Match, request: HttpRequest, principal: Principal, options: ApiOptions, note: ErasedAsk['note']): Promise<Reply> {
+async function answer(
+  match: Match,
+  request: HttpRequest,
+  principal: Principal,
+  options: ApiOptions,
+  note: ErasedAsk['note'],
+): Promise<Reply> {
   const { endpoint, params } = match
   const repository = authorize(endpoint, params, principal, options)
   const query = endpoint.query ? check(queryOf(request.query), endpoint.query, 'query') : undefined
@@ -84,10 +91,17 @@ async function answer(match: Match, request: HttpRequest, principal: Principal, 
   const response: ErasedAsk['response'] = { status: endpoint.status, headers: { 'cache-control': 'no-store' } }
   const value = await endpoint.handle({ params, query, body, principal, request, repository, response, note })
   if (endpoint.reply === 'raw') return value as Reply
-  return endpoint.reply === 'empty' ? empty(response.status, response.headers) : json(value, response.status, response.headers)
+  return endpoint.reply === 'empty'
+    ? empty(response.status, response.headers)
+    : json(value, response.status, response.headers)
 }
 
-function authorize({ access }: Endpoint, params: Record<string, string>, principal: Principal, { gate, metadata }: ApiOptions): RepositoryRecord | undefined {
+function authorize(
+  { access }: Endpoint,
+  params: Record<string, string>,
+  principal: Principal,
+  { gate, metadata }: ApiOptions,
+): RepositoryRecord | undefined {
   if (access === 'anyone') return undefined
   if (access === 'authenticated') {
     if (!principal.user) throw refusal(gate, principal, 'Only a user can do this.')
@@ -110,8 +124,12 @@ function authorize({ access }: Endpoint, params: Record<string, string>, princip
 function refuseCrossSite({ headers, origin }: HttpRequest): void {
   const site = headers.get('sec-fetch-site')
   const from = headers.get('origin')
-  const foreign = (site !== undefined && site !== 'same-origin' && site !== 'none') || (from !== undefined && from !== origin)
-  if (foreign) throw new RegistryError('forbidden', 'A page of another origin must not change anything here', { code: 'cross_site' })
+  const foreign =
+    (site !== undefined && site !== 'same-origin' && site !== 'none') || (from !== undefined && from !== origin)
+  if (foreign)
+    throw new RegistryError('forbidden', 'A page of another origin must not change anything here', {
+      code: 'cross_site',
+    })
 }
 
 /** What strangers get refused is counted elsewhere: it must not fill the trail. */
@@ -132,6 +150,8 @@ function queryOf(query: string): Record<string, string | string[]> {
 }
 
 async function methodNotAllowed(matches: Match[], request: HttpRequest): Promise<Reply> {
-  const methods = new Set(matches.flatMap(({ endpoint }) => (endpoint.method === 'GET' ? ['GET', 'HEAD'] : [endpoint.method])))
+  const methods = new Set(
+    matches.flatMap(({ endpoint }) => (endpoint.method === 'GET' ? ['GET', 'HEAD'] : [endpoint.method])),
+  )
   return notAllowed(request.method, [...methods].sort(), request)
 }

@@ -31,7 +31,12 @@ export const artifactShape = z
     path: z.string(),
     size: z.number(),
     digest: z.string().meta({ description: 'SHA-256, hexadecimal' }),
-    checksums: z.object({ sha256: z.string(), sha1: z.string().optional(), sha512: z.string().optional(), md5: z.string().optional() }),
+    checksums: z.object({
+      sha256: z.string(),
+      sha1: z.string().optional(),
+      sha512: z.string().optional(),
+      md5: z.string().optional(),
+    }),
     package: z.string(),
     version: z.string(),
     published_at: time,

@@ -3,6 +3,8 @@ import { BlockList, isIP } from 'node:net'
 import { RegistryError } from '../errors.js'
 
 export interface AddressList {
+  /** Nobody is trusted, so there is no need to know an address. */
+  readonly empty: boolean
   has(address: string): boolean
 }
 
@@ -11,6 +13,7 @@ export function addressList(entries: readonly string[]): AddressList {
   const list = new BlockList()
   for (const entry of entries) add(list, entry.trim())
   return {
+    empty: entries.length === 0,
     has: (address) => {
       const version = isIP(address)
       return version !== 0 && list.check(address, version === 6 ? 'ipv6' : 'ipv4')
@@ -20,10 +23,12 @@ export function addressList(entries: readonly string[]): AddressList {
 
 /** The text of an address of 4 or 16 bytes; '' for anything else, such as the peer of a socket that is gone. */
 export function addressText(bytes: Uint8Array): string {
-  if (bytes.byteLength === 4) return bytes.join('.')
+  if (bytes.byteLength === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`
   if (bytes.byteLength !== 16) return ''
   if (bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 255))) return bytes.subarray(12).join('.')
-  const groups = Array.from({ length: 8 }, (_, i) => (((bytes[i * 2] ?? 0) << 8) | (bytes[i * 2 + 1] ?? 0)).toString(16))
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    (((bytes[i * 2] ?? 0) << 8) | (bytes[i * 2 + 1] ?? 0)).toString(16),
+  )
   return normal(groups.join(':')) ?? ''
 }
 

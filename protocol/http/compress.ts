@@ -2,8 +2,9 @@
  * gzip for text that is in memory: on the fly for single replies, once for indexes that a cache keeps in both forms. The
  * two forms have different ETags. Never for parts (206), nor for bytes whose digest the client is told.
  */
-import { gzip } from 'node:zlib'
+
 import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import { isWhole, sizeOf } from './body.js'
 import { accepts } from './encoding.js'
 import type { Reply } from './reply.js'

@@ -9,6 +9,7 @@ import type { Reply } from './reply.js'
 import type { HttpRequest } from './request.js'
 import { problem } from './status.js'
 
+type Body = NonNullable<Reply['body']>
 type Asked = Pick<HttpRequest, 'id' | 'method' | 'headers'>
 
 export function conditional(request: Asked, reply: Reply): Reply {
@@ -73,7 +74,7 @@ function stillCurrent(ifRange: string | undefined, reply: Reply): boolean {
   return modified !== undefined && Date.parse(validator) === Date.parse(modified)
 }
 
-function part(body: NonNullable<Reply['body']>, range: { start: number; end: number }): Reply['body'] {
+function part(body: Body, range: { start: number; end: number }): Body {
   if (typeof body === 'string') return Buffer.from(body).subarray(range.start, range.end)
   if (body instanceof Uint8Array) return body.subarray(range.start, range.end)
   return isStream(body) ? body : slice(body, range.start, range.end)

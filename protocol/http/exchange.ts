@@ -158,7 +158,9 @@ export class Exchange {
 
   /** What to do with the connection after the reply. */
   async #stopReceiving(close: boolean): Promise<After> {
-    const unread = this.receiving ? (this.incoming.length ?? Number.POSITIVE_INFINITY) - (this.#inbox?.received ?? 0) : 0
+    const unread = this.receiving
+      ? (this.incoming.length ?? Number.POSITIVE_INFINITY) - (this.#inbox?.received ?? 0)
+      : 0
     this.#inbox?.discard()
     // Parsers are known to disagree about chunks: nothing behind a chunked request is taken for another one.
     if (!close && !this.incoming.chunked && unread <= KEEP_LIMIT) return this.#context.closing ? 'farewell' : 'keep'
@@ -182,7 +184,12 @@ export class Exchange {
     this.#writer.whole(reply, body, size, after)
   }
 
-  async #stream(reply: Reply, chunks: AsyncIterable<Uint8Array>, size: number | undefined, after: After): Promise<void> {
+  async #stream(
+    reply: Reply,
+    chunks: AsyncIterable<Uint8Array>,
+    size: number | undefined,
+    after: After,
+  ): Promise<void> {
     if (size) await this.#writer.sized(reply, chunks, size, after)
     else await this.#writer.chunked(reply, chunks, after)
     if (!this.#ended) this.#status = reply.status

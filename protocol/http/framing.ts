@@ -3,20 +3,14 @@
  * how one request is smuggled inside another. The library below lets several of them through.
  */
 export interface Fault {
-  status: 400 | 413 | 417 | 431 | 501
+  status: 400 | 417 | 431 | 501
   detail: string
 }
 
 /** Headers of which a second one makes the request ambiguous, even when both are equal. */
 export const SINGLE: ReadonlySet<string> = new Set(['authorization', 'content-length', 'host', 'transfer-encoding'])
 
-/** `repeated`: a name out of SINGLE that came more than once. */
-export function faultOf(
-  method: string,
-  headers: ReadonlyMap<string, string>,
-  repeated: string | undefined,
-): Fault | undefined {
-  if (repeated !== undefined) return bad(`There is more than one ${repeated} header`)
+export function faultOf(method: string, headers: ReadonlyMap<string, string>): Fault | undefined {
   if (!METHODS.has(method) && !TOKEN.test(method)) return bad('The method is not a token of capital letters')
   const host = headers.get('host')
   if (host === undefined || !AUTHORITY.test(host)) return bad('The Host header is missing or not a host')
@@ -25,7 +19,8 @@ export function faultOf(
   if (coding !== undefined) return codingFault(coding, length)
   if (length !== undefined && !LENGTH.test(length)) return bad('The Content-Length is not a number of bytes')
   const expect = headers.get('expect')
-  if (expect !== undefined && expect.toLowerCase() !== '100-continue') return { status: 417, detail: 'Unknown expectation' }
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue')
+    return { status: 417, detail: 'Unknown expectation' }
   return undefined
 }
 

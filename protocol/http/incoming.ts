@@ -64,6 +64,11 @@ export class Incoming implements HttpRequest {
     return this.#id
   }
 
+  /** Did the client choose the id. */
+  get traced(): boolean {
+    return this.id === this.headers.get('x-request-id')
+  }
+
   get body(): AsyncIterable<Uint8Array> {
     return this.inbox ?? NOTHING
   }
@@ -75,16 +80,17 @@ export class Incoming implements HttpRequest {
   }
 
   get remote(): string {
-    return this.#seen.remote
+    return this.#around.trusted.empty ? this.#address : this.#seen.remote
   }
 
   get origin(): string {
-    return this.#around.origins(this.headers.get('host') ?? '', this.#seen)
+    const { origins, trusted } = this.#around
+    return origins(this.headers.get('host') ?? '', trusted.empty ? undefined : this.#seen)
   }
 
   /** Reads what only the living connection can tell. To be called before the first wait. */
   detach(): void {
-    this.#peer ??= this.#out === undefined ? '' : addressText(new Uint8Array(this.#out.getRemoteAddress()))
+    this.#peer = this.#address
     this.#out = undefined
   }
 
@@ -95,11 +101,13 @@ export class Incoming implements HttpRequest {
     this.inbox?.fail(this.#lost)
   }
 
+  get #address(): string {
+    this.#peer ??= this.#out === undefined ? '' : addressText(new Uint8Array(this.#out.getRemoteAddress()))
+    return this.#peer
+  }
+
   get #seen(): Forwarded {
-    if (this.#forwarded === undefined) {
-      this.#peer ??= this.#out === undefined ? '' : addressText(new Uint8Array(this.#out.getRemoteAddress()))
-      this.#forwarded = forwarded(this.#peer, this.headers, this.#around.trusted)
-    }
+    this.#forwarded ??= forwarded(this.#address, this.headers, this.#around.trusted)
     return this.#forwarded
   }
 }

@@ -29,17 +29,31 @@ export function origins(options: OriginOptions): Origins {
   const configured = options.publicUrls.map(parsePublicUrl)
   const [standard] = configured
   if (standard !== undefined) {
-    return (host, seen) => (configured.find((url) => isFor(url, seen?.host ?? host)) ?? standard).origin
+    return remembered((host, seen) => (configured.find((url) => isFor(url, seen?.host ?? host)) ?? standard).origin)
   }
   const own = ownNames(options.host)
   const fallback = `${options.scheme}://${bracketed(reachable(options.host))}:${options.port}`
-  return (host, seen) => {
+  return remembered((host, seen) => {
     if (seen?.host !== undefined) return proxied(seen, options.scheme) ?? fallback
     const scheme = seen?.proto ?? options.scheme
     const [name, port] = split(host, scheme)
     return port === options.port && own(name) ? `${scheme}://${host.toLowerCase()}` : fallback
+  })
+}
+
+/** Nearly all requests bring one of very few hosts. What a proxy adds is worked out each time. */
+function remembered(origins: Origins): Origins {
+  const known = new Map<string, string>()
+  return (host, seen) => {
+    if (seen !== undefined) return origins(host, seen)
+    const origin = known.get(host) ?? origins(host)
+    if (known.size >= REMEMBERED) known.clear()
+    known.set(host, origin)
+    return origin
   }
 }
+
+const REMEMBERED = 64
 
 function parsePublicUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined

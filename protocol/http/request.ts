@@ -21,3 +21,22 @@ export interface HttpRequest {
   /** Scheme and authority for absolute URLs, no slash at the end: a configured public URL, never an unchecked Host. */
   readonly origin: string
 }
+
+/** The same request as seen from elsewhere: a node that forwards it says from where it came and how the node is reached. */
+export function seenFrom(request: HttpRequest, view: { origin: string; remote: string }): HttpRequest {
+  return {
+    id: request.id,
+    method: request.method,
+    path: request.path,
+    query: request.query,
+    headers: request.headers,
+    length: request.length,
+    get body() {
+      return request.body
+    },
+    get signal() {
+      return request.signal
+    },
+    ...view,
+  }
+}

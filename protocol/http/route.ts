@@ -67,9 +67,10 @@ function allowed<R extends Routable>(compiled: Compiled<R>[], path: string): str
 function compileRoute<R extends Routable>(route: R): Compiled<R> {
   const names: string[] = []
   const source = route.pattern.replace(/:([A-Za-z_]\w*)(\*?)|[^:]+|:/g, (part, name?: string, star?: string) => {
-    if (name === undefined) return escape(part)
+    if (name === undefined) return literally(part)
     const grammar = route.params[name]
-    if (grammar !== undefined && grammar.flags !== '') throw new Error(`The grammar of :${name} in ${route.pattern} has flags`)
+    if (grammar !== undefined && grammar.flags !== '')
+      throw new Error(`The grammar of :${name} in ${route.pattern} has flags`)
     names.push(name)
     // Groups are named by position, so that a grammar's own groups do not shift them.
     return `(?<p${names.length - 1}>${grammar?.source ?? (star ? '.*' : '[^/]+')})`
@@ -79,7 +80,7 @@ function compileRoute<R extends Routable>(route: R): Compiled<R> {
   return { route, prefix, names, expression: new RegExp(`^(?<whole>)${source}$`, 's') }
 }
 
-function escape(literal: string): string {
+function literally(literal: string): string {
   return literal.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 

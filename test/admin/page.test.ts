@@ -42,12 +42,26 @@ describe('the page', () => {
   it('links to nodes by web addresses only', () => {
     const text = live(view('x', 'javascript:alert(1)')).text
     assert.ok(!text.includes('javascript:'))
-    assert.ok(live(view('x', 'http://192.0.2.1:8081')).text.includes('<a href="http://192.0.2.1:8081" rel="noopener noreferrer">'))
+    assert.ok(
+      live(view('x', 'http://192.0.2.1:8081')).text.includes(
+        '<a href="http://192.0.2.1:8081" rel="noopener noreferrer">',
+      ),
+    )
   })
 
   it('shows nodes with their state, lag and cache, and the repositories with their snippets', () => {
     const text = page(view('lib'), ASSETS)
-    for (const part of ['offline', '7 changes', '1.0 KiB of 2.0 KiB', '2 min ago', 'lib', 'use lib', 'private', '1 of 2 online']) assert.ok(text.includes(part), part)
+    for (const part of [
+      'offline',
+      '7 changes',
+      '1.0 KiB of 2.0 KiB',
+      '2 min ago',
+      'lib',
+      'use lib',
+      'private',
+      '1 of 2 online',
+    ])
+      assert.ok(text.includes(part), part)
   })
 
   it('says so where there is nothing, or nothing for this viewer', () => {
@@ -65,7 +79,12 @@ describe('the site', () => {
     assert.match(reply?.headers['content-security-policy'] ?? '', /default-src 'none'.*frame-ancestors 'none'/)
     assert.ok(!reply?.headers['content-security-policy']?.includes('unsafe'))
     assert.equal(reply?.headers['cache-control'], 'no-store')
-    for (const [method, path] of [['POST', '/'], ['GET', '/admin'], ['GET', '/admin/'], ['GET', '/x']] as const)
+    for (const [method, path] of [
+      ['POST', '/'],
+      ['GET', '/admin'],
+      ['GET', '/admin/'],
+      ['GET', '/x'],
+    ] as const)
       assert.equal(site(requestOf(method, path), gate.anonymous), undefined, path)
   })
 
@@ -95,13 +114,35 @@ describe('the site', () => {
 
 describe('figures', () => {
   it('read as people read them', () => {
-    assert.deepEqual([0, 1023, 1024, 1536, 10 * 2 ** 30, 150 * 2 ** 20].map(bytes), ['0 B', '1023 B', '1.0 KiB', '1.5 KiB', '10.0 GiB', '150 MiB'])
-    assert.deepEqual([0, 59_999, 60_000, 7_200_000, 3 * 86_400_000, -5].map(duration), ['0 s', '59 s', '1 min', '2 h', '3 days', '0 s'])
+    assert.deepEqual([0, 1023, 1024, 1536, 10 * 2 ** 30, 150 * 2 ** 20].map(bytes), [
+      '0 B',
+      '1023 B',
+      '1.0 KiB',
+      '1.5 KiB',
+      '10.0 GiB',
+      '150 MiB',
+    ])
+    assert.deepEqual([0, 59_999, 60_000, 7_200_000, 3 * 86_400_000, -5].map(duration), [
+      '0 s',
+      '59 s',
+      '1 min',
+      '2 h',
+      '3 days',
+      '0 s',
+    ])
   })
 })
 
 function view(text: string, url?: string): View {
-  const node: NodeCard = { name: text, state: 'offline', url, version: text, lag: 7, heardAgo: 125_000, cache: { used: 1024, limit: 2048 } }
+  const node: NodeCard = {
+    name: text,
+    state: 'offline',
+    url,
+    version: text,
+    lag: 7,
+    heardAgo: 125_000,
+    cache: { used: 1024, limit: 2048 },
+  }
   return {
     version: text,
     fleet: text,
@@ -111,7 +152,17 @@ function view(text: string, url?: string): View {
     viewer: { name: text, anonymous: true, administrator: false },
     nodes: [node, { ...node, state: 'online', lag: 0 }],
     repositories: [
-      { key: text, format: text, type: 'local', public: false, description: text, url: text, snippet: `use ${text}`, usedBytes: 5, quotaBytes: 10 },
+      {
+        key: text,
+        format: text,
+        type: 'local',
+        public: false,
+        description: text,
+        url: text,
+        snippet: `use ${text}`,
+        usedBytes: 5,
+        quotaBytes: 10,
+      },
     ],
     moreRepositories: 0,
   }
@@ -120,9 +171,17 @@ function view(text: string, url?: string): View {
 async function world() {
   const ledger = await MemoryLedger.open()
   for (const key of ['open', 'closed'])
-    await ledger.commit({ scope: FLEET, steps: [{ kind: 'repository', key, record: repositoryRecord(key, { public: key === 'open' }) }], by: 'test' })
+    await ledger.commit({
+      scope: FLEET,
+      steps: [{ kind: 'repository', key, record: repositoryRecord(key, { public: key === 'open' }) }],
+      by: 'test',
+    })
   const user = { id: 'root', name: 'root', email: '', admin: true, disabled: false, groups: [], createdAt: '' }
-  await ledger.commit({ scope: FLEET, steps: [{ kind: 'access', subject: 'user', id: 'root', record: user }], by: 'test' })
+  await ledger.commit({
+    scope: FLEET,
+    steps: [{ kind: 'access', subject: 'user', id: 'root', record: user }],
+    by: 'test',
+  })
   const gate = new Gate(ledger.state, { verify: async (_, password) => password === 'right' })
   const format: Format = { name: 'generic', routes: [], hashes: [], snippet: ({ base }) => `use ${base}` }
   const site = await openSite({

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { PrimaryAccounts } from '../../primary/accounts.js'
 import { Audit } from '../../primary/accounts/audit.js'
 import { checkNewPassword, PasswordHashes } from '../../primary/accounts/password.js'
 import { Throttle } from '../../primary/accounts/throttle.js'
+import { PrimaryAccounts } from '../../primary/accounts.js'
 import { Gate } from '../../protocol/access/gate.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
@@ -72,7 +72,10 @@ describe('the throttle', () => {
     const clock = { ms: START }
     const throttle = new Throttle(() => clock.ms)
     for (let i = 0; i < 10; i++) throttle.attempt('ann', 'a')
-    assert.throws(() => throttle.attempt('ann', 'a'), (error: RegistryError) => error.kind === 'throttled' && error.retryAfter === 6)
+    assert.throws(
+      () => throttle.attempt('ann', 'a'),
+      (error: RegistryError) => error.kind === 'throttled' && error.retryAfter === 6,
+    )
     throttle.attempt('ann', 'b')
     clock.ms += 6000
     throttle.attempt('ann', 'a')
@@ -136,14 +139,25 @@ describe('accounts', () => {
     await accounts.users.create({ name: 'off', password: PASSWORD }, 'admin')
     await accounts.users.update('off', { disabled: true }, 'admin')
     const messages: string[] = []
-    for (const [user, password] of [['ann', 'wrong'], ['nobody', PASSWORD], ['off', PASSWORD], ['ann', ''], ['ann', ' '], ['ann', 'a\0b']])
-      await assert.rejects(accounts.signIn(user ?? '', password ?? '', '192.0.2.9'), (error: RegistryError) => error.kind === 'unauthenticated' && messages.push(error.message) > 0)
+    for (const [user, password] of [
+      ['ann', 'wrong'],
+      ['nobody', PASSWORD],
+      ['off', PASSWORD],
+      ['ann', ''],
+      ['ann', ' '],
+      ['ann', 'a\0b'],
+    ])
+      await assert.rejects(
+        accounts.signIn(user ?? '', password ?? '', '192.0.2.9'),
+        (error: RegistryError) => error.kind === 'unauthenticated' && messages.push(error.message) > 0,
+      )
     assert.equal(new Set(messages).size, 1)
   })
 
   it('throttle guessing, and let the owner in again', async () => {
     const { accounts, clock } = await populated()
-    for (let i = 0; i < 10; i++) await assert.rejects(accounts.signIn('ann', `guess ${i}`, 'bot'), { kind: 'unauthenticated' })
+    for (let i = 0; i < 10; i++)
+      await assert.rejects(accounts.signIn('ann', `guess ${i}`, 'bot'), { kind: 'unauthenticated' })
     await assert.rejects(accounts.signIn('ann', PASSWORD, 'bot'), { kind: 'throttled' })
     assert.ok(await accounts.signIn('ann', PASSWORD, 'home'))
     clock.ms += 60_000
@@ -224,7 +238,10 @@ describe('sessions', () => {
       if (one.status !== 'fulfilled') continue
       living += await Promise.resolve()
         .then(() => gate.authenticate(`Bearer ${one.value.accessToken}`))
-        .then(() => 1, () => 0)
+        .then(
+          () => 1,
+          () => 0,
+        )
     }
     assert.ok(living <= 1)
   })
@@ -239,7 +256,10 @@ describe('sessions', () => {
     assert.ok(await accounts.sessions.refresh(refreshToken), 'the refresh token lives longer')
     clock.ms += 31 * 86_400_000
     await accounts.sweep()
-    assert.equal((await database.pool.query('select 1 from refresh_token where expires_at < $1', [new Date(clock.ms)])).rowCount, 0)
+    assert.equal(
+      (await database.pool.query('select 1 from refresh_token where expires_at < $1', [new Date(clock.ms)])).rowCount,
+      0,
+    )
   })
 
   it('end at logout, by access token and by refresh token', async () => {
@@ -264,16 +284,27 @@ describe('API tokens', () => {
   it('are stored as hashes only, and listed without sessions and other users', async () => {
     const { accounts, principal, ledger } = await populated()
     await accounts.signIn('ann', PASSWORD)
-    const { value, token } = await accounts.createToken(await principal('ann'), { name: 'ci', scopes: ['read:npm-*'], expiresInDays: 7 })
+    const { value, token } = await accounts.createToken(await principal('ann'), {
+      name: 'ci',
+      scopes: ['read:npm-*'],
+      expiresInDays: 7,
+    })
     assert.equal(token.expiresAt, '2026-01-08T00:00:00.000Z')
-    assert.deepEqual(accounts.tokens(await principal('ann')).map((one) => one.id), [token.id])
+    assert.deepEqual(
+      accounts.tokens(await principal('ann')).map((one) => one.id),
+      [token.id],
+    )
     assert.deepEqual(accounts.tokens(await principal('admin')), [])
     assert.ok(!JSON.stringify(ledger.log).includes(value))
   })
 
   it('never make one that may do more or lasts longer', async () => {
     const { accounts, principal, gate } = await populated()
-    const { value } = await accounts.createToken(await principal('ann'), { name: 'narrow', scopes: ['read', 'write:a-*'], expiresInDays: 7 })
+    const { value } = await accounts.createToken(await principal('ann'), {
+      name: 'narrow',
+      scopes: ['read', 'write:a-*'],
+      expiresInDays: 7,
+    })
     const narrow = await gate.authenticate(`Bearer ${value}`)
     for (const scopes of [['*'], ['write'], ['delete'], ['admin:a-*'], ['read', 'write:b']])
       await assert.rejects(accounts.createToken(narrow, { name: 'x', scopes }), { kind: 'forbidden' }, String(scopes))
@@ -291,7 +322,8 @@ describe('API tokens', () => {
     assert.equal(await accounts.revokeToken(await principal('ann'), two.value), true)
     assert.equal(await accounts.revokeToken(await principal('admin'), three.token.id), true)
     assert.equal(await accounts.revokeToken(await principal('ann'), one.token.id), false)
-    for (const { value } of [one, two, three]) assert.throws(() => gate.authenticate(`Bearer ${value}`), { kind: 'unauthenticated' })
+    for (const { value } of [one, two, three])
+      assert.throws(() => gate.authenticate(`Bearer ${value}`), { kind: 'unauthenticated' })
   })
 
   it('refuse drafts that make no sense', async () => {
@@ -320,12 +352,26 @@ describe('API tokens', () => {
 describe('the audit trail', () => {
   it('is paged, newest first, filtered, and takes what strangers send', async () => {
     const audit = new Audit(database.pool)
-    const entry = { who: 'ann', action: 'x.y', subject: 's', outcome: 'ok', requestId: 'r', remote: 'a', detail: { n: 1 } }
+    const entry = {
+      who: 'ann',
+      action: 'x.y',
+      subject: 's',
+      outcome: 'ok',
+      requestId: 'r',
+      remote: 'a',
+      detail: { n: 1 },
+    }
     for (let i = 0; i < 5; i++) await audit.record({ ...entry, subject: `s${i}` })
     await audit.record({ ...entry, who: 'bob\0', subject: 'long '.repeat(1000) })
     const first = await audit.list({ limit: 2, who: 'ann' })
-    assert.deepEqual(first.map((row) => row.subject), ['s4', 's3'])
-    assert.deepEqual((await audit.list({ limit: 9, who: 'ann', before: first[1]?.id })).map((row) => row.subject), ['s2', 's1', 's0'])
+    assert.deepEqual(
+      first.map((row) => row.subject),
+      ['s4', 's3'],
+    )
+    assert.deepEqual(
+      (await audit.list({ limit: 9, who: 'ann', before: first[1]?.id })).map((row) => row.subject),
+      ['s2', 's1', 's0'],
+    )
     assert.equal((await audit.list({ limit: 1, who: 'bob' }))[0]?.subject.length, 500)
     assert.deepEqual(first[0]?.detail, { n: 1 })
   })
@@ -340,7 +386,13 @@ async function world() {
   await database.pool.query('truncate password, refresh_token')
   const clock = { ms: START }
   const ledger = await MemoryLedger.open(() => new Date(clock.ms).toISOString())
-  const accounts = new PrimaryAccounts({ pool: database.pool, ledger, metadata: ledger.state, hashes: new PasswordHashes(1024), nowMs: () => clock.ms })
+  const accounts = new PrimaryAccounts({
+    pool: database.pool,
+    ledger,
+    metadata: ledger.state,
+    hashes: new PasswordHashes(1024),
+    nowMs: () => clock.ms,
+  })
   const gate = new Gate(ledger.state, accounts, { nowMs: () => clock.ms })
   return { clock, ledger, accounts, gate }
 }

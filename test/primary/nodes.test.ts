@@ -26,11 +26,32 @@ describe('a join token', () => {
     assert.deepEqual(parseJoinToken(` ${joinTokenText(token)}\n`), token)
   })
 
-  const whole = joinTokenText({ url: 'https://primary.test', logKey: KEY, tlsPin: KEY, secret: 's'.repeat(43), node: 'n1' })
-  const http = joinTokenText({ url: 'http://primary.test', logKey: KEY, tlsPin: KEY, secret: 's'.repeat(43), node: 'n1' })
-  for (const [what, text] of Object.entries({ 'an empty text': '', 'a part': whole.slice(0, -9), 'another token': `cairn_${KEY}`, 'plain http': http, 'too much': `${whole}${'A'.repeat(5000)}` }))
+  const whole = joinTokenText({
+    url: 'https://primary.test',
+    logKey: KEY,
+    tlsPin: KEY,
+    secret: 's'.repeat(43),
+    node: 'n1',
+  })
+  const http = joinTokenText({
+    url: 'http://primary.test',
+    logKey: KEY,
+    tlsPin: KEY,
+    secret: 's'.repeat(43),
+    node: 'n1',
+  })
+  for (const [what, text] of Object.entries({
+    'an empty text': '',
+    'a part': whole.slice(0, -9),
+    'another token': `cairn_${KEY}`,
+    'plain http': http,
+    'too much': `${whole}${'A'.repeat(5000)}`,
+  }))
     it(`is refused in one sentence, not repeated, when it is ${what}`, () => {
-      assert.throws(() => parseJoinToken(text), (error: Error) => error.message.length < 100 && (text === '' || !error.message.includes(text)))
+      assert.throws(
+        () => parseJoinToken(text),
+        (error: Error) => error.message.length < 100 && (text === '' || !error.message.includes(text)),
+      )
     })
 })
 
@@ -40,7 +61,15 @@ describe('joining', () => {
     const { id, secret } = await join({ name: 'Oslo', repositories: ['npm-*'] })
     assert.equal((await nodes.get(id)).state, 'pending')
     const record = await nodes.redeem(secret, A)
-    assert.deepEqual(record, { id, name: 'Oslo', peer: 'peer-a', publicKey: A.publicKey, repositories: ['npm-*'], revoked: false, createdAt: '2026-01-01T12:00:00.000Z' })
+    assert.deepEqual(record, {
+      id,
+      name: 'Oslo',
+      peer: 'peer-a',
+      publicKey: A.publicKey,
+      repositories: ['npm-*'],
+      revoked: false,
+      createdAt: '2026-01-01T12:00:00.000Z',
+    })
     assert.deepEqual(ledger.state.access('node', id), record)
     const { rows } = await database.pool.query('select * from node_join where id = $1', [id])
     assert.ok(!JSON.stringify(rows).includes(secret), 'the secret is not stored')
@@ -60,7 +89,9 @@ describe('joining', () => {
   it('lets one of many at the same moment in', async () => {
     const { nodes, join } = await world()
     const { secret } = await join()
-    const tried = await Promise.allSettled([1, 2, 3, 4].map((i) => nodes.redeem(secret, { ...A, publicKey: String(i).repeat(43) })))
+    const tried = await Promise.allSettled(
+      [1, 2, 3, 4].map((i) => nodes.redeem(secret, { ...A, publicKey: String(i).repeat(43) })),
+    )
     assert.equal(tried.filter((one) => one.status === 'fulfilled').length, 1)
   })
 
@@ -83,7 +114,10 @@ describe('a member', () => {
     const head = ledger.state.head.number
     await nodes.heartbeat(id, heartbeat(head - 1), { remote: '192.0.2.7' })
     const seen = await nodes.get(id)
-    assert.deepEqual([seen.state, seen.lag, seen.heardAt, seen.heartbeat?.cache], ['online', 1, '2026-01-01T12:00:00.000Z', { used: 10, limit: 100 }])
+    assert.deepEqual(
+      [seen.state, seen.lag, seen.heardAt, seen.heartbeat?.cache],
+      ['online', 1, '2026-01-01T12:00:00.000Z', { used: 10, limit: 100 }],
+    )
     clock.ms += 45_000
     assert.equal((await nodes.get(id)).state, 'offline')
     await nodes.heartbeat(id, heartbeat(head), { remote: '192.0.2.7' })
@@ -106,7 +140,11 @@ describe('a member', () => {
     const { nodes, member, downloads } = await world()
     const id = await member(A, ['open'])
     const counted = (scope: string) => ({ scope, path: 'f', count: 3 })
-    await nodes.heartbeat(id, { ...heartbeat(1), downloads: [counted('open~test'), counted('closed~test'), counted('nowhere')] }, { remote: 'r' })
+    await nodes.heartbeat(
+      id,
+      { ...heartbeat(1), downloads: [counted('open~test'), counted('closed~test'), counted('nowhere')] },
+      { remote: 'r' },
+    )
     assert.deepEqual([await downloads.total('open~test', 'f'), await downloads.total('closed~test', 'f')], [3, 0])
     assert.deepEqual((await nodes.get(id)).heartbeat?.downloads, [])
   })
@@ -117,7 +155,10 @@ describe('a member', () => {
     const policies = [{ repository: 'npm-*', mode: 'eager' as const, include: [], exclude: ['**/*.zip'] }]
     await nodes.update(id, { policies, name: 'Bergen', repositories: ['open'] }, 'admin')
     assert.deepEqual(await nodes.policies(id), policies)
-    assert.deepEqual([ledger.state.access('node', id)?.name, ledger.state.access('node', id)?.repositories], ['Bergen', ['open']])
+    assert.deepEqual(
+      [ledger.state.access('node', id)?.name, ledger.state.access('node', id)?.repositories],
+      ['Bergen', ['open']],
+    )
     assert.equal(await nodes.syncRequestedAt(id), undefined)
     assert.equal(await nodes.requestSync(id), '2026-01-01T12:00:00.000Z')
     assert.equal((await nodes.get(id)).syncRequestedAt, '2026-01-01T12:00:00.000Z')
@@ -151,8 +192,14 @@ describe('downloads', () => {
     await downloads.flush()
     const all = await downloads.statistics('s', { days: 30 })
     assert.deepEqual([all.total, all.lastAt], [9, '2026-01-02T12:00:00.000Z'])
-    assert.deepEqual(all.days.map(({ day }) => day), ['2026-01-01', '2026-01-02'])
-    assert.deepEqual(all.top, [{ path: 'a', count: 7 }, { path: 'b', count: 2 }])
+    assert.deepEqual(
+      all.days.map(({ day }) => day),
+      ['2026-01-01', '2026-01-02'],
+    )
+    assert.deepEqual(all.top, [
+      { path: 'a', count: 7 },
+      { path: 'b', count: 2 },
+    ])
     assert.equal((await downloads.statistics('s', { path: 'b', days: 1 })).total, 2)
     assert.deepEqual((await downloads.statistics('s', { path: 'b', days: 1 })).days, [])
     assert.equal((await downloads.statistics('other', { days: 30 })).total, 0)
@@ -161,7 +208,8 @@ describe('downloads', () => {
   it('that could not be written are kept for the next time', async () => {
     let broken = true
     const pool = {
-      query: (...given: Parameters<typeof database.pool.query>) => (broken ? Promise.reject(new Error('away')) : database.pool.query(...given)),
+      query: (...given: Parameters<typeof database.pool.query>) =>
+        broken ? Promise.reject(new Error('away')) : database.pool.query(...given),
     } as unknown as typeof database.pool
     const downloads = new Downloads(pool, () => START)
     downloads.count('kept', 'a', 4)
@@ -186,7 +234,12 @@ async function world() {
   await database.pool.query('truncate node_join, node_status, node_policy, download')
   const clock = { ms: START }
   const ledger = await MemoryLedger.open(() => new Date(clock.ms).toISOString())
-  for (const key of ['open', 'closed']) await ledger.commit({ scope: FLEET, steps: [{ kind: 'repository', key, record: repositoryRecord(key) }], by: 'test' })
+  for (const key of ['open', 'closed'])
+    await ledger.commit({
+      scope: FLEET,
+      steps: [{ kind: 'repository', key, record: repositoryRecord(key) }],
+      by: 'test',
+    })
   const downloads = new Downloads(database.pool, () => clock.ms)
   const nodes = new Nodes({
     pool: database.pool,

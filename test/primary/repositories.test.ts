@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type RepositoryDraft, Repositories } from '../../primary/repositories.js'
+import { Repositories, type RepositoryDraft } from '../../primary/repositories.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
 import { FLEET } from '../../protocol/records.js'
 
@@ -44,7 +44,14 @@ describe('a new repository', () => {
     assert.equal(made.filter((one) => one.status === 'fulfilled').length, 1)
   })
 
-  for (const upstream of ['ftp://x', 'file:///etc/passwd', 'javascript:alert(1)', 'https://user:pw@x', 'x', 'https://x/#y'])
+  for (const upstream of [
+    'ftp://x',
+    'file:///etc/passwd',
+    'javascript:alert(1)',
+    'https://user:pw@x',
+    'x',
+    'https://x/#y',
+  ])
     it(`is refused with the upstream ${upstream}`, async () => {
       const { repositories } = await world(['local', 'remote', 'virtual'])
       await assert.rejects(repositories.create({ ...LOCAL, type: 'remote', upstream }, 'admin'), { kind: 'invalid' })
@@ -66,14 +73,26 @@ describe('a repository', () => {
   it('that is a member cannot go; its grants go with it, those by pattern stay', async () => {
     const { repositories, ledger } = await world()
     await repositories.create({ key: 'v', format: 'npm', type: 'virtual', members: ['pkgs'] }, 'admin')
-    for (const [id, repository] of [['g1', 'pkgs'], ['g2', 'p*']] as const) {
-      const record = { id, subject: { kind: 'user' as const, name: 'a' }, repository, path: '', actions: ['read' as const] }
+    for (const [id, repository] of [
+      ['g1', 'pkgs'],
+      ['g2', 'p*'],
+    ] as const) {
+      const record = {
+        id,
+        subject: { kind: 'user' as const, name: 'a' },
+        repository,
+        path: '',
+        actions: ['read' as const],
+      }
       await ledger.commit({ scope: FLEET, steps: [{ kind: 'access', subject: 'grant', id, record }], by: 'test' })
     }
     await assert.rejects(repositories.remove('pkgs', 'admin'), { kind: 'conflict', code: 'repository_in_use' })
     await repositories.removeMember('v', 'pkgs', 'admin')
     await repositories.remove('pkgs', 'admin')
-    assert.deepEqual(ledger.state.accessAll('grant').map((grant) => grant.id), ['g2'])
+    assert.deepEqual(
+      ledger.state.accessAll('grant').map((grant) => grant.id),
+      ['g2'],
+    )
   })
 })
 
@@ -86,7 +105,13 @@ describe('members', () => {
     await repositories.addMember('v', 'b', 10, 'admin')
     assert.deepEqual((await repositories.addMember('v', 'c', undefined, 'admin')).members, ['b', 'a', 'c'])
     const moved = await repositories.addMember('v', 'c', 1, 'admin')
-    assert.deepEqual([moved.members, moved.priorities], [['c', 'b', 'a'], [1, 10, 20]])
+    assert.deepEqual(
+      [moved.members, moved.priorities],
+      [
+        ['c', 'b', 'a'],
+        [1, 10, 20],
+      ],
+    )
     await repositories.removeMember('v', 'b', 'admin')
     await assert.rejects(repositories.removeMember('v', 'b', 'admin'), { kind: 'missing' })
   })
@@ -96,7 +121,11 @@ describe('members', () => {
     for (const key of ['x1', 'x2', 'x3']) await repositories.create({ key, format: 'npm', type: 'virtual' }, 'admin')
     await repositories.addMember('x1', 'x2', 1, 'admin')
     await repositories.addMember('x2', 'x3', 1, 'admin')
-    for (const [key, member] of [['x1', 'x1'], ['x2', 'x1'], ['x3', 'x1']] as const)
+    for (const [key, member] of [
+      ['x1', 'x1'],
+      ['x2', 'x1'],
+      ['x3', 'x1'],
+    ] as const)
       await assert.rejects(repositories.addMember(key, member, 1, 'admin'), { kind: 'invalid', code: 'member_cycle' })
     await assert.rejects(repositories.addMember('pkgs', 'x1', 1, 'admin'), { kind: 'invalid' })
   })

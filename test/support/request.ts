@@ -12,10 +12,15 @@ export interface Sent {
 export const ORIGIN = 'http://registry.test'
 let requests = 0
 
-export function requestOf(method: string, target: string, { headers = {}, body, remote = '192.0.2.1' }: Sent = {}): HttpRequest {
+export function requestOf(
+  method: string,
+  target: string,
+  { headers = {}, body, remote = '192.0.2.1' }: Sent = {},
+): HttpRequest {
   const [path = '', query = ''] = target.split('?', 2)
   const bytes = body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-  const type: [string, string][] = body === undefined || typeof body === 'string' ? [] : [['content-type', 'application/json']]
+  const type: [string, string][] =
+    body === undefined || typeof body === 'string' ? [] : [['content-type', 'application/json']]
   return {
     id: `test-${++requests}`,
     method,

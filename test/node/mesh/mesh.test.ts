@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { multiaddr } from '@multiformats/multiaddr'
-import { Mesh, type Member } from '../../../node/mesh/mesh.js'
+import type { Stream } from '@libp2p/interface'
+import { issue } from '../../../protocol/certificate.js'
+import type { Member, Mesh } from '../../../node/mesh/mesh.js'
+import { rawPeer } from './raw.js'
 import { connectAll, newRig, reached, type Rig } from './rig.js'
 
 const never = new AbortController().signal
@@ -65,22 +66,96 @@ for (const [what, make] of strangers) {
 
 /** Dials without the back-off of Dialling, to see the outcome of this one attempt. */
 async function dial(from: Mesh, to: Mesh): Promise<void> {
-  await from.dial(to.addresses.map((address) => multiaddr(address).toString()))
+  await from.dial(to.addresses)
 }
 
-test('a plain TCP client that says nothing, or rubbish, gets nowhere and harms nobody', () =>
+test('a plain TCP client that says nothing, or rubbish, gets nowhere and keeps nobody busy', () =>
   withRig(async (rig) => {
     const [a, b] = [await rig.join('a'), await rig.join('b')]
     const port = Number(/tcp\/(\d+)/.exec(a.addresses[0] ?? '')?.[1])
-    const silent = connect(port, '127.0.0.1')
-    const rubbish = connect(port, '127.0.0.1')
-    await Promise.all([once(silent, 'connect'), once(rubbish, 'connect')])
-    rubbish.on('error', () => undefined)
-    rubbish.write(Buffer.alloc(1_000_000, 0xff))
-    await once(rubbish, 'close')
+    const negotiation = '\x13/multistream/1.0.0\n'
+    const rubbish = ['', '\xff'.repeat(1_000_000), `${negotiation}${'\xff'.repeat(1_000_000)}`, `${negotiation}\x07/noise\n${'\xff'.repeat(1_000_000)}`]
+    const before = process.cpuUsage()
+    const sockets = rubbish.map((text) => {
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => undefined)
+      socket.end(Buffer.from(text, 'latin1'))
+      return new Promise((resolve) => socket.resume().once('close', resolve))
+    })
+    await Promise.all(sockets)
     await connectAll([a, b])
-    silent.destroy()
+    const { user } = process.cpuUsage(before)
+    assert.ok(user < 2_000_000, `${user / 1000} ms of work for rubbish`)
   }))
+
+const malformed: [string, Buffer][] = [
+  ['of 64 MiB', frame(16, 1, Buffer.alloc(100), 67_108_864)],
+  ['of no length', Buffer.alloc(9)],
+  ['of a length that is negative when signed', frame(1, 1, Buffer.alloc(10), 0x8000_0000)],
+  ['of an unknown type', frame(99, 1, Buffer.alloc(10))],
+  ['that answers what nobody asked', frame(16, 7, Buffer.alloc(10))],
+  ['that asks for nothing', frame(1, 1, Buffer.of(0, 0))],
+  ['whose name is longer than itself', frame(1, 1, Buffer.of(200, 65))],
+  ['that gives credit which nobody used', frame(3, 0, Buffer.of(255, 255, 255, 255))],
+  ['with request id 0', frame(1, 0, Buffer.from('\x05short'))],
+  ['whose id is used twice', Buffer.concat([frame(1, 1, Buffer.from('\x07endless')), frame(1, 1, Buffer.from('\x07endless'))])],
+]
+
+function frame(type: number, id: number, payload: Buffer, length = 5 + payload.length): Buffer {
+  const header = Buffer.alloc(9)
+  header.writeUInt32BE(length, 0)
+  header[4] = type
+  header.writeUInt32BE(id, 5)
+  return Buffer.concat([header, payload])
+}
+
+test('a malformed frame ends the stream, is counted, and the third one ends the peer', () =>
+  withRig(async (rig) => {
+    const good = await rig.join('good')
+    good.handle('endless', async function* (_, __, signal) {
+      while (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      yield Buffer.of(0)
+    })
+    for (const [at, [what, bytes]] of malformed.entries()) {
+      const evil = await rawPeer(rig, `evil-${at}`)
+      await evil.dial(good)
+      await reached(good, 1)
+      for (let time = 1; time <= 3; time++) {
+        const points = good.standing.points(evil.self)
+        const stream = await evil.stream(good)
+        const closed = closing(stream)
+        stream.send(bytes)
+        await closed
+        assert.ok(good.standing.points(evil.self) > points, `a frame ${what} was not counted`)
+      }
+      assert.ok(good.standing.refused(evil.self), what)
+      await reached(good, 0)
+      await assert.rejects(evil.dial(good))
+      await evil.close()
+    }
+    assert.equal(good.standing.counts.get('malformed_frame'), 3 * malformed.length)
+    const friend = await rig.join('friend')
+    await dial(friend, good)
+    await reached(good, 1)
+  }))
+
+test('rubbish in place of a protocol name ends the stream, and the node stays idle', () =>
+  withRig(async (rig) => {
+    const good = await rig.join('good')
+    const evil = await rawPeer(rig, 'evil')
+    await evil.dial(good)
+    const before = process.cpuUsage()
+    const stream = await evil.stream(good, true)
+    const closed = closing(stream)
+    stream.send(Buffer.alloc(200_000, 0xff))
+    await closed
+    assert.ok(process.cpuUsage(before).user < 1_000_000)
+    await evil.close()
+  }))
+
+function closing(stream: Stream): Promise<void> {
+  return new Promise((resolve) => stream.addEventListener('close', () => resolve()))
+}
 
 test('a request is answered in parts of any size, and a refusal arrives as it was thrown', () =>
   withRig(async (rig) => {
@@ -166,7 +241,6 @@ test('an expired certificate ends a connection, and a renewed one keeps it', () 
     const [a, b, c] = [await rig.join('a'), await rig.join('b'), await rig.join('c')]
     await connectAll([a, b, c])
     rig.time = new Date(rig.time.getTime() + 2 * 3_600_000)
-    const { issue } = await import('../../../protocol/certificate.js')
     const seconds = rig.time.getTime() / 1000
     const fresh = await issue(rig.key, { fleet: 'acme', sub: 'b', name: 'b', peer: b.self, repositories: ['*'], iat: seconds, exp: seconds + 60 })
     rig.certificates.set('b', fresh)

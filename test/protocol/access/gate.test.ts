@@ -6,7 +6,15 @@ import { newToken } from '../../../protocol/access/token.js'
 import { RegistryError } from '../../../protocol/errors.js'
 import { MemoryLedger } from '../../../protocol/metadata/memory.js'
 import type { Principal } from '../../../protocol/ports.js'
-import { type Action, FLEET, type GrantRecord, type RepositoryRecord, type Step, type TokenRecord, type UserRecord } from '../../../protocol/records.js'
+import {
+  type Action,
+  FLEET,
+  type GrantRecord,
+  type RepositoryRecord,
+  type Step,
+  type TokenRecord,
+  type UserRecord,
+} from '../../../protocol/records.js'
 
 const START = Date.parse('2026-01-01T00:00:00Z')
 
@@ -63,6 +71,14 @@ describe('decisions', () => {
     assert.equal(gate.decide(await principal('ann'), 'read', repositoryOf('closed')).allowed, false)
   })
 
+  it('are made anew for anonymous when a repository is closed', async () => {
+    const { gate, repositoryOf, commit } = await world()
+    const open = repositoryOf('open')
+    assert.equal(gate.decide(gate.anonymous, 'read', open).allowed, true)
+    await commit({ kind: 'repository', key: 'open', record: { ...open, public: false } })
+    assert.equal(gate.decide(gate.anonymous, 'read', repositoryOf('open')).allowed, false)
+  })
+
   it('let those with a grant for a path see that the repository exists, and nobody else', async () => {
     const { gate, principal, repositoryOf } = await world()
     assert.equal(gate.sees(await principal('bob'), repositoryOf('closed')), true)
@@ -93,7 +109,14 @@ describe('credentials', () => {
   it('are taken as Bearer, as a Basic password and as a Basic user name', async () => {
     const { gate, tokenOf } = await world()
     const value = tokenOf('ann with *')
-    for (const header of [`Bearer ${value}`, `bearer  ${value}`, basic(`ann:${value}`), basic(`__token__:${value}`), basic(`${value}:`), basic(`:${value}`)]) {
+    for (const header of [
+      `Bearer ${value}`,
+      `bearer  ${value}`,
+      basic(`ann:${value}`),
+      basic(`__token__:${value}`),
+      basic(`${value}:`),
+      basic(`:${value}`),
+    ]) {
       const principal = gate.authenticate(header)
       assert.ok(!(principal instanceof Promise), 'a token never waits')
       assert.equal(principal.name, 'ann')
@@ -101,13 +124,30 @@ describe('credentials', () => {
     }
   })
 
-  const refused = ['', 'Bearer', 'Bearer x', 'Digest abc', 'Basic !!', basic('ann'), basic('ann:'), basic('ann:  '), basic(':pw'), basic('ann:a\0b'), 'Basic /////w==', `Bearer cairn_${'a'.repeat(43)}`, `Bearer ${'a'.repeat(9000)}`]
+  const refused = [
+    '',
+    'Bearer',
+    'Bearer x',
+    'Digest abc',
+    'Basic !!',
+    basic('ann'),
+    basic('ann:'),
+    basic('ann:  '),
+    basic(':pw'),
+    basic('ann:a\0b'),
+    'Basic /////w==',
+    `Bearer cairn_${'a'.repeat(43)}`,
+    `Bearer ${'a'.repeat(9000)}`,
+  ]
   for (const header of refused) {
     it(`refuse ${JSON.stringify(header.slice(0, 40))} without repeating it`, async () => {
       const { gate } = await world()
       await assert.rejects(
         async () => gate.authenticate(header),
-        (error) => error instanceof RegistryError && error.kind === 'unauthenticated' && !(header.length > 20 && error.message.includes(header)),
+        (error) =>
+          error instanceof RegistryError &&
+          error.kind === 'unauthenticated' &&
+          !(header.length > 20 && error.message.includes(header)),
       )
     })
   }
@@ -127,7 +167,13 @@ describe('credentials', () => {
       const { token, user } = await gate.authenticate(header)
       assert.ok(token && user)
       if (what === 'token') await commit({ kind: 'access', subject: 'token', id: token.id, record: null })
-      else await commit({ kind: 'access', subject: 'user', id: 'ann', record: what === 'deleted' ? null : { ...user, disabled: true } })
+      else
+        await commit({
+          kind: 'access',
+          subject: 'user',
+          id: 'ann',
+          record: what === 'deleted' ? null : { ...user, disabled: true },
+        })
       assert.throws(() => gate.authenticate(header), { kind: 'unauthenticated' }, what)
       assert.ok(ledger.state.configured > 0)
     }
@@ -156,6 +202,20 @@ describe('credentials', () => {
     assert.equal(asked.length, 2)
   })
 
+  it('by password are refused when the user changes while they are being checked', async () => {
+    const { ledger, commit } = await world()
+    const user = ledger.state.access('user', 'ann')
+    assert.ok(user)
+    const passwords = {
+      async verify() {
+        await commit({ kind: 'access', subject: 'user', id: 'ann', record: { ...user } })
+        return true
+      },
+    }
+    const gate = new Gate(ledger.state, passwords)
+    await assert.rejects(async () => gate.authenticate(basic('ann:right')), { kind: 'unauthenticated' })
+  })
+
   it('by password are kept over other changes of the configuration', async () => {
     const { gate, asked, addToken } = await world()
     await gate.authenticate(basic('ann:right'))
@@ -168,7 +228,10 @@ describe('credentials', () => {
     const { gate, asked } = await world()
     const errors: string[] = []
     for (const header of [basic('ann:wrong'), basic('nobody:right'), basic('gone:right')])
-      await assert.rejects(async () => gate.authenticate(header), (error: Error) => errors.push(error.message) > 0)
+      await assert.rejects(
+        async () => gate.authenticate(header),
+        (error: Error) => errors.push(error.message) > 0,
+      )
     assert.equal(new Set(errors).size, 1)
     assert.equal(asked.length, 3)
   })
@@ -181,7 +244,10 @@ describe('credentials', () => {
       const id = hash.slice(-32)
       steps.push({ kind: 'access', subject: 'token', id, record: tokenRecord(id, hash, 'ann', ['*']) })
     }
-    ledger.state.note(steps.map((step, i) => ({ number: 1000 + i, change: { ...step, scope: FLEET, at: '', by: '' } })), ledger.state.head)
+    ledger.state.note(
+      steps.map((step, i) => ({ number: 1000 + i, change: { ...step, scope: FLEET, at: '', by: '' } })),
+      ledger.state.head,
+    )
     await gate.authenticate(`Bearer ${await addToken('ann', ['*'])}`)
     const value = await addToken('ann', ['read'])
     const before = performance.now()
@@ -193,7 +259,8 @@ describe('credentials', () => {
 describe('scopes', () => {
   it('have a grammar', () => {
     for (const good of ['*', 'read', 'admin', 'write:npm-*', 'delete:a.b_c-d']) assert.equal(isScope(good), true, good)
-    for (const bad of ['', 'Read', 'reads', 'read:', 'read:A', '*:x', 'read:a b', 'read:a:b', `read:${'a'.repeat(64)}`]) assert.equal(isScope(bad), false, bad)
+    for (const bad of ['', 'Read', 'reads', 'read:', 'read:A', '*:x', 'read:a b', 'read:a:b', `read:${'a'.repeat(64)}`])
+      assert.equal(isScope(bad), false, bad)
   })
 
   it('never make a stronger token', () => {
@@ -231,20 +298,45 @@ async function world() {
   }
   const gate = new Gate(ledger.state, passwords, { nowMs: () => clock.ms })
   const values = new Map<string, string>()
-  for (const key of ['open', 'closed', 'closed-2', 'team', 'team-a']) await commit({ kind: 'repository', key, record: repository(key) })
-  for (const user of [person('root', { admin: true }), person('ann'), person('bob'), person('cleo', { groups: ['team'] }), person('gone', { disabled: true })])
+  for (const key of ['open', 'closed', 'closed-2', 'team', 'team-a'])
+    await commit({ kind: 'repository', key, record: repository(key) })
+  for (const user of [
+    person('root', { admin: true }),
+    person('ann'),
+    person('bob'),
+    person('cleo', { groups: ['team'] }),
+    person('gone', { disabled: true }),
+  ])
     await commit({ kind: 'access', subject: 'user', id: user.name, record: user })
   const addToken = async (user: string, scopes: string[], expiresAt?: string) => {
     const { value, id, hash } = newToken()
-    await commit({ kind: 'access', subject: 'token', id, record: { ...tokenRecord(id, hash, user, scopes), ...(expiresAt ? { expiresAt } : {}) } })
+    await commit({
+      kind: 'access',
+      subject: 'token',
+      id,
+      record: { ...tokenRecord(id, hash, user, scopes), ...(expiresAt ? { expiresAt } : {}) },
+    })
     values.set(`${user} with ${scopes}`, value)
     return value
   }
-  for (const [user, scope] of [['root', 'read:open'], ['root', 'read'], ['root', 'admin'], ['root', 'admin:open'], ['ann', 'read'], ['ann', 'write:open'], ['ann', '*']])
+  for (const [user, scope] of [
+    ['root', 'read:open'],
+    ['root', 'read'],
+    ['root', 'admin'],
+    ['root', 'admin:open'],
+    ['ann', 'read'],
+    ['ann', 'write:open'],
+    ['ann', '*'],
+  ])
     await addToken(user ?? '', [scope ?? ''])
   const robot = newToken()
   values.set('ann by robot', robot.value)
-  await commit({ kind: 'access', subject: 'token', id: robot.id, record: tokenRecord(robot.id, robot.hash, 'ann', ['*']) })
+  await commit({
+    kind: 'access',
+    subject: 'token',
+    id: robot.id,
+    record: tokenRecord(robot.id, robot.hash, 'ann', ['*']),
+  })
   const grants: GrantRecord[] = [
     { id: 'g1', subject: { kind: 'user', name: 'ann' }, repository: 'closed', path: '', actions: ['read', 'write'] },
     { id: 'g2', subject: { kind: 'user', name: 'bob' }, repository: 'closed', path: 'team/', actions: ['read'] },
@@ -252,8 +344,16 @@ async function world() {
     { id: 'g4', subject: { kind: 'token', name: robot.id }, repository: 'closed-2', path: '', actions: ['delete'] },
   ]
   for (const grant of grants) await commit({ kind: 'access', subject: 'grant', id: grant.id, record: grant })
-  for (const [id, revoked] of [['n1', false], ['n2', true]] as const)
-    await commit({ kind: 'access', subject: 'node', id, record: { id, name: id, peer: 'p', publicKey: 'k', repositories: ['closed*', 'open'], revoked, createdAt: '' } })
+  for (const [id, revoked] of [
+    ['n1', false],
+    ['n2', true],
+  ] as const)
+    await commit({
+      kind: 'access',
+      subject: 'node',
+      id,
+      record: { id, name: id, peer: 'p', publicKey: 'k', repositories: ['closed*', 'open'], revoked, createdAt: '' },
+    })
   return {
     gate,
     ledger,
@@ -277,7 +377,18 @@ function basic(pair: string): string {
 }
 
 function repository(key: string): RepositoryRecord {
-  return { scope: `s-${key}`, key, name: key, format: 'generic', type: 'local', public: key === 'open', redeploy: false, description: '', members: [], createdAt: '' }
+  return {
+    scope: `s-${key}`,
+    key,
+    name: key,
+    format: 'generic',
+    type: 'local',
+    public: key === 'open',
+    redeploy: false,
+    description: '',
+    members: [],
+    createdAt: '',
+  }
 }
 
 function person(name: string, more: Partial<UserRecord> = {}): UserRecord {

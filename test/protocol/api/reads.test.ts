@@ -134,7 +134,10 @@ describe('search', () => {
       it(`of ${who} for ${query.slice(0, 40)} finds what it should${withIndex ? ' by the index of digests' : ''}`, async () => {
         const { get } = await world({ withIndex })
         const { items } = await get(who, `/api/v1/search/artifacts?${query}`)
-        assert.deepEqual(items.map((item: { repository: string; path: string }) => `${item.repository}:${item.path}`), expected)
+        assert.deepEqual(
+          items.map((item: { repository: string; path: string }) => `${item.repository}:${item.path}`),
+          expected,
+        )
       })
 
   it('goes on from page to page until everything was found once', async () => {
@@ -142,7 +145,10 @@ describe('search', () => {
     const found: string[] = []
     let next: string | null = ''
     for (let pages = 0; next !== null && pages < 20; pages++) {
-      const page: { items: { path: string }[]; next: string | null } = await get('ann', `/api/v1/search/artifacts?path=*&limit=1${next ? `&after=${next}` : ''}`)
+      const page: { items: { path: string }[]; next: string | null } = await get(
+        'ann',
+        `/api/v1/search/artifacts?path=*&limit=1${next ? `&after=${next}` : ''}`,
+      )
       found.push(...page.items.map((item) => item.path))
       next = page.next
     }
@@ -151,7 +157,14 @@ describe('search', () => {
 
   it('refuses nonsense', async () => {
     const { get } = await world()
-    for (const query of ['', 'checksum=zz', 'name=', 'name=x&after=%00', 'name=x&after=bm9uc2Vuc2U', 'name=x&limit=abc'])
+    for (const query of [
+      '',
+      'checksum=zz',
+      'name=',
+      'name=x&after=%00',
+      'name=x&after=bm9uc2Vuc2U',
+      'name=x&limit=abc',
+    ])
       await assert.rejects(get('ann', `/api/v1/search/artifacts?${query}`), { kind: 'invalid' }, query)
   })
 
@@ -167,7 +180,10 @@ describe('who one is', () => {
   it('is told to everybody', async () => {
     const { get } = await world()
     const nobody = await get('anonymous', '/api/v1/auth/me')
-    assert.deepEqual([nobody.username, nobody.is_anonymous, nobody.is_admin, nobody.token], ['anonymous', true, false, null])
+    assert.deepEqual(
+      [nobody.username, nobody.is_anonymous, nobody.is_admin, nobody.token],
+      ['anonymous', true, false, null],
+    )
     const ann = await get('ann', '/api/v1/auth/me')
     assert.deepEqual([ann.username, ann.is_anonymous, ann.groups, ann.token.scopes], ['ann', false, ['devs'], ['*']])
     assert.ok(!('hash' in ann.token))
@@ -178,7 +194,10 @@ describe('snippets', () => {
   it('are for the repositories that the asker may see', async () => {
     const { get } = await world()
     const { items } = await get('anonymous', '/api/v1/snippets')
-    assert.deepEqual(items.map((item: { snippet: string }) => item.snippet), ['use http://registry.test/repository/all', 'use http://registry.test/repository/open'])
+    assert.deepEqual(
+      items.map((item: { snippet: string }) => item.snippet),
+      ['use http://registry.test/repository/all', 'use http://registry.test/repository/open'],
+    )
   })
 })
 
@@ -187,13 +206,26 @@ describe('the OpenAPI document', () => {
     const { endpoints } = await world()
     const document = openApi({ version: '1', endpoints })
     assert.equal(document.openapi, '3.1.0')
-    const paths = document.paths as Record<string, Record<string, { operationId: string; parameters: { in: string; name: string }[]; responses: Record<string, unknown> }>>
-    const operations = Object.entries(paths).flatMap(([path, item]) => Object.values(item).map((operation) => ({ path, operation })))
+    const paths = document.paths as Record<
+      string,
+      Record<
+        string,
+        { operationId: string; parameters: { in: string; name: string }[]; responses: Record<string, unknown> }
+      >
+    >
+    const operations = Object.entries(paths).flatMap(([path, item]) =>
+      Object.values(item).map((operation) => ({ path, operation })),
+    )
     assert.equal(operations.length, endpoints.length)
     assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, endpoints.length)
     for (const { path, operation } of operations) {
-      const named = operation.parameters.filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name)
-      assert.deepEqual(named, [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]))
+      const named = operation.parameters
+        .filter((parameter) => parameter.in === 'path')
+        .map((parameter) => parameter.name)
+      assert.deepEqual(
+        named,
+        [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]),
+      )
       assert.ok(operation.responses.default)
     }
     const schemas = (document.components as { schemas: Record<string, unknown> }).schemas
@@ -215,25 +247,52 @@ async function world({ withIndex = false } = {}) {
   const ledger = await MemoryLedger.open()
   const { state } = ledger
   const steps: Step[] = [
-    { kind: 'repository', key: 'open', record: repositoryRecord('open', { quota: 5000, upstream: 'https://up.example/' }) },
+    {
+      kind: 'repository',
+      key: 'open',
+      record: repositoryRecord('open', { quota: 5000, upstream: 'https://up.example/' }),
+    },
     { kind: 'repository', key: 'closed', record: repositoryRecord('closed', { public: false }) },
     { kind: 'repository', key: 'pathed', record: repositoryRecord('pathed', { public: false }) },
-    { kind: 'repository', key: 'all', record: repositoryRecord('all', { type: 'virtual', members: ['closed', 'open'], priorities: [5, 10] }) },
+    {
+      kind: 'repository',
+      key: 'all',
+      record: repositoryRecord('all', { type: 'virtual', members: ['closed', 'open'], priorities: [5, 10] }),
+    },
     grant('g1', 'group', 'devs', 'closed', ''),
     grant('g2', 'user', 'bob', 'pathed', 'team/'),
   ]
   const headers = new Map<string, string>()
   for (const name of ['root', 'ann', 'bob']) {
     const { value, id, hash } = newToken()
-    const user = { id: name, name, email: '', admin: name === 'root', disabled: false, groups: name === 'ann' ? ['devs'] : [], createdAt: '' }
+    const user = {
+      id: name,
+      name,
+      email: '',
+      admin: name === 'root',
+      disabled: false,
+      groups: name === 'ann' ? ['devs'] : [],
+      createdAt: '',
+    }
     steps.push({ kind: 'access', subject: 'user', id: name, record: user })
-    steps.push({ kind: 'access', subject: 'token', id, record: { id, hash, name: 't', user: name, scopes: ['*'], createdAt: '', use: 'api' } })
+    steps.push({
+      kind: 'access',
+      subject: 'token',
+      id,
+      record: { id, hash, name: 't', user: name, scopes: ['*'], createdAt: '', use: 'api' },
+    })
     headers.set(name, `Bearer ${value}`)
   }
   await ledger.commit({ scope: FLEET, steps, by: 'test' })
-  const put = (key: string, ...published: Step[]) => ledger.commit({ scope: `${key}~test`, steps: published, by: 'test' })
+  const put = (key: string, ...published: Step[]) =>
+    ledger.commit({ scope: `${key}~test`, steps: published, by: 'test' })
   const meta = JSON.stringify({ name: 'p', _cairn: { properties: { stage: 'qa' } } })
-  await put('open', publish('p', '1', ['a/2', 'a/1']), publish('p', '2', ['b', 'a b/ü#?']), { kind: 'amend', package: 'p', version: '2', meta })
+  await put('open', publish('p', '1', ['a/2', 'a/1']), publish('p', '2', ['b', 'a b/ü#?']), {
+    kind: 'amend',
+    package: 'p',
+    version: '2',
+    meta,
+  })
   await put('closed', publish('q', '1', ['c']))
   await put('pathed', publish('r', '3', ['team/x', 'other/x']))
   const gate = new Gate(state, { verify: async () => false })
@@ -241,7 +300,9 @@ async function world({ withIndex = false } = {}) {
   const single = (record: RepositoryRecord) => new Recorded(record, state, blobs)
   const open = (record: RepositoryRecord, principal: Principal): Repository => {
     if (record.type !== 'virtual') return single(record)
-    const members = record.members.map((key) => state.repository(key) ?? assert.fail(key)).filter((member) => gate.decide(principal, 'read', member).allowed)
+    const members = record.members
+      .map((key) => state.repository(key) ?? assert.fail(key))
+      .filter((member) => gate.decide(principal, 'read', member).allowed)
     return new Virtual(record, members.map(single))
   }
   const reads: Reads = {
@@ -255,7 +316,8 @@ async function world({ withIndex = false } = {}) {
           holders: async (digest) => {
             const found: { scope: string; path: string }[] = []
             for (const { scope } of state.repositories())
-              for (const file of await state.files(scope, { limit: 100 })) if (file.digest === digest) found.push({ scope, path: file.path })
+              for (const file of await state.files(scope, { limit: 100 }))
+                if (file.digest === digest) found.push({ scope, path: file.path })
             return found
           },
         }
@@ -279,7 +341,12 @@ async function world({ withIndex = false } = {}) {
 const format: Format = { name: 'generic', routes: [], hashes: [], snippet: ({ base }) => `use ${base}` }
 
 function grant(id: string, kind: 'user' | 'group', name: string, repository: string, path: string): Step {
-  return { kind: 'access', subject: 'grant', id, record: { id, subject: { kind, name }, repository, path, actions: ['read'] } }
+  return {
+    kind: 'access',
+    subject: 'grant',
+    id,
+    record: { id, subject: { kind, name }, repository, path, actions: ['read'] },
+  }
 }
 
 function keys(page: { items: { key: string }[] }): string[] {

@@ -5,7 +5,7 @@ import { Gate } from '../../../protocol/access/gate.js'
 import { newToken } from '../../../protocol/access/token.js'
 import { endpoint } from '../../../protocol/api/endpoint.js'
 import { type AuditedRequest, serveApi } from '../../../protocol/api/serve.js'
-import { RegistryError } from '../../../protocol/errors.js'
+import type { RegistryError } from '../../../protocol/errors.js'
 import { MemoryLedger } from '../../../protocol/metadata/memory.js'
 import type { Principal } from '../../../protocol/ports.js'
 import { FLEET, type Step } from '../../../protocol/records.js'
@@ -17,7 +17,9 @@ const thing = z.strictObject({ name: z.string().max(5), size: z.number().int().o
 describe('an endpoint', () => {
   it('gets what its path, query and body say, and its reply is JSON that no cache keeps', async () => {
     const { call } = await world()
-    const { status, headers, json } = await call('root', 'POST', '/api/v1/things/a%20b/deep/x/y?limit=7', { body: { name: 'n' } })
+    const { status, headers, json } = await call('root', 'POST', '/api/v1/things/a%20b/deep/x/y?limit=7', {
+      body: { name: 'n' },
+    })
     assert.equal(status, 201)
     assert.deepEqual(json, { id: 'a b', path: 'x/y', limit: 7, name: 'n' })
     assert.equal(headers['cache-control'], 'no-store')
@@ -50,13 +52,19 @@ describe('an endpoint', () => {
   it('refuses query parameters that are unknown or given twice', async () => {
     const { call } = await world()
     for (const query of ['limit=1&limit=2', 'lim=1', 'limit=-1', 'limit=', '__proto__=1'])
-      await assert.rejects(call('root', 'POST', `/api/v1/things/a/deep/x?${query}`, { body: { name: 'n' } }), { kind: 'invalid' }, query)
+      await assert.rejects(
+        call('root', 'POST', `/api/v1/things/a/deep/x?${query}`, { body: { name: 'n' } }),
+        { kind: 'invalid' },
+        query,
+      )
   })
 
   it('says nothing about the body to those who may not call it', async () => {
     const { call } = await world()
     await assert.rejects(call('ann', 'POST', '/api/v1/things/a/deep/x', { body: 'rubbish' }), { kind: 'forbidden' })
-    await assert.rejects(call('anonymous', 'POST', '/api/v1/things/a/deep/x', { body: 'rubbish' }), { kind: 'unauthenticated' })
+    await assert.rejects(call('anonymous', 'POST', '/api/v1/things/a/deep/x', { body: 'rubbish' }), {
+      kind: 'unauthenticated',
+    })
   })
 
   it('of a repository answers 404 for one that may not be seen, as for one that is not there', async () => {
@@ -85,9 +93,20 @@ describe('an endpoint', () => {
     assert.equal(status, 405)
     assert.equal(headers.allow, 'DELETE, GET, HEAD')
     assert.equal((await call('anonymous', 'HEAD', '/api/v1/repositories/open')).status, 200)
-    for (const path of ['/api/v1/repositories/open/', '/api/v1/Repositories/open', '/api/v1', '/', '/api/v1/repositories/open;a=b/c'])
+    for (const path of [
+      '/api/v1/repositories/open/',
+      '/api/v1/Repositories/open',
+      '/api/v1',
+      '/',
+      '/api/v1/repositories/open;a=b/c',
+    ])
       assert.equal(api(requestOf('GET', path), gate.anonymous), undefined, path)
-    for (const path of ['/api/v1/repositories//open', '/api/v1/things/a/deep/../x', '/api/v1/things/%2e%2e/deep/x', '/api/v1/things/a%00/deep/x'])
+    for (const path of [
+      '/api/v1/repositories//open',
+      '/api/v1/things/a/deep/../x',
+      '/api/v1/things/%2e%2e/deep/x',
+      '/api/v1/things/a%00/deep/x',
+    ])
       assert.throws(() => api(requestOf('GET', path), gate.anonymous), { kind: 'invalid' }, path)
   })
 
@@ -109,10 +128,21 @@ describe('what changes something', () => {
       { 'sec-fetch-site': 'same-site' },
       { origin: ORIGIN, 'sec-fetch-site': 'cross-site' },
     ]
-    for (const headers of foreign) await assert.rejects(call('root', 'DELETE', '/api/v1/repositories/open', { headers }), { code: 'cross_site' })
-    const own: Record<string, string>[] = [{}, { origin: ORIGIN }, { origin: ORIGIN, 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }]
-    for (const headers of own) assert.equal((await call('root', 'DELETE', '/api/v1/repositories/open', { headers })).status, 204)
-    assert.equal((await call('anonymous', 'GET', '/api/v1/repositories/open', { headers: { 'sec-fetch-site': 'cross-site' } })).status, 200)
+    for (const headers of foreign)
+      await assert.rejects(call('root', 'DELETE', '/api/v1/repositories/open', { headers }), { code: 'cross_site' })
+    const own: Record<string, string>[] = [
+      {},
+      { origin: ORIGIN },
+      { origin: ORIGIN, 'sec-fetch-site': 'same-origin' },
+      { 'sec-fetch-site': 'none' },
+    ]
+    for (const headers of own)
+      assert.equal((await call('root', 'DELETE', '/api/v1/repositories/open', { headers })).status, 204)
+    assert.equal(
+      (await call('anonymous', 'GET', '/api/v1/repositories/open', { headers: { 'sec-fetch-site': 'cross-site' } }))
+        .status,
+      200,
+    )
   })
 
   it('is audited with its outcome, refusals of users included, without what was sent', async () => {
@@ -150,14 +180,20 @@ async function world() {
     const { value, id, hash } = newToken()
     const user = { id: name, name, email: '', admin: name === 'root', disabled: false, groups: [], createdAt: '' }
     steps.push({ kind: 'access', subject: 'user', id: name, record: user })
-    steps.push({ kind: 'access', subject: 'token', id, record: { id, hash, name: 't', user: name, scopes: ['*'], createdAt: '', use: 'api' } })
+    steps.push({
+      kind: 'access',
+      subject: 'token',
+      id,
+      record: { id, hash, name: 't', user: name, scopes: ['*'], createdAt: '', use: 'api' },
+    })
     headers.set(name, `Bearer ${value}`)
   }
   await ledger.commit({ scope: FLEET, steps, by: 'test' })
   const gate = new Gate(ledger.state, { verify: async () => false })
   const trail: AuditedRequest[] = []
   const api = serveApi(endpoints, { metadata: ledger.state, gate, audit: async (entry) => void trail.push(entry) })
-  const principalOf = async (who: string): Promise<Principal> => (who === 'anonymous' ? gate.anonymous : gate.authenticate(headers.get(who) ?? ''))
+  const principalOf = async (who: string): Promise<Principal> =>
+    who === 'anonymous' ? gate.anonymous : gate.authenticate(headers.get(who) ?? '')
   return {
     api,
     gate,
@@ -182,7 +218,12 @@ const endpoints = [
     body: thing,
     reply: z.object({ id: z.string(), path: z.string(), limit: z.number(), name: z.string() }),
     status: 201,
-    handle: async ({ params, query, body }) => ({ id: params.id, path: params.path, limit: query.limit, name: body.name }),
+    handle: async ({ params, query, body }) => ({
+      id: params.id,
+      path: params.path,
+      limit: query.limit,
+      name: body.name,
+    }),
   }),
   endpoint({
     name: 'repositories.get',

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import { open } from 'node:fs/promises'
+import { test } from 'node:test'
+import { homes } from '../../../node/mesh/homes.js'
+import { type Blob, newSwarmRig, type SwarmRig, type TestNode } from './swarm-rig.js'
+
+const MIB = 1_048_576
+
+async function withSwarm(run: (swarm: SwarmRig) => Promise<void>): Promise<void> {
+  const swarm = await newSwarmRig()
+  try {
+    await run(swarm)
+    assert.deepEqual(swarm.rig.faults, [])
+  } finally {
+    await swarm.close()
+  }
+}
+
+async function fleet(swarm: SwarmRig, count: number): Promise<TestNode[]> {
+  for (let at = 0; at < count; at++) await swarm.node(`node-${at}`)
+  await swarm.connect()
+  return swarm.nodes
+}
+
+function homeOf(nodes: TestNode[], blob: Blob): TestNode {
+  const [home] = homes(blob.stored.digest, nodes.map(({ mesh }) => mesh.self))
+  const found = nodes.find(({ mesh }) => mesh.self === home)
+  assert.ok(found)
+  return found
+}
+
+test('five nodes that fetch one blob at once take about one copy from the primary', () =>
+  withSwarm(async (swarm) => {
+    const nodes = await fleet(swarm, 5)
+    const blob = await swarm.blob(16 * MIB + 12_345)
+    const read = await Promise.all(nodes.map((node) => node.read(blob)))
+    for (const { body } of read) assert.ok(body.equals(blob.bytes))
+    assert.ok(swarm.primary.sent <= 1.2 * blob.bytes.length, `${swarm.primary.sent / blob.bytes.length} copies left the primary`)
+    for (const node of nodes) {
+      await node.kept(blob)
+      assert.equal((await node.read(blob)).source, 'cache')
+    }
+  }))
+
+test('a small blob is fetched from the primary once, by its home', () =>
+  withSwarm(async (swarm) => {
+    const nodes = await fleet(swarm, 4)
+    for (const size of [1, 65_536, 200_000, 262_144]) {
+      const blob = await swarm.blob(size)
+      const before = swarm.primary.reads
+      const read = await Promise.all(nodes.map((node) => node.read(blob)))
+      for (const { body } of read) assert.ok(body.equals(blob.bytes))
+      assert.equal(swarm.primary.reads - before, 1)
+    }
+  }))
+
+test('a range is exact, and what lies far behind it is not fetched', () =>
+  withSwarm(async (swarm) => {
+    const [node] = await fleet(swarm, 1)
+    const blob = await swarm.blob(64 * MIB)
+    const range = { start: 40 * MIB - 5, end: 40 * MIB + 70_000 }
+    const got = await node?.read(blob, range)
+    assert.ok(got?.body.equals(blob.bytes.subarray(range.start, range.end)))
+    assert.ok(swarm.primary.sent <= 2 * MIB, `${swarm.primary.sent} bytes for a range`)
+  }))
+
+test('the primary is away and one peer has it: it is served, large or small, to everybody', () =>
+  withSwarm(async (swarm) => {
+    const nodes = await fleet(swarm, 4)
+    for (const size of [5 * MIB, 1000]) {
+      const blob = await swarm.blob(size)
+      swarm.primary.reachable = true
+      const home = homeOf(nodes, blob)
+      // Not the home: somebody whom nobody would ask first.
+      const holder = nodes.find((node) => node !== home)
+      await holder?.cache.keep(blob.stored, blob.bytes)
+      swarm.primary.reachable = false
+      const read = await Promise.all(nodes.map((node) => node.read(blob)))
+      for (const { body } of read) assert.ok(body.equals(blob.bytes))
+    }
+    assert.equal(swarm.primary.sent, 0)
+  }))
+
+test('nobody has it: unavailable, in a sentence that names the file, with a time to retry', () =>
+  withSwarm(async (swarm) => {
+    const nodes = await fleet(swarm, 3)
+    swarm.primary.reachable = false
+    for (const size of [5 * MIB, 1000]) {
+      const blob = await swarm.blob(size)
+      for (const node of nodes) {
+        await assert.rejects(node.read(blob), (error: { kind: string; message: string; retryAfter: number }) => {
+          assert.equal(error.kind, 'unavailable')
+          assert.match(error.message, /\/the\/file.*the primary cannot be reached/)
+          assert.ok(error.retryAfter > 0)
+          return true
+        })
+      }
+    }
+  }))
+
+test('the home is killed in the middle: everybody finishes', () =>
+  withSwarm(async (swarm) => {
+    const nodes = await fleet(swarm, 4)
+    const blob = await swarm.blob(16 * MIB)
+    const home = homeOf(nodes, blob)
+    const others = nodes.filter((node) => node !== home)
+    let killed: Promise<void> | undefined
+    swarm.primary.pace = async () => {
+      if (swarm.primary.sent > 5 * MIB) killed ??= home.mesh.close()
+    }
+    const read = await Promise.all(others.map((node) => node.read(blob)))
+    assert.ok(killed, 'the home was not in the middle of anything')
+    await killed
+    for (const { body } of read) assert.ok(body.equals(blob.bytes))
+    assert.ok(swarm.primary.sent <= 3 * blob.bytes.length)
+  }))
+
+test('a peer that flips bits is thrown out, and no wrong byte is seen', () =>
+  withSwarm(async (swarm) => {
+    const nodes = await fleet(swarm, 4)
+    for (const size of [8 * MIB, 9000]) {
+      const blob = await swarm.blob(size)
+      const evil = homeOf(nodes.filter(({ mesh }) => mesh.members().length > 0), blob)
+      const wrong = { ...blob, bytes: Buffer.from(blob.bytes) }
+      for (let at = 0; at < size; at += 5000) wrong.bytes[at] = (wrong.bytes[at] ?? 0) ^ 1
+      lie(evil, wrong)
+      const victims = nodes.filter((node) => node !== evil && node.mesh.members().length > 0)
+      const read = await Promise.all(victims.map((node) => node.read(blob)))
+      for (const { body } of read) assert.ok(body.equals(blob.bytes))
+      assert.ok(victims.some(({ mesh }) => mesh.standing.refused(evil.mesh.self)))
+    }
+  }))
+
+/** Answers requests for pieces with other bytes, and says that it has everything. */
+function lie(node: TestNode, blob: Blob): void {
+  node.mesh.handle('swarm', async function* (_, __, signal) {
+    yield Buffer.from(JSON.stringify({ pieceLeaves: 4, have: Buffer.alloc(Math.ceil(blob.bytes.length / 262_144 / 8), 0xff).toString('base64') }))
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+  })
+  node.mesh.handle('piece', async function* (_, payload) {
+    const { first, count } = JSON.parse(payload.toString())
+    const header = Buffer.alloc(6)
+    header.writeUInt32BE(first, 0)
+    yield header
+    yield blob.bytes.subarray(first * 65_536, (first + count) * 65_536)
+  })
+}
+
+test('what a certificate does not cover is refused, and so is a blob that is not in the scope', () =>
+  withSwarm(async (swarm) => {
+    const holder = await swarm.node('holder')
+    const narrow = await swarm.node('narrow', { repositories: ['pub*'] })
+    await swarm.connect()
+    const signal = AbortSignal.timeout(10_000)
+    const ask = async (name: string, fields: object): Promise<void> => {
+      const payload = Buffer.from(JSON.stringify({ first: 0, count: 1, fetch: true, ...fields }))
+      for await (const _ of narrow.mesh.request(holder.mesh.self, name, payload, { signal, limit: 1e7 })) return
+    }
+    const secret = await swarm.blob(1000, 's2')
+    const shown = await swarm.blob(1000, 's1')
+    for (const { stored, bytes } of [secret, shown]) await holder.cache.keep(stored, bytes)
+    for (const name of ['piece', 'swarm']) {
+      await ask(name, { digest: shown.stored.digest, scope: 's1' })
+      await assert.rejects(ask(name, { digest: secret.stored.digest, scope: 's2' }), { kind: 'forbidden' })
+      await assert.rejects(ask(name, { digest: secret.stored.digest, scope: 's1' }), { kind: 'forbidden' })
+      await assert.rejects(ask(name, { digest: shown.stored.digest, scope: 'nowhere' }), { kind: 'forbidden' })
+      await assert.rejects(ask(name, { digest: '../../etc/passwd', scope: 's1' }), { kind: 'invalid' })
+      await assert.rejects(ask(name, { scope: 's1' }), { kind: 'invalid' })
+    }
+    for (const [first, count] of [[0, 2], [5, 1], [-1, 1], [0.5, 1], [0, 0], [0, 1e9]]) {
+      await assert.rejects(ask('piece', { digest: shown.stored.digest, scope: 's1', first, count }), { kind: 'invalid' })
+    }
+  }))
+
+test('the limit of the cache holds while more than it can hold arrives at once', () =>
+  withSwarm(async (swarm) => {
+    const limit = 3 * MIB
+    const node = await swarm.node('small', { limit, lingerMs: 50 })
+    const blobs = await Promise.all([MIB, 2 * MIB, MIB, 4 * MIB, 300_000, 5000, 1_500_000, 2 * MIB].map((size) => swarm.blob(size)))
+    let most = 0
+    swarm.primary.pace = async () => {
+      most = Math.max(most, node.cache.used)
+    }
+    for (let round = 0; round < 2; round++) {
+      const read = await Promise.all(blobs.map((blob) => node.read(blob)))
+      for (const [at, { body }] of read.entries()) assert.ok(body.equals(blobs[at]?.bytes ?? Buffer.alloc(0)))
+    }
+    for (const blob of blobs) assert.ok((await node.read(blob)).body.equals(blob.bytes))
+    assert.ok(most <= limit && node.cache.used <= limit, `${most} of ${limit}`)
+    assert.ok(node.cache.evicted > 0)
+  }))
+
+test('damaged bytes in the cache are healed from a peer', () =>
+  withSwarm(async (swarm) => {
+    const [a, b] = await fleet(swarm, 2)
+    assert.ok(a && b)
+    const blob = await swarm.blob(3 * MIB)
+    await Promise.all([a.read(blob), b.read(blob), a.kept(blob), b.kept(blob)])
+    swarm.primary.reachable = false
+    const file = await open(a.path(blob), 'r+')
+    await file.write(Buffer.from('rotten'), 0, 6, 1_000_000)
+    await file.close()
+    assert.ok((await a.read(blob)).body.equals(blob.bytes))
+  }))
