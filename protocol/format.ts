@@ -55,6 +55,10 @@ export interface Route {
   /** Does it change anything. A node forwards it to the primary. */
   readonly writes: boolean
   readonly params: Readonly<Record<string, RegExp>>
+  /** What the gate is asked about; default the path. For routes that name an object somewhere else than it lies. */
+  readonly subject?: ((params: Record<string, string>) => string) | undefined
+  /** Answered without asking the gate: only for what makes somebody known, such as a log-in. */
+  readonly open?: boolean | undefined
   handle(call: Call): Promise<Reply>
 }
 
@@ -63,11 +67,13 @@ export interface RouteOptions {
   action?: Action
   /** A grammar for a parameter, unanchored; default one segment, `[^/]+`. */
   params?: Record<string, RegExp>
+  subject?: (params: Record<string, string>) => string
+  open?: boolean
 }
 
 /** GET and HEAD. */
 export function read<P extends string>(pattern: P, handle: (call: Call<Params<P>>) => Promise<Reply>, options: RouteOptions = {}): Route {
-  return { method: 'GET', pattern, action: options.action ?? 'read', writes: false, params: options.params ?? {}, handle: handle as Route['handle'] }
+  return { action: 'read', params: {}, ...options, method: 'GET', pattern, writes: false, handle: handle as Route['handle'] }
 }
 
 /** A route that changes something, or that only the primary can answer. */
@@ -77,7 +83,7 @@ export function write<P extends string>(
   handle: (call: Call<Params<P>>) => Promise<Reply>,
   options: RouteOptions = {},
 ): Route {
-  return { method, pattern, action: options.action ?? 'write', writes: true, params: options.params ?? {}, handle: handle as Route['handle'] }
+  return { action: 'write', params: {}, ...options, method, pattern, writes: true, handle: handle as Route['handle'] }
 }
 
 export interface Format {

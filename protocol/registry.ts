@@ -157,7 +157,8 @@ export class Registry {
 
   async #run(request: HttpRequest, resolved: Resolved, principal: Principal): Promise<Reply> {
     const { record, route, path } = resolved
-    demand(this.#options.access, principal, route?.action ?? 'read', record, path.slice(1))
+    const subject = route?.subject?.(resolved.params) ?? path.slice(1)
+    if (!route?.open) demand(this.#options.access, principal, route?.action ?? 'read', record, subject)
     if (resolved.allow) return notAllowed(request.method, resolved.allow, request)
     const repository = this.repository(record, principal)
     const call = new Calling(this.#options, this.#indexes, request, resolved, repository, principal)

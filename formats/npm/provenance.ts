@@ -35,8 +35,15 @@ export function attestationsPath(name: string, version: string): string {
   return `-/npm/v1/attestations/${name}@${version}`
 }
 
-export async function readAttestations({ params, repository, request }: Call<{ package: string; version: string }>): Promise<Reply> {
-  const { package: name, version } = params
+/** 'name@version', of which the name may begin with '@'. */
+export function parseSpec(spec: string): { name: string; version: string } {
+  const at = spec.lastIndexOf('@')
+  return at > 0 ? { name: spec.slice(0, at), version: spec.slice(at + 1) } : { name: spec, version: '' }
+}
+
+export async function readAttestations({ params, repository, request }: Call<{ spec: string }>): Promise<Reply> {
+  const { name, version } = parseSpec(params.spec)
+  if (version === '') throw invalid('is asked for as {package}@{version}')
   const file = await repository.file(bundlePath(name, version))
   if (!file) throw (await repository.version(name, version)) ? noAttestations(name, version) : noPackage(`${name}@${version}`)
   const bundle = await readText(await repository.open(file), file, request.signal)

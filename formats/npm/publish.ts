@@ -33,23 +33,28 @@ export async function putPackage(call: Publishing): Promise<Reply> {
   const { package: name } = call.params
   const target = call.target()
   checkName(name)
-  let tarball: (Received & { inspected: Inspected }) | undefined
+  const tarballs: Tarball[] = []
   const text = await scanJson(call.request.body, {
     under: '_attachments',
     field: 'data',
     limit: DOCUMENT_LIMIT,
     wanted: (file) => file.endsWith('.tgz'),
     take: async (file, data) => {
-      if (tarball) throw new RegistryError('invalid', 'A publish carries exactly one tarball')
-      tarball = await receive(call, target, file, data)
+      if (tarballs.length > 0) throw new RegistryError('invalid', 'A publish carries exactly one tarball')
+      tarballs.push(await receive(call, target, file, data))
     },
   })
   const document = parseJson(text)
   if (!isObject(document)) throw new RegistryError('invalid', 'The body is not an object')
+  const [tarball] = tarballs
   return tarball ? publish(call, target, document, tarball) : edit(call, document, { mayRemove: false })
 }
 
-async function receive(call: Publishing, target: Writable, file: string, data: AsyncIterable<Uint8Array>) {
+interface Tarball extends Received {
+  inspected: Inspected
+}
+
+async function receive(call: Publishing, target: Writable, file: string, data: AsyncIterable<Uint8Array>): Promise<Tarball> {
   const { package: name } = call.params
   const version = versionOfFile(name, file, 'tgz')
   if (version === undefined) throw new RegistryError('invalid', `The attachment ${JSON.stringify(file.slice(0, 100))} is not named like a tarball of ${name}`)
@@ -63,7 +68,7 @@ async function receive(call: Publishing, target: Writable, file: string, data: A
   return { file, version, stored, inspected: inspection.result }
 }
 
-async function publish(call: Publishing, target: Writable, document: JsonObject, tarball: Received & { inspected: Inspected }): Promise<Reply> {
+async function publish(call: Publishing, target: Writable, document: JsonObject, tarball: Tarball): Promise<Reply> {
   const { package: name } = call.params
   const published = checkPublish(document, name, tarball)
   checkAgreement(published.entry, tarball.inspected)

@@ -8,6 +8,7 @@ import { MAX_PART_BYTES, MAX_REQUESTS, type PeerFrame, REQUEST_CREDIT, STREAM_CR
 import { FramedStream } from './framed-stream.js'
 import { Pulse } from './pulse.js'
 
+/** What is yielded is given away: the stream may hold it for a while, so its memory must not be used again. */
 export type Respond = (name: string, payload: Buffer, signal: AbortSignal) => AsyncIterable<Uint8Array>
 
 export interface AnswererEvents {
@@ -115,7 +116,6 @@ export class Answerer {
     signal.throwIfAborted()
     this.#credit -= chunk.length
     running.credit -= chunk.length
-    // A copy: what does not fit into the stream's window stays queued there, and handlers use their buffers again.
-    await this.#stream.send({ type: 'part', id, payload: Buffer.from(chunk) })
+    await this.#stream.send({ type: 'part', id, payload: chunk })
   }
 }

@@ -39,7 +39,7 @@ export interface PeerStatus {
   rttMs: number | undefined
 }
 
-/** Answers a request; see Respond in answerer.ts. `from` was entitled to connect, and to nothing else yet. */
+/** Answers a request. `from` may be connected, and nothing else yet; what is yielded is given away (Respond in answerer.ts). */
 export type Handler = (from: Member, payload: Buffer, signal: AbortSignal) => AsyncIterable<Uint8Array>
 
 export interface MeshOptions {

@@ -248,7 +248,8 @@ export class Plan {
   #askPrimary(asks: Ask[], urgent: Set<number>, nowMs: number, room: () => boolean): void {
     if (!this.direct) return
     for (const first of this.#candidates(urgent).sort((a, b) => Number(urgent.has(b)) - Number(urgent.has(a)) || a - b)) {
-      if (this.#runs >= this.#options.runs) return
+      // The first piece is what somebody waits for most: nothing runs beside it.
+      if (this.#runs >= (this.have.count === 0 ? 1 : this.#options.runs)) return
       if (this.#underWay.has(first) || this.#held(first)) continue
       let count = 1
       while (count < this.#options.run && this.#free(first + count) && this.#isWanted(first + count)) count++

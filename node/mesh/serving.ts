@@ -12,6 +12,7 @@ import { outranks } from './homes.js'
 import type { Member, Mesh } from './mesh.js'
 import { geometryOf, isSmall } from './pieces.js'
 import { Pulse } from './pulse.js'
+import { type Roster, Rosters } from './rosters.js'
 import { Slots } from './slots.js'
 import type { Transfer } from './transfer.js'
 
@@ -37,11 +38,17 @@ const WAITING = 64
 const ALL_AT_ONCE = 16
 const ALL_WAITING = 1024
 
+/** News are gathered for so long before they are sent. */
+const NEWS_MS = 10
+const NEWS_PIECES = 4096
+const NEWS_PEERS = 64
+
 export class Serving {
   readonly #holdings: Holdings
   readonly #entitled: Entitled
   readonly #mesh: Mesh
   readonly #slots = new Map<string, Slots>()
+  readonly #rosters = new Rosters()
   readonly #all = new Slots(ALL_AT_ONCE, ALL_WAITING)
   #served = 0
 
@@ -106,21 +113,24 @@ export class Serving {
 
   async *#swarm(from: Member, ask: SwarmAsk, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     const stored = await this.#check(from, ask)
-    if (this.#holdings.holds(stored.digest)) return yield* this.#whole(stored, signal)
-    const known = this.#holdings.transfer(stored.digest)
     const fetch = ask.fetch && this.#mayMakeFetch(from, stored)
-    const transfer = known ?? (fetch ? await this.#holdings.begin(stored, ask.scope) : undefined)
-    if (!transfer) throw new RegistryError(ask.fetch ? 'unavailable' : 'missing', 'This node does not have the blob')
-    for await (const news of transfer.watch(from.peer, fetch, signal)) yield encodeSwarmNews(news)
-    // What came last is told by the cache's map: the asker asks again if it misses something.
+    const transfer = this.#holdings.holds(stored.digest) ? undefined : await this.#following(stored, ask.scope, fetch)
+    const roster = this.#rosters.join(stored.digest, from.peer)
+    transfer?.meet(from.peer)
+    const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    const whole = fetch ? transfer?.whole(gone) : undefined
+    try {
+      yield* news(from.peer, roster, transfer, stored, signal)
+    } finally {
+      this.#rosters.leave(stored.digest, from.peer)
+    }
+    await whole
   }
 
-  /** Everything is here; there will be no news. Stays open, for its end would mean that this node went away. */
-  async *#whole(stored: Stored, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    const { pieces, pieceLeaves } = geometryOf(stored.size)
-    const bitmap = new Uint8Array(Math.ceil(pieces / 8)).fill(0xff)
-    yield encodeSwarmNews({ have: { pieceLeaves, bitmap } })
-    while (!signal.aborted) await new Pulse().next({ signal })
+  async #following(stored: Stored, scope: string, fetch: boolean): Promise<Transfer> {
+    const transfer = this.#holdings.transfer(stored.digest) ?? (fetch ? await this.#holdings.begin(stored, scope) : undefined)
+    if (transfer) return transfer
+    throw new RegistryError(fetch ? 'unavailable' : 'missing', 'This node does not have the blob')
   }
 
   async #check(from: Member, { scope, digest }: SwarmAsk): Promise<Stored> {
@@ -133,4 +143,33 @@ export class Serving {
   #mayMakeFetch(from: Member, { digest }: Stored): boolean {
     return outranks(digest, this.#mesh.self, from.peer)
   }
+}
+
+/** What a peer is told that follows a blob: first what is here, then what comes and who else wants it. Ends with a failed transfer. */
+async function* news(
+  to: string,
+  roster: Roster,
+  transfer: Transfer | undefined,
+  stored: Stored,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let [told, introduced] = [transfer?.arrivals.length ?? 0, 0]
+  yield encodeSwarmNews({ have: transfer ? transfer.map() : everything(stored) })
+  const pulses = transfer ? [roster.joined, transfer.changed] : [roster.joined]
+  while (!signal.aborted && (transfer?.open ?? true)) {
+    const add = transfer?.arrivals.slice(told, told + NEWS_PIECES) ?? []
+    const others = roster.peers.slice(introduced, introduced + NEWS_PEERS)
+    told += add.length
+    introduced += others.length
+    const peers = others.flatMap((peer) => (peer === undefined || peer === to ? [] : [peer]))
+    if (add.length + peers.length > 0) yield encodeSwarmNews({ add, peers })
+    if (told < (transfer?.arrivals.length ?? 0) || introduced < roster.peers.length) continue
+    await Pulse.any(pulses, { signal })
+    await new Pulse().next({ signal, timeoutMs: NEWS_MS })
+  }
+}
+
+function everything(stored: Stored): { pieceLeaves: number; bitmap: Uint8Array } {
+  const { pieces, pieceLeaves } = geometryOf(stored.size)
+  return { pieceLeaves, bitmap: new Uint8Array(Math.ceil(pieces / 8)).fill(0xff) }
 }

@@ -69,7 +69,7 @@ export class MeshSwarm implements Swarm {
         parts.push(part)
         progress?.()
       }
-      return decodePieceAnswer(Buffer.concat(parts))
+      return decodePieceAnswer(parts)
     } finally {
       slots.leave()
       if (slots.idle) this.#slots.delete(peer)

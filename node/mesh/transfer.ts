@@ -51,9 +51,6 @@ const FOLLOWED = 12
 /** Peers asked when the home and the primary are away. */
 const EVERYBODY = 64
 const PRIMARY_FAILURES = 2
-/** News to peers are gathered for so long. */
-const NEWS_MS = 15
-const NEWS_PIECES = 4096
 
 export class Transfer {
   readonly stored: Stored
@@ -70,9 +67,7 @@ export class Transfer {
   /** Followed peers; the value says whether the first news is still awaited. */
   readonly #followed = new Map<string, { waiting: boolean; home: boolean; stop: AbortController }>()
   readonly #tried = new Set<string>()
-  /** In order of arrival, and of acquaintance: watchers remember how far they told. */
   readonly #arrivals: number[] = []
-  readonly #interested: string[] = []
   #first: 'peer' | 'primary' | undefined
   #homeRefused = false
   #askedAll = false
@@ -174,29 +169,33 @@ export class Transfer {
     }
   }
 
-  /** What a peer that follows this blob is told. With `fetch` it is got as a whole, for as long as the peer listens. */
-  async *watch(peer: string, fetch: boolean, signal: AbortSignal): AsyncGenerator<globalThis.Partial<SwarmNews>, void, undefined> {
+  /** Beats when a piece arrived or the transfer ended. */
+  get changed(): Pulse {
+    return this.#changed
+  }
+
+  /** What is here now. */
+  map(): { pieceLeaves: number; bitmap: Uint8Array } {
+    return { pieceLeaves: this.#geometry.pieceLeaves, bitmap: this.#plan.have.toBytes() }
+  }
+
+  /** Pieces in the order in which they arrived. */
+  get arrivals(): readonly number[] {
+    return this.#arrivals
+  }
+
+  /** Gets all of it for as long as `stay` does not resolve, for peers that follow. */
+  async whole(stay: Promise<void>): Promise<void> {
     const demand = { next: 0, end: this.#geometry.pieces }
-    if (fetch) this.#want(demand)
-    this.#meet(peer)
-    try {
-      let [told, introduced] = [this.#arrivals.length, 0]
-      yield { have: { pieceLeaves: this.#geometry.pieceLeaves, bitmap: this.#plan.have.toBytes() } }
-      while (!signal.aborted && this.#outcome !== 'failed' && this.#outcome !== 'stopped') {
-        const add = this.#arrivals.slice(told, told + NEWS_PIECES)
-        const peers = this.#interested.slice(introduced, introduced + 64).filter((other) => other !== peer)
-        told += add.length
-        introduced = Math.min(this.#interested.length, introduced + 64)
-        if (add.length + peers.length > 0) yield { add, peers }
-        if (told < this.#arrivals.length || introduced < this.#interested.length) continue
-        await this.#changed.next({ signal })
-        await new Pulse().next({ signal, timeoutMs: NEWS_MS })
-      }
-    } finally {
-      if (fetch) this.#unwant(demand)
-      const at = this.#interested.indexOf(peer)
-      if (at >= 0) this.#interested[at] = this.#parts.swarm.self
-    }
+    this.#want(demand)
+    await stay
+    this.#unwant(demand)
+  }
+
+  /** Another node wants the blob, too: it will have pieces. */
+  meet(peer: string): void {
+    if (this.#outcome || peer === this.#parts.swarm.self || this.#followed.has(peer) || this.#followed.size >= FOLLOWED) return
+    if (this.#parts.swarm.entitled(this.scope).includes(peer)) this.#follow(peer, false)
   }
 
   /** Ends it whatever has arrived; waits for everything that runs. */
@@ -493,18 +492,7 @@ export class Transfer {
       for (let piece = 0; map && piece < map.size; piece++) if (map.has(piece)) this.#plan.has(peer, piece)
     }
     for (const piece of news.add) this.#plan.has(peer, piece)
-    for (const other of news.peers) this.#meet(other)
-  }
-
-  /** Another node wants the blob, too: it will have pieces. */
-  #meet(peer: string): void {
-    if (peer === this.#parts.swarm.self || this.#outcome) return
-    if (!this.#parts.swarm.entitled(this.scope).includes(peer)) return
-    if (!this.#interested.includes(peer)) {
-      this.#interested.push(peer)
-      this.#changed.beat()
-    }
-    if (!this.#followed.has(peer) && this.#followed.size < FOLLOWED) this.#follow(peer, false)
+    for (const other of news.peers) this.meet(other)
   }
 
   #drop(peer: string): void {

@@ -85,11 +85,23 @@ export function encodePieceAnswer({ first, proof, bytes }: PieceAnswer): [Uint8A
   return [header, bytes]
 }
 
-/** Throws `invalid` when it is too short for what it says. */
-export function decodePieceAnswer(answer: Buffer): PieceAnswer {
-  const end = answer.length < 6 ? Number.POSITIVE_INFINITY : 6 + answer.readUInt16BE(4) * HASH_BYTES
+/** Throws `invalid` when it is too short for what it says. `parts`: the answer, cut anywhere. */
+export function decodePieceAnswer(parts: readonly Uint8Array[]): PieceAnswer {
+  const [header, bytes] = parts
+  // As it is sent, header and piece arrive in parts of their own, and the piece need not be copied.
+  if (parts.length === 2 && header && bytes && header.length === headerLength(header)) return { ...decodeHeader(header), bytes }
+  const answer = Buffer.concat(parts)
+  const end = headerLength(answer)
   if (end > answer.length) throw malformed()
-  return { first: answer.readUInt32BE(0), proof: answer.subarray(6, end), bytes: answer.subarray(end) }
+  return { ...decodeHeader(answer.subarray(0, end)), bytes: answer.subarray(end) }
+}
+
+function headerLength(answer: Uint8Array): number {
+  return answer.length < 6 ? Number.POSITIVE_INFINITY : 6 + new DataView(answer.buffer, answer.byteOffset).getUint16(4) * HASH_BYTES
+}
+
+function decodeHeader(header: Uint8Array): { first: number; proof: Uint8Array } {
+  return { first: new DataView(header.buffer, header.byteOffset).getUint32(0), proof: header.subarray(6) }
 }
 
 export function encodeSwarmNews(news: Partial<SwarmNews>): Buffer {

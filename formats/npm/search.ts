@@ -1,0 +1,140 @@
+/**
+ * GET /-/v1/search?text&size&from, over names, descriptions, keywords and maintainers. The work of one search is bounded:
+ * beyond so many packages it answers from the ones it has seen. Without a clock there is no "popular": better names come first.
+ */
+import { setImmediate } from 'node:timers/promises'
+import type { Call } from '../../protocol/format.js'
+import { json, type Reply } from '../../protocol/http/reply.js'
+import type { Package } from '../../protocol/records.js'
+import { isObject, own } from '../text/json.js'
+import { readEntry } from './entry.js'
+import { unscoped } from './name.js'
+import { type Notes, readNotes, text } from './notes.js'
+import { tagsOf } from './tags.js'
+
+const PAGE = 500
+const MAX_SCANNED = 50_000
+const MAX_MATCHES = 10_000
+const MAX_SIZE = 250
+const DEFAULT_SIZE = 20
+const MAX_TEXT = 512
+
+export async function search(call: Call): Promise<Reply> {
+  const asked = new URLSearchParams(call.request.query)
+  const size = count(asked.get('size'), DEFAULT_SIZE, MAX_SIZE)
+  const from = count(asked.get('from'), 0, MAX_MATCHES)
+  const matches = await find(call, parseQuery((asked.get('text') ?? '').slice(0, MAX_TEXT)))
+  const shown = matches.slice(from, from + size)
+  const objects = []
+  for (const match of shown) objects.push(await describe(call, match))
+  return json({ objects: objects.filter((one) => one !== undefined), total: matches.length }, 200, { 'cache-control': 'no-store' })
+}
+
+interface Match {
+  entry: Package
+  notes: Notes
+  /** Lower is better. */
+  rank: number
+}
+
+/** All words must be found. Qualifiers as npm has them: `keywords:a,b`, `scope:s`, `author:` and `maintainer:`. */
+interface Query {
+  words: string[]
+  keywords: string[]
+  scopes: string[]
+  people: string[]
+}
+
+function parseQuery(asked: string): Query {
+  const query: Query = { words: [], keywords: [], scopes: [], people: [] }
+  for (const term of asked.toLowerCase().split(/\s+/).filter(Boolean)) {
+    const [, qualifier, value = ''] = /^(keywords|scope|author|maintainer):(.+)$/.exec(term) ?? []
+    if (qualifier === 'keywords') query.keywords.push(...value.split(',').filter(Boolean))
+    else if (qualifier === 'scope') query.scopes.push(`@${value.replace(/^@/, '')}/`)
+    else if (qualifier !== undefined) query.people.push(value)
+    // What npm knows and this does not (`not:`, `boost-exact:`) must not hide everything.
+    else if (!/^(?:not|is|boost-exact|quality-weight|popularity-weight|maintenance-weight):/.test(term)) query.words.push(term)
+  }
+  return query
+}
+
+async function find(call: Call, query: Query): Promise<Match[]> {
+  const matches: Match[] = []
+  let after: string | undefined
+  for (let scanned = 0; scanned < MAX_SCANNED && matches.length < MAX_MATCHES; scanned += PAGE) {
+    call.request.signal.throwIfAborted()
+    const page = await call.repository.packages({ limit: PAGE, ...(after === undefined ? {} : { after }) })
+    for (const entry of page) {
+      const match = matchOf(entry, query)
+      if (match && call.may('read', entry.name)) matches.push(match)
+    }
+    if (page.length < PAGE) break
+    after = page.at(-1)?.name
+    await setImmediate()
+  }
+  return matches.sort((a, b) => a.rank - b.rank || (a.entry.name < b.entry.name ? -1 : 1))
+}
+
+function matchOf(entry: Package, { words, keywords, scopes, people }: Query): Match | undefined {
+  const name = entry.name.toLowerCase()
+  if (entry.versions === 0 || (scopes.length > 0 && !scopes.some((scope) => name.startsWith(scope)))) return undefined
+  const notes = readNotes(entry)
+  const ownKeywords = notes.keywords.map((keyword) => keyword.toLowerCase())
+  if (!keywords.every((keyword) => ownKeywords.includes(keyword))) return undefined
+  if (!people.every((person) => notes.maintainers.some((one) => one.name.toLowerCase() === person))) return undefined
+  const about = `${notes.description.toLowerCase()} ${ownKeywords.join(' ')}`
+  if (!words.every((word) => name.includes(word) || about.includes(word))) return undefined
+  return { entry, notes, rank: rankOf(name, words, ownKeywords) }
+}
+
+function rankOf(name: string, words: string[], keywords: string[]): number {
+  const bare = unscoped(name)
+  const ranks = words.map((word) => {
+    if (name === word || bare === word) return 0
+    if (bare.startsWith(word)) return 1
+    if (name.includes(word)) return 2
+    return keywords.includes(word) ? 3 : 4
+  })
+  return ranks.reduce((sum, rank) => sum + rank, 0)
+}
+
+async function describe({ repository }: Call, { entry, notes, rank }: Match) {
+  const { name } = entry
+  const latest = own(await tagsOf(repository, name), 'latest')
+  const version = latest === undefined ? undefined : await repository.version(name, latest)
+  if (!version) return undefined
+  const shown = readEntry(version.meta)
+  const maintainers = notes.maintainers.map((one) => ({ username: one.name, email: one.email ?? '' }))
+  const publisher = isObject(shown._npmUser) ? { username: text(shown._npmUser.name), email: text(shown._npmUser.email) } : maintainers[0]
+  const score = 1 / (1 + rank)
+  return {
+    package: {
+      name,
+      scope: name.startsWith('@') ? name.slice(1, name.indexOf('/')) : 'unscoped',
+      version: version.version,
+      description: notes.description,
+      keywords: notes.keywords,
+      date: version.publishedAt,
+      author: shown.author,
+      license: shown.license,
+      links: linksOf(shown),
+      publisher,
+      maintainers,
+    },
+    score: { final: score, detail: { quality: score, popularity: score, maintenance: score } },
+    searchScore: score,
+  }
+}
+
+function linksOf({ homepage, repository, bugs }: Record<string, unknown>): Record<string, string> {
+  const links = {
+    homepage: text(homepage),
+    repository: text(isObject(repository) ? repository.url : repository),
+    bugs: text(isObject(bugs) ? bugs.url : bugs),
+  }
+  return Object.fromEntries(Object.entries(links).filter(([, url]) => url !== ''))
+}
+
+function count(asked: string | null, otherwise: number, most: number): number {
+  return asked !== null && /^\d{1,9}$/.test(asked) ? Math.min(Number(asked), most) : otherwise
+}
