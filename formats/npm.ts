@@ -5,7 +5,17 @@
 import { type Call, type Format, type Params, type Route, type RouteOptions, read, write } from '../protocol/format.js'
 import { json, type Reply } from '../protocol/http/reply.js'
 import { readCollaborators, readVisibility, refuseTeams, setAccess } from './npm/access.js'
-import { changeProfile, login, loginByBrowser, logout, ok, readProfile, readUser, readUserPackages, whoami } from './npm/account.js'
+import {
+  changeProfile,
+  login,
+  loginByBrowser,
+  logout,
+  ok,
+  readProfile,
+  readUser,
+  readUserPackages,
+  whoami,
+} from './npm/account.js'
 import { NAME } from './npm/name.js'
 import { readPackument, readVersion } from './npm/packument.js'
 import { parseSpec, readAttestations } from './npm/provenance.js'
@@ -84,6 +94,10 @@ export const npm: Format = {
 }
 
 /** A question that is asked by POST: it changes nothing, so a node answers it itself. */
-function ask<P extends string>(pattern: P, handle: (call: Call<Params<P>>) => Promise<Reply>, options: RouteOptions = {}): Route {
+function ask<P extends string>(
+  pattern: P,
+  handle: (call: Call<Params<P>>) => Promise<Reply>,
+  options: RouteOptions = {},
+): Route {
   return { ...write('POST', pattern, handle, { action: 'read', ...options }), writes: false }
 }

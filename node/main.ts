@@ -110,14 +110,15 @@ async function compose(settings: NodeSettings, version: string, closers: (() => 
   await mesh.start()
   closers.push(() => mesh.close())
 
-  const gate = new Gate(state, { verify: (user, password) => passwordAtPrimary(link, user, password) }, { anonymousReads: settings.anonymous })
+  const gate = new Gate(state, { verify: (user, password, remote) => passwordAtPrimary(link, user, password, remote) }, { anonymousReads: settings.anonymous })
+  const accounts = readOnly(state)
   const downloads = new DownloadCounts()
   const metrics = new Metrics('node')
   const forwarding = (request: HttpRequest) => forward(request, { link, reached: (position, timeoutMs) => replica.reached(position, timeoutMs) })
   const registry = new Registry({
     metadata: state,
     access: gate,
-    accounts: readOnly(state),
+    accounts: () => accounts,
     formats,
     open: (record) => new Remote(record, state, blobs),
     forward: forwarding,
@@ -233,10 +234,10 @@ function restApi(parts: {
   }
 }
 
-async function passwordAtPrimary(link: Link, user: string, password: string): Promise<boolean> {
+async function passwordAtPrimary(link: Link, user: string, password: string, remote = ''): Promise<boolean> {
   const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
   try {
-    await link.json('POST', '/fleet/v1/authenticate', { authorization })
+    await link.json('POST', '/fleet/v1/authenticate', { authorization, remote })
     return true
   } catch (error) {
     if (error instanceof RegistryError && error.kind === 'unauthenticated') return false

@@ -133,7 +133,7 @@ async function compose(
   const registry = new Registry({
     metadata: state,
     access: gate,
-    accounts,
+    accounts: (remote) => accounts.at(remote),
     formats,
     open: (record) => new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes }),
     count: (record, path) => downloads.count(record.scope, path, 1),
@@ -167,7 +167,7 @@ async function compose(
     fleet: keys.fleet,
     startedAtMs,
     nowMs: Date.now,
-    open: false,
+    open: settings.anonymous,
   })
   let blobBytes = 0
   const fleet = new Fleet({

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Gate } from './access/gate.js'
-import { demand } from './access/refusal.js'
+import { demand, refuseCrossSite } from './access/refusal.js'
 import { RegistryError } from './errors.js'
 import type { Call, Format, Rendered, Route } from './format.js'
 import { gather } from './http/gather.js'
@@ -27,7 +27,8 @@ import type { Repository, Writable } from './repository.js'
 export interface RegistryOptions {
   metadata: Metadata
   access: Gate
-  accounts: Accounts
+  /** Accounts as seen from a client's address. */
+  accounts: (remote: string) => Accounts
   formats: readonly Format[]
   /** The repository of a record that is not virtual. */
   open: (record: RepositoryRecord) => Repository
@@ -98,6 +99,7 @@ export class Registry {
     try {
       format = this.#formatAt(address)
       const resolved = this.#resolve(request, address)
+      if (resolved.route?.writes) refuseCrossSite(request)
       if (resolved.route?.writes && this.#options.forward) return await this.#options.forward(request)
       const principal = await this.#principal(request, resolved.format)
       return await this.#run(request, resolved, principal)
@@ -212,7 +214,6 @@ class Calling implements Call {
   readonly request: HttpRequest
   readonly repository: Repository
   readonly principal: Principal
-  readonly accounts: Accounts
   readonly #options: RegistryOptions
   readonly #indexes: IndexCache
   readonly #resolved: Resolved
@@ -232,7 +233,10 @@ class Calling implements Call {
     this.repository = repository
     this.principal = principal
     this.params = resolved.params
-    this.accounts = options.accounts
+      }
+
+  get accounts(): Accounts {
+    return this.#options.accounts(this.request.remote)
   }
 
   get base(): string {

@@ -32,7 +32,7 @@ export interface PrimarySettings extends PartSettings {
   anonymous: boolean
   /** Days in which something removed can be restored. */
   restoreDays: number
-  /** Seconds in which every stored blob is read and hashed once again; 0 switches it off. */
+  /** Seconds for which bytes that were read and hashed are believed to be unchanged; 0: hashed at every read. */
   reverifySeconds: number
   /** Bytes. */
   maxUploadBytes: number

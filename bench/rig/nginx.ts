@@ -1,10 +1,10 @@
 /** nginx with a configuration of its own: one worker, open_file_cache, sendfile, no access log. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Child, start } from './child.js'
+import type { Child } from './child.js'
 import { freePort } from './ports.js'
 import type { Rig } from './rig.js'
-import { answers, until } from './until.js'
+import { serve } from './served.js'
 
 export interface Nginx {
   url: string
@@ -22,20 +22,10 @@ export async function startNginx(rig: Rig): Promise<Nginx | undefined> {
   const port = await freePort()
   await writeFile(join(dir, 'nginx.conf'), configuration(dir, root, port))
   const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin` }
-  const child = await start(rig, 'nginx', ['-p', dir, '-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')], { env }).catch(absent)
-  if (!child) return undefined
-  let ended: number | string | undefined
-  child.ended.then((code) => {
-    ended = code
-  })
   const url = `http://127.0.0.1:${port}`
-  await until(() => answers(`${url}/ready`), {
-    what: 'nginx answering',
-    deadlineMs: 10_000,
-    alive: () => {
-      if (ended !== undefined) throw new Error(`nginx ended (${ended}): ${child.lastWords()}`)
-    },
-  })
+  const args = ['-p', dir, '-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')]
+  const child = await serve(rig, { command: 'nginx', args, env, ready: `${url}/ready`, deadlineMs: 10_000 }).catch(absent)
+  if (!child) return undefined
   return { url, root, process: child }
 }
 

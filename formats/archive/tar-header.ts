@@ -48,7 +48,8 @@ export function parsePax(records: Buffer): Extension {
     const space = records.indexOf(0x20, at)
     const length = space < 0 ? 0 : decimal(records.toString('latin1', at, space))
     const end = at + length
-    if (length === 0 || end > records.length || records[end - 1] !== 0x0a) throw brokenArchive('has a broken pax header')
+    if (length === 0 || end > records.length || records[end - 1] !== 0x0a)
+      throw brokenArchive('has a broken pax header')
     assign(extension, records.toString('utf8', space + 1, end - 1))
     at = end
   }

@@ -3,7 +3,16 @@
  * Touches no disk. It refuses what could be used against whoever unpacks the archive later, and bounds what it holds.
  */
 import { isInside, isPlainPath } from './entry-path.js'
-import { BLOCK, brokenArchive, type Extension, type Header, isZero, parseHeader, parseLongName, parsePax } from './tar-header.js'
+import {
+  BLOCK,
+  brokenArchive,
+  type Extension,
+  type Header,
+  isZero,
+  parseHeader,
+  parseLongName,
+  parsePax,
+} from './tar-header.js'
 
 export interface TarLimits {
   entries: number
@@ -124,7 +133,12 @@ export class TarReader {
   }
 
   #extend(type: string, content: Buffer): void {
-    const said = type === 'L' ? { path: parseLongName(content) } : type === 'K' ? { linkpath: parseLongName(content) } : parsePax(content)
+    const said =
+      type === 'L'
+        ? { path: parseLongName(content) }
+        : type === 'K'
+          ? { linkpath: parseLongName(content) }
+          : parsePax(content)
     const keys = Object.keys(said)
     // Readers disagree on whether a global header names the entries after it, and on which of two names wins.
     if (type === 'g' && keys.length > 0) throw brokenArchive('has a global header that names entries')
@@ -147,7 +161,8 @@ export class TarReader {
 
   #checkName(path: string): void {
     if (Buffer.byteLength(path) > this.#limits.name) throw brokenArchive('has an entry whose name is too long')
-    if (!isPlainPath(path)) throw brokenArchive(`has an entry that would be unpacked elsewhere: ${JSON.stringify(path.slice(0, 200))}`)
+    if (!isPlainPath(path))
+      throw brokenArchive(`has an entry that would be unpacked elsewhere: ${JSON.stringify(path.slice(0, 200))}`)
   }
 
   #checkLink(path: string, target: string, isHard: boolean): void {

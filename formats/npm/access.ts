@@ -1,6 +1,7 @@
 /** `npm access`: what a package's visibility and collaborators are. They follow from the repository, and are changed there. */
-import type { Call } from '../../protocol/format.js'
+
 import { RegistryError } from '../../protocol/errors.js'
+import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import { readJson } from '../text/body.js'
 import { isObject } from '../text/json.js'
@@ -30,9 +31,15 @@ export async function setAccess({ repository, params, request }: OfPackage): Pro
   const present = repository.record.public ? 'public' : 'restricted'
   const wanted = access === 'private' ? 'restricted' : access
   if (tfa !== true && (wanted === undefined || wanted === present)) return json({ ok: true }, 200, NO_STORE)
-  throw new RegistryError('invalid', `Access to packages is that of the repository ${repository.key}, which is ${present}; an administrator can change it`)
+  throw new RegistryError(
+    'invalid',
+    `Access to packages is that of the repository ${repository.key}, which is ${present}; an administrator can change it`,
+  )
 }
 
 export async function refuseTeams(): Promise<Reply> {
-  throw new RegistryError('unsupported', 'Teams and organisations are groups and grants here, changed through the REST interface')
+  throw new RegistryError(
+    'unsupported',
+    'Teams and organisations are groups and grants here, changed through the REST interface',
+  )
 }

@@ -2,8 +2,9 @@
  * Who a client is and how it becomes somebody: whoami, log-in and log-out, profile. npm first tries log-in by browser
  * (POST /-/v1/login); 404 makes it ask for user name and password.
  */
-import type { Call } from '../../protocol/format.js'
+
 import { RegistryError } from '../../protocol/errors.js'
+import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { UserRecord } from '../../protocol/records.js'
 import { readJson } from '../text/body.js'
@@ -14,12 +15,12 @@ const USER_PREFIX = 'org.couchdb.user:'
 const NO_STORE = { 'cache-control': 'no-store' }
 
 /** The user behind a request. Throws `unauthenticated` for anybody else. */
-export function userOf({ principal }: Pick<Call, 'principal'>): UserRecord {
+export function userOf({ principal }: Pick<Call<unknown>, 'principal'>): UserRecord {
   if (!principal.user) throw new RegistryError('unauthenticated', 'You are not logged in')
   return principal.user
 }
 
-export async function whoami(call: Call): Promise<Reply> {
+export async function whoami(call: Call<unknown>): Promise<Reply> {
   return json({ username: userOf(call).name }, 200, NO_STORE)
 }
 
@@ -33,7 +34,8 @@ export async function login(call: Call<{ user: string }>): Promise<Reply> {
   const sent = await readJson(call.request, BODY_LIMIT)
   if (!isObject(sent) || typeof sent.name !== 'string' || typeof sent.password !== 'string')
     throw new RegistryError('invalid', 'The body needs "name" and "password"')
-  if (id !== USER_PREFIX + sent.name) throw new RegistryError('invalid', 'The name in the body is not the one in the path')
+  if (id !== USER_PREFIX + sent.name)
+    throw new RegistryError('invalid', 'The name in the body is not the one in the path')
   const token = await call.accounts.login(sent.name, sent.password, 'npm login')
   return json({ ok: true, id, rev: '1-0', token }, 201, NO_STORE)
 }
@@ -57,9 +59,17 @@ export async function logout(call: Call<{ token: string }>): Promise<Reply> {
   return json({ ok: true }, 200, NO_STORE)
 }
 
-export async function readProfile(call: Call): Promise<Reply> {
+export async function readProfile(call: Call<unknown>): Promise<Reply> {
   const { name, email, createdAt } = userOf(call)
-  const profile = { tfa: null, name, email, email_verified: false, created: createdAt, updated: createdAt, cidr_whitelist: null }
+  const profile = {
+    tfa: null,
+    name,
+    email,
+    email_verified: false,
+    created: createdAt,
+    updated: createdAt,
+    cidr_whitelist: null,
+  }
   return json(profile, 200, NO_STORE)
 }
 
@@ -84,4 +94,3 @@ const LISTED = 5000
 export async function ok(): Promise<Reply> {
   return json({}, 200, NO_STORE)
 }
-

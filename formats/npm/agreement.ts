@@ -14,7 +14,8 @@ import type { Inspected } from './tarball.js'
 export function checkAgreement(entry: JsonObject, inspected: Inspected): void {
   const { manifest } = inspected
   if (manifest.name !== entry.name) throw differs('name', manifest.name, entry.name)
-  if (semver.clean(String(manifest.version)) !== entry.version) throw differs('version', manifest.version, entry.version)
+  if (semver.clean(String(manifest.version)) !== entry.version)
+    throw differs('version', manifest.version, entry.version)
   compare('dependencies', dependencies(manifest), dependencies(entry), sameRange)
   compare('peerDependencies', texts(manifest.peerDependencies), texts(entry.peerDependencies), sameRange)
   compare('scripts', scripts(manifest, inspected), scripts(entry, inspected), same)
@@ -68,7 +69,9 @@ function plain(path: string): string {
 
 function texts(value: unknown): Texts {
   const entries = isObject(value) ? Object.entries(value) : []
-  return new Map(entries.flatMap(([name, one]): [string, string][] => (typeof one === 'string' ? [[name, one.trim()]] : [])))
+  return new Map(
+    entries.flatMap(([name, one]): [string, string][] => (typeof one === 'string' ? [[name, one.trim()]] : [])),
+  )
 }
 
 function same(a: string, b: string): boolean {

@@ -2,8 +2,9 @@
  * A packument that a client read with ?write=true, changed and sent back. What it may change: deprecations, maintainers, its
  * user's own star, and, on PUT /{pkg}/-rev/{rev}, which versions there are. Everything else in the document is ignored.
  */
-import type { Call } from '../../protocol/format.js'
+
 import { RegistryError } from '../../protocol/errors.js'
+import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { Package, Step, Version } from '../../protocol/records.js'
 import { isObject, type JsonObject, own } from '../text/json.js'
@@ -24,7 +25,8 @@ export async function edit(call: Editing, document: JsonObject, options: { mayRe
   if (document._rev !== undefined) checkRevision(entry, document._rev)
   const steps = await changes(call, entry, document, options.mayRemove)
   const last = entry.last
-  const number = steps.length === 0 ? last : (await target.commit(steps, call.principal, { package: name, last })).number
+  const number =
+    steps.length === 0 ? last : (await target.commit(steps, call.principal, { package: name, last })).number
   return json({ ok: true, id: name, rev: revisionOf(number) }, 201)
 }
 
@@ -45,12 +47,23 @@ async function changes(call: Editing, entry: Package, document: JsonObject, mayR
 function deprecations(name: string, present: Map<string, Version>, sent: JsonObject): Step[] {
   return Object.entries(sent).flatMap(([version, changed]): Step[] => {
     const stored = present.get(version)
-    if (!stored) throw new RegistryError('invalid', `${name}@${version} is not there, and without its tarball it cannot be published`)
+    if (!stored)
+      throw new RegistryError(
+        'invalid',
+        `${name}@${version} is not there, and without its tarball it cannot be published`,
+      )
     const message = isObject(changed) ? deprecation(changed.deprecated) : undefined
     if (message === undefined && !stored.meta.includes('"deprecated":')) return []
     const { deprecated, ...rest } = readEntry(stored.meta)
     if (message === deprecated) return []
-    return [{ kind: 'amend', package: name, version, meta: orderEntry(message === undefined ? rest : { ...rest, deprecated: message }) }]
+    return [
+      {
+        kind: 'amend',
+        package: name,
+        version,
+        meta: orderEntry(message === undefined ? rest : { ...rest, deprecated: message }),
+      },
+    ]
   })
 }
 
@@ -73,5 +86,9 @@ function noted({ principal }: Editing, before: Notes, document: JsonObject): Not
   const maintainers = document.maintainers === undefined ? before.maintainers : parseMaintainers(document.maintainers)
   if (!isObject(document.users)) return { ...before, maintainers }
   const others = before.users.filter((user) => user !== principal.name)
-  return { ...before, maintainers, users: own(document.users, principal.name) === true ? [...others, principal.name] : others }
+  return {
+    ...before,
+    maintainers,
+    users: own(document.users, principal.name) === true ? [...others, principal.name] : others,
+  }
 }

@@ -52,7 +52,10 @@ export function orderEntry(entry: JsonObject): string {
 }
 
 /** Makes entries readable for a client that reaches the repository at `base` (no slash at the end). */
-export function entriesAt(base: string): { full: (meta: string) => string; short: (meta: string, id: string) => string } {
+export function entriesAt(base: string): {
+  full: (meta: string) => string
+  short: (meta: string, id: string) => string
+} {
   const prefix = `${JSON.stringify(base).slice(1, -1)}/`
   const full = (meta: string): string => {
     if (!meta.startsWith(OPENING)) return JSON.stringify(complete(meta, base))

@@ -20,16 +20,20 @@ const TAKEN = new Set(['node_modules', 'favicon.ico'])
 
 /** Throws `invalid`: can such a package exist at all. */
 export function checkName(name: string): void {
-  if (name.length > MAX_NAME || !READABLE.test(name)) throw invalid(`${JSON.stringify(name.slice(0, 100))} is not a package name`)
+  if (name.length > MAX_NAME || !READABLE.test(name))
+    throw invalid(`${JSON.stringify(name.slice(0, 100))} is not a package name`)
 }
 
 /** Throws `invalid`: may such a package be made today. By the rules of validate-npm-package-name. */
 export function checkNewName(name: string): void {
   checkName(name)
   if (!NEW.test(name))
-    throw invalid(`${name} is not a name for a new package: only lowercase letters, digits, ".", "_" and "-", with a scope or without`)
+    throw invalid(
+      `${name} is not a name for a new package: only lowercase letters, digits, ".", "_" and "-", with a scope or without`,
+    )
   const bare = unscoped(name)
-  if (/^[._-]/.test(name) || bare.startsWith('.') || name.startsWith('@.')) throw invalid(`${name} is not a package name: it begins with ".", "_" or "-"`)
+  if (/^[._-]/.test(name) || bare.startsWith('.') || name.startsWith('@.'))
+    throw invalid(`${name} is not a package name: it begins with ".", "_" or "-"`)
   if (TAKEN.has(name)) throw invalid(`${name} is not a package name`)
   if (isBuiltin(name)) throw invalid(`${name} is a module of Node.js`)
 }
@@ -41,7 +45,8 @@ export function unscoped(name: string): string {
 
 /** Throws `invalid` unless it is a version in its one canonical spelling. */
 export function checkVersion(version: unknown): asserts version is string {
-  if (typeof version !== 'string' || version.length > 256) throw invalid('A version is a text of at most 256 characters')
+  if (typeof version !== 'string' || version.length > 256)
+    throw invalid('A version is a text of at most 256 characters')
   const canonical = semver.valid(version)
   if (canonical === null) throw invalid(`${JSON.stringify(version)} is not a semantic version`)
   // Build metadata does not tell versions apart, so 1.0.0+a and 1.0.0 would be one version with two tarballs.
@@ -70,7 +75,8 @@ export function bundlePath(name: string, version: string): string {
 export function versionOfFile(name: string, file: string, extension: 'tgz' | 'sigstore'): string | undefined {
   const ending = `.${extension}`
   const beginning = [`${name}-`, `${unscoped(name)}-`].find((one) => file.startsWith(one))
-  if (beginning === undefined || !file.endsWith(ending) || file.length <= beginning.length + ending.length) return undefined
+  if (beginning === undefined || !file.endsWith(ending) || file.length <= beginning.length + ending.length)
+    return undefined
   return file.slice(beginning.length, -ending.length)
 }
 

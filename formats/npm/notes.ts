@@ -44,7 +44,10 @@ export function writeNotes(notes: Notes): string {
 }
 
 /** What a newly published version says about its package. */
-export function notesOf(entry: JsonObject, readme: { filename: string; text: string }): Pick<Notes, 'description' | 'keywords' | 'readme' | 'readmeFilename'> {
+export function notesOf(
+  entry: JsonObject,
+  readme: { filename: string; text: string },
+): Pick<Notes, 'description' | 'keywords' | 'readme' | 'readmeFilename'> {
   return {
     description: text(entry.description).slice(0, MAX_DESCRIPTION),
     keywords: texts(entry.keywords).slice(0, MAX_KEYWORDS),
@@ -57,7 +60,10 @@ export function notesOf(entry: JsonObject, readme: { filename: string; text: str
 export function parseMaintainers(value: unknown): Person[] {
   const found = people(value)
   if (!Array.isArray(value) || found.length !== value.length || found.length === 0 || found.length > MAX_MAINTAINERS)
-    throw new RegistryError('invalid', `"maintainers" is a list of 1 to ${MAX_MAINTAINERS} objects with "name" and "email"`)
+    throw new RegistryError(
+      'invalid',
+      `"maintainers" is a list of 1 to ${MAX_MAINTAINERS} objects with "name" and "email"`,
+    )
   return found
 }
 
@@ -74,7 +80,8 @@ function people(value: unknown): Person[] {
 }
 
 function person(value: unknown): Person | undefined {
-  if (!isObject(value) || typeof value.name !== 'string' || value.name === '' || value.name.length > 200) return undefined
+  if (!isObject(value) || typeof value.name !== 'string' || value.name === '' || value.name.length > 200)
+    return undefined
   const { name, email } = value
   return typeof email === 'string' && email.length <= 320 ? { name, email } : { name }
 }

@@ -1,7 +1,8 @@
 /** What installs read: GET /{pkg} in its forms, and GET /{pkg}/{version or tag}. */
+
+import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
-import { RegistryError } from '../../protocol/errors.js'
 import { own } from '../text/json.js'
 import { entriesAt } from './entry.js'
 import { noPackage } from './known.js'
@@ -29,7 +30,11 @@ export async function readVersion(call: Call<{ package: string; version: string 
 async function readForWriting(call: Call<{ package: string }>): Promise<Reply> {
   const { contentType, body } = await found(call, 'write')
   const bytes = typeof body === 'string' ? Buffer.from(body) : body
-  return { status: 200, headers: { 'content-type': contentType, 'cache-control': 'no-store' }, body: isBytes(bytes) ? bytes : encoded(bytes) }
+  return {
+    status: 200,
+    headers: { 'content-type': contentType, 'cache-control': 'no-store' },
+    body: isBytes(bytes) ? bytes : encoded(bytes),
+  }
 }
 
 async function found(call: Call<{ package: string }>, form: Form) {
@@ -38,7 +43,7 @@ async function found(call: Call<{ package: string }>, form: Form) {
   return rendered
 }
 
-async function resolve(call: Call, name: string, asked: string): Promise<string> {
+async function resolve(call: Call<unknown>, name: string, asked: string): Promise<string> {
   if (await call.repository.version(name, asked)) return asked
   const version = own(await tagsOf(call.repository, name), asked)
   if (version === undefined) throw noVersion(name, asked)
@@ -67,7 +72,9 @@ function quality(accept: string, type: string): number | undefined {
 }
 
 function noVersion(name: string, asked: string): RegistryError {
-  return new RegistryError('missing', `There is no version or tag ${asked} of ${name} here`, { code: 'version_missing' })
+  return new RegistryError('missing', `There is no version or tag ${asked} of ${name} here`, {
+    code: 'version_missing',
+  })
 }
 
 function isBytes(body: Uint8Array | AsyncIterable<string | Uint8Array>): body is Uint8Array {

@@ -25,7 +25,9 @@ export function parseBundle(bundle: unknown, name: string, version: string, tarb
   const { subject, predicateType } = statementOf(bundle)
   if (typeof predicateType !== 'string') throw invalid('has no predicate type')
   const subjects = Array.isArray(subject) ? subject.filter(isObject) : []
-  const speaksOfIt = subjects.some((one) => isObject(one.digest) && one.digest.sha512 === tarball.hashes.sha512 && isPurl(one.name, name, version))
+  const speaksOfIt = subjects.some(
+    (one) => isObject(one.digest) && one.digest.sha512 === tarball.hashes.sha512 && isPurl(one.name, name, version),
+  )
   if (!speaksOfIt) throw invalid(`is not about the tarball of ${name}@${version}`)
   return { bundle, predicateType }
 }
@@ -45,7 +47,8 @@ export async function readAttestations({ params, repository, request }: Call<{ s
   const { name, version } = parseSpec(params.spec)
   if (version === '') throw invalid('is asked for as {package}@{version}')
   const file = await repository.file(bundlePath(name, version))
-  if (!file) throw (await repository.version(name, version)) ? noAttestations(name, version) : noPackage(`${name}@${version}`)
+  if (!file)
+    throw (await repository.version(name, version)) ? noAttestations(name, version) : noPackage(`${name}@${version}`)
   const bundle = await readText(await repository.open(file), file, request.signal)
   const { predicateType } = statementOf(bundle)
   return json({ attestations: [{ predicateType, bundle: parseJson(bundle, 'The bundle') }] }, 200, {
@@ -68,7 +71,11 @@ function isPurl(purl: unknown, name: string, version: string): boolean {
   return purl === `pkg:npm/${name.replace(/^@/, '%40')}@${version}` || purl === `pkg:npm/${name}@${version}`
 }
 
-async function readText(bytes: { read: (range?: undefined, signal?: AbortSignal) => AsyncIterable<Uint8Array> }, file: Held, signal: AbortSignal): Promise<string> {
+async function readText(
+  bytes: { read: (range?: undefined, signal?: AbortSignal) => AsyncIterable<Uint8Array> },
+  file: Held,
+  signal: AbortSignal,
+): Promise<string> {
   if (file.size > MAX_BUNDLE) throw invalid('is too large')
   const chunks: Buffer[] = []
   for await (const chunk of bytes.read(undefined, signal)) chunks.push(Buffer.from(chunk))
@@ -76,7 +83,9 @@ async function readText(bytes: { read: (range?: undefined, signal?: AbortSignal)
 }
 
 function noAttestations(name: string, version: string): RegistryError {
-  return new RegistryError('missing', `${name}@${version} was published without attestations`, { code: 'attestations_missing' })
+  return new RegistryError('missing', `${name}@${version} was published without attestations`, {
+    code: 'attestations_missing',
+  })
 }
 
 function invalid(how: string): RegistryError {

@@ -25,10 +25,13 @@ export interface Published {
 }
 
 export function checkPublish(document: JsonObject, name: string, received: Received): Published {
-  if ((document.name ?? name) !== name || (document._id ?? name) !== name) throw invalid(`The document is not about ${name}, to which it was sent`)
+  if ((document.name ?? name) !== name || (document._id ?? name) !== name)
+    throw invalid(`The document is not about ${name}, to which it was sent`)
   const entry = onlyVersion(document.versions, received.version)
   if (entry.name !== name || entry.version !== received.version)
-    throw invalid(`The published version calls itself ${String(entry.name)}@${String(entry.version)}, its tarball ${name}@${received.version}`)
+    throw invalid(
+      `The published version calls itself ${String(entry.name)}@${String(entry.version)}, its tarball ${name}@${received.version}`,
+    )
   checkDist(entry.dist, received.stored)
   return {
     entry: withoutReadme(entry),
@@ -71,7 +74,8 @@ function tagsOf(sent: unknown, version: string): string[] {
   const tags = Object.entries(sent ?? {})
   for (const [tag, named] of tags) {
     checkTag(tag)
-    if (named !== version) throw invalid(`The tag ${tag} names ${String(named)}, which is not the version that is published`)
+    if (named !== version)
+      throw invalid(`The tag ${tag} names ${String(named)}, which is not the version that is published`)
   }
   return tags.length === 0 ? ['latest'] : tags.map(([tag]) => tag)
 }
@@ -89,7 +93,8 @@ function checkAttachments(attachments: unknown, name: string, { file, version, s
 }
 
 function checkLength(length: unknown, size: number): void {
-  if (length !== undefined && length !== size) throw invalid(`The tarball should have ${String(length)} bytes and has ${size}`)
+  if (length !== undefined && length !== size)
+    throw invalid(`The tarball should have ${String(length)} bytes and has ${size}`)
 }
 
 function readmeOf({ readme, readmeFilename }: JsonObject): Published['readme'] {
@@ -104,7 +109,9 @@ function withoutReadme(entry: JsonObject): JsonObject {
 }
 
 function mismatch(field: string): RegistryError {
-  return new RegistryError('invalid', `dist.${field} is not that of the tarball: it was damaged on the way`, { code: 'digest_mismatch' })
+  return new RegistryError('invalid', `dist.${field} is not that of the tarball: it was damaged on the way`, {
+    code: 'digest_mismatch',
+  })
 }
 
 function invalid(sentence: string): RegistryError {

@@ -2,8 +2,9 @@
  * PUT /{pkg}: `npm publish`, and everything else that clients do by sending a packument back. The tarball goes into the store
  * while the document around it is still arriving; names are committed only when all of it has been checked.
  */
-import type { Call } from '../../protocol/format.js'
+
 import { RegistryError } from '../../protocol/errors.js'
+import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { Held, Package, Position, Step } from '../../protocol/records.js'
 import type { Writable } from '../../protocol/repository.js'
@@ -15,7 +16,7 @@ import { edit } from './edit.js'
 import { layEntry } from './entry.js'
 import { bundlePath, checkName, checkNewName, checkVersion, tarballPath, versionOfFile } from './name.js'
 import { notesOf, readNotes, writeNotes } from './notes.js'
-import { attestationsPath, parseBundle, type Provenance } from './provenance.js'
+import { attestationsPath, type Provenance, parseBundle } from './provenance.js'
 import { checkPublish, type Published, type Received } from './publish-body.js'
 import { revisionOf } from './revision.js'
 import { type Inspected, Inspection } from './tarball.js'
@@ -54,17 +55,30 @@ interface Tarball extends Received {
   inspected: Inspected
 }
 
-async function receive(call: Publishing, target: Writable, file: string, data: AsyncIterable<Uint8Array>): Promise<Tarball> {
+async function receive(
+  call: Publishing,
+  target: Writable,
+  file: string,
+  data: AsyncIterable<Uint8Array>,
+): Promise<Tarball> {
   const { package: name } = call.params
   const version = versionOfFile(name, file, 'tgz')
-  if (version === undefined) throw new RegistryError('invalid', `The attachment ${JSON.stringify(file.slice(0, 100))} is not named like a tarball of ${name}`)
+  if (version === undefined)
+    throw new RegistryError(
+      'invalid',
+      `The attachment ${JSON.stringify(file.slice(0, 100))} is not named like a tarball of ${name}`,
+    )
   checkVersion(version)
   tarballPath(name, version)
   const known = await call.repository.package(name)
   if (!known) checkNewName(name)
   else if (!target.record.redeploy && (await call.repository.version(name, version))) throw taken(version)
   const inspection = new Inspection()
-  const stored = await target.receive(inspection.watch(decodeBase64(data)), { hashes: HASHES, limit: TARBALL_LIMIT, signal: call.request.signal })
+  const stored = await target.receive(inspection.watch(decodeBase64(data)), {
+    hashes: HASHES,
+    limit: TARBALL_LIMIT,
+    signal: call.request.signal,
+  })
   return { file, version, stored, inspected: inspection.result }
 }
 
@@ -72,7 +86,8 @@ async function publish(call: Publishing, target: Writable, document: JsonObject,
   const { package: name } = call.params
   const published = checkPublish(document, name, tarball)
   checkAgreement(published.entry, tarball.inspected)
-  const provenance = published.bundle === undefined ? undefined : parseBundle(published.bundle, name, tarball.version, tarball.stored)
+  const provenance =
+    published.bundle === undefined ? undefined : parseBundle(published.bundle, name, tarball.version, tarball.stored)
   const files: Held[] = [{ path: tarballPath(name, tarball.version), ...tarball.stored }]
   if (provenance) files.push(await keepBundle(call, target, provenance, bundlePath(name, tarball.version)))
   const meta = layEntry(entryOf(call, published.entry, tarball.inspected), {
@@ -103,10 +118,23 @@ function entryOf({ principal }: Publishing, entry: JsonObject, inspected: Inspec
 
 async function keepBundle(call: Publishing, target: Writable, { bundle }: Provenance, path: string): Promise<Held> {
   const bytes = Buffer.from(bundle)
-  return { path, ...(await target.receive(once(bytes), { limit: DOCUMENT_LIMIT, length: bytes.length, signal: call.request.signal })) }
+  return {
+    path,
+    ...(await target.receive(once(bytes), {
+      limit: DOCUMENT_LIMIT,
+      length: bytes.length,
+      signal: call.request.signal,
+    })),
+  }
 }
 
-async function commit(call: Publishing, target: Writable, published: Published, step: Step & { kind: 'publish' }, inspected: Inspected): Promise<Position> {
+async function commit(
+  call: Publishing,
+  target: Writable,
+  published: Published,
+  step: Step & { kind: 'publish' },
+  inspected: Inspected,
+): Promise<Position> {
   const { manifest } = step
   for (let attempt = 1; ; attempt++) {
     const known = await call.repository.package(manifest.package)
@@ -125,14 +153,24 @@ async function commit(call: Publishing, target: Writable, published: Published, 
 }
 
 /** The first version is `latest`, whatever else it is called: a package without it could not be installed by name. */
-async function tagsFor({ repository, params }: Publishing, tags: string[], known: Package | undefined): Promise<string[]> {
+async function tagsFor(
+  { repository, params }: Publishing,
+  tags: string[],
+  known: Package | undefined,
+): Promise<string[]> {
   if (tags.includes('latest')) return tags
   const present = known && known.versions > 0 ? await repository.tags(params.package) : {}
   return own(present, 'latest') === undefined ? [...tags, 'latest'] : tags
 }
 
 /** undefined: the package's notes stay as they are. */
-function changedNotes(call: Publishing, published: Published, inspected: Inspected, tags: string[], known: Package | undefined): string | undefined {
+function changedNotes(
+  call: Publishing,
+  published: Published,
+  inspected: Inspected,
+  tags: string[],
+  known: Package | undefined,
+): string | undefined {
   const before = readNotes(known)
   const readme = published.readme ?? inspected.readme ?? { filename: '', text: '' }
   const maintainers = before.maintainers.length > 0 ? before.maintainers : [personOf(call.principal)]
@@ -142,7 +180,13 @@ function changedNotes(call: Publishing, published: Published, inspected: Inspect
 }
 
 /** Returns when the package changed under our hands and it is worth another try; throws what the client is to be told otherwise. */
-async function explain(error: unknown, { repository, params }: Publishing, target: Writable, version: string, known: Package | undefined): Promise<void> {
+async function explain(
+  error: unknown,
+  { repository, params }: Publishing,
+  target: Writable,
+  version: string,
+  known: Package | undefined,
+): Promise<void> {
   if (!(error instanceof RegistryError) || error.kind !== 'conflict') throw error
   if (!target.record.redeploy && (await repository.version(params.package, version))) throw taken(version)
   const now = await repository.package(params.package)
@@ -155,7 +199,9 @@ function personOf({ name, user }: Publishing['principal']): { name: string; emai
 
 /** npm's own sentence. */
 function taken(version: string): RegistryError {
-  return new RegistryError('conflict', `You cannot publish over the previously published versions: ${version}.`, { code: 'version_taken' })
+  return new RegistryError('conflict', `You cannot publish over the previously published versions: ${version}.`, {
+    code: 'version_taken',
+  })
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

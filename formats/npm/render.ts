@@ -19,7 +19,12 @@ export const SHORT_TYPE = 'application/vnd.npm.install-v1+json'
 const TURN = 200
 
 /** undefined: there is no version of such a package. */
-export async function renderPackument(repository: Repository, name: string, form: Form, base: string): Promise<Rendered | undefined> {
+export async function renderPackument(
+  repository: Repository,
+  name: string,
+  form: Form,
+  base: string,
+): Promise<Rendered | undefined> {
   const entry = await repository.package(name)
   if (!entry) return undefined
   const versions = repository.versions(name)[Symbol.asyncIterator]()
@@ -44,7 +49,9 @@ async function* parts(
   const render = FORMS[form](base)
   const times = new Map<string, string>()
   const { name } = entry
-  yield form === 'short' ? `{"name":${quote(name)},"versions":{` : `{"_id":${quote(name)},"name":${quote(name)},"versions":{`
+  yield form === 'short'
+    ? `{"name":${quote(name)},"versions":{`
+    : `{"_id":${quote(name)},"name":${quote(name)},"versions":{`
   let part = ''
   try {
     for (let version: Version | undefined = first; version; version = await following(rest)) {
@@ -62,17 +69,34 @@ async function* parts(
 }
 
 /** Everything that is not a version, written last since it depends on which versions there are. */
-async function tail(repository: Repository, entry: Package, form: Form, times: Map<string, string>, base: string): Promise<string> {
+async function tail(
+  repository: Repository,
+  entry: Package,
+  form: Form,
+  times: Map<string, string>,
+  base: string,
+): Promise<string> {
   const tags = visibleTags(await repository.tags(entry.name), times)
   const time = { created: entry.created, modified: entry.modified, ...Object.fromEntries(times) }
   const document =
     form === 'short'
       ? { modified: entry.modified, 'dist-tags': tags, time }
-      : { _rev: revisionOf(entry.last), 'dist-tags': tags, time, ...(await about(repository, entry, form, own(tags, 'latest'), base)) }
+      : {
+          _rev: revisionOf(entry.last),
+          'dist-tags': tags,
+          time,
+          ...(await about(repository, entry, form, own(tags, 'latest'), base)),
+        }
   return JSON.stringify(document).slice(1)
 }
 
-async function about(repository: Repository, entry: Package, form: Form, latest: string | undefined, base: string): Promise<object> {
+async function about(
+  repository: Repository,
+  entry: Package,
+  form: Form,
+  latest: string | undefined,
+  base: string,
+): Promise<object> {
   const { maintainers, users, readme, readmeFilename } = readNotes(entry)
   const likes = users.length === 0 ? {} : { users: Object.fromEntries(users.map((user) => [user, true])) }
   if (form === 'write') return { maintainers, ...likes }

@@ -9,5 +9,7 @@ export function revisionOf(last: number): string {
 /** Throws `conflict` unless the client has seen the newest change. */
 export function checkRevision(entry: Package, revision: unknown): void {
   if (revision !== revisionOf(entry.last))
-    throw new RegistryError('conflict', `${entry.name} was changed meanwhile; read it again and retry`, { code: 'stale_revision' })
+    throw new RegistryError('conflict', `${entry.name} was changed meanwhile; read it again and retry`, {
+      code: 'stale_revision',
+    })
 }

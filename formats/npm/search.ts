@@ -19,7 +19,7 @@ const MAX_SIZE = 250
 const DEFAULT_SIZE = 20
 const MAX_TEXT = 512
 
-export async function search(call: Call): Promise<Reply> {
+export async function search(call: Call<unknown>): Promise<Reply> {
   const asked = new URLSearchParams(call.request.query)
   const size = count(asked.get('size'), DEFAULT_SIZE, MAX_SIZE)
   const from = count(asked.get('from'), 0, MAX_MATCHES)
@@ -27,7 +27,9 @@ export async function search(call: Call): Promise<Reply> {
   const shown = matches.slice(from, from + size)
   const objects = []
   for (const match of shown) objects.push(await describe(call, match))
-  return json({ objects: objects.filter((one) => one !== undefined), total: matches.length }, 200, { 'cache-control': 'no-store' })
+  return json({ objects: objects.filter((one) => one !== undefined), total: matches.length }, 200, {
+    'cache-control': 'no-store',
+  })
 }
 
 interface Match {
@@ -53,12 +55,13 @@ function parseQuery(asked: string): Query {
     else if (qualifier === 'scope') query.scopes.push(`@${value.replace(/^@/, '')}/`)
     else if (qualifier !== undefined) query.people.push(value)
     // What npm knows and this does not (`not:`, `boost-exact:`) must not hide everything.
-    else if (!/^(?:not|is|boost-exact|quality-weight|popularity-weight|maintenance-weight):/.test(term)) query.words.push(term)
+    else if (!/^(?:not|is|boost-exact|quality-weight|popularity-weight|maintenance-weight):/.test(term))
+      query.words.push(term)
   }
   return query
 }
 
-async function find(call: Call, query: Query): Promise<Match[]> {
+async function find(call: Call<unknown>, query: Query): Promise<Match[]> {
   const matches: Match[] = []
   let after: string | undefined
   for (let scanned = 0; scanned < MAX_SCANNED && matches.length < MAX_MATCHES; scanned += PAGE) {
@@ -89,23 +92,26 @@ function matchOf(entry: Package, { words, keywords, scopes, people }: Query): Ma
 
 function rankOf(name: string, words: string[], keywords: string[]): number {
   const bare = unscoped(name)
-  const ranks = words.map((word) => {
-    if (name === word || bare === word) return 0
-    if (bare.startsWith(word)) return 1
-    if (name.includes(word)) return 2
-    return keywords.includes(word) ? 3 : 4
-  })
-  return ranks.reduce((sum, rank) => sum + rank, 0)
+  let sum = 0
+  for (const word of words) {
+    if (name === word || bare === word) continue
+    if (bare.startsWith(word)) sum += 1
+    else if (name.includes(word)) sum += 2
+    else sum += keywords.includes(word) ? 3 : 4
+  }
+  return sum
 }
 
-async function describe({ repository }: Call, { entry, notes, rank }: Match) {
+async function describe({ repository }: Call<unknown>, { entry, notes, rank }: Match) {
   const { name } = entry
   const latest = own(await tagsOf(repository, name), 'latest')
   const version = latest === undefined ? undefined : await repository.version(name, latest)
   if (!version) return undefined
   const shown = readEntry(version.meta)
   const maintainers = notes.maintainers.map((one) => ({ username: one.name, email: one.email ?? '' }))
-  const publisher = isObject(shown._npmUser) ? { username: text(shown._npmUser.name), email: text(shown._npmUser.email) } : maintainers[0]
+  const publisher = isObject(shown._npmUser)
+    ? { username: text(shown._npmUser.name), email: text(shown._npmUser.email) }
+    : maintainers[0]
   const score = 1 / (1 + rank)
   return {
     package: {

@@ -46,7 +46,10 @@ export async function removeTag(call: Tagging): Promise<Reply> {
 }
 
 /** Those of a package's tags that name one of its versions; `latest` is made up where it is missing. */
-export function visibleTags(tags: Record<string, string>, versions: ReadonlyMap<string, unknown>): Record<string, string> {
+export function visibleTags(
+  tags: Record<string, string>,
+  versions: ReadonlyMap<string, unknown>,
+): Record<string, string> {
   const found = new Map(Object.entries(tags).filter(([, version]) => versions.has(version)))
   const latest = found.get('latest') ?? highest(versions.keys())
   return latest === undefined ? {} : { latest, ...Object.fromEntries(found) }
@@ -58,12 +61,18 @@ export async function tagsOf(repository: Repository, name: string): Promise<Reco
   const tags = await repository.tags(name)
   const versions = new Map<string, true>()
   // As long as every tag names a version that is there, the others need not be read.
-  for (const version of new Set(Object.values(tags))) if (await repository.version(name, version)) versions.set(version, true)
-  if (!versions.has(own(tags, 'latest') ?? '')) for await (const { version } of repository.versions(name)) versions.set(version, true)
+  for (const version of new Set(Object.values(tags)))
+    if (await repository.version(name, version)) versions.set(version, true)
+  if (!versions.has(own(tags, 'latest') ?? ''))
+    for await (const { version } of repository.versions(name)) versions.set(version, true)
   return visibleTags(tags, versions)
 }
 
-async function change(call: Call<{ package: string }>, name: string, wanted: [string, string | null][]): Promise<Reply> {
+async function change(
+  call: Call<{ package: string }>,
+  name: string,
+  wanted: [string, string | null][],
+): Promise<Reply> {
   const target = call.target()
   await knownPackage(call.repository, name)
   const present = await call.repository.tags(name)

@@ -123,7 +123,13 @@ function topName(path: string): string {
 }
 
 function isManifestName(name: string): boolean {
-  return name.toLowerCase().split('/').filter((step) => step !== '' && step !== '.').join('/') === 'package.json'
+  return (
+    name
+      .toLowerCase()
+      .split('/')
+      .filter((step) => step !== '' && step !== '.')
+      .join('/') === 'package.json'
+  )
 }
 
 function invalid(sentence: string): RegistryError {

@@ -2,8 +2,9 @@
  * `npm unpublish`. One version: PUT /{pkg}/-rev/{rev} without it, then DELETE of its tarball; all: DELETE /{pkg}/-rev/{rev}.
  * Here a version and its tarball go together, whichever request comes first. What was removed stays taken.
  */
-import type { Call } from '../../protocol/format.js'
+
 import { RegistryError } from '../../protocol/errors.js'
+import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import { readJson } from '../text/body.js'
 import { isObject } from '../text/json.js'
@@ -35,7 +36,8 @@ export async function removeTarball(call: Call<{ package: string; file: string; 
   const entry = await call.repository.package(name)
   if (!entry || version === undefined) throw new RegistryError('missing', `There is no ${name}/-/${file} here`)
   // npm asks for this after it has removed the version, and with it the tarball.
-  if (!(await call.repository.file(tarballPath(name, version)))) return json({ ok: true, id: name, rev: revisionOf(entry.last) })
+  if (!(await call.repository.file(tarballPath(name, version))))
+    return json({ ok: true, id: name, rev: revisionOf(entry.last) })
   const versions = await allVersions(call.repository, name)
   return remove(call, [version], [...versions.keys()])
 }

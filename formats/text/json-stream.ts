@@ -137,7 +137,12 @@ class Scan {
   #isWanted(): boolean {
     const [, under, name, field] = this.#path
     const objects = this.#isObject[1] && this.#isObject[2] && this.#isObject[FOLLOWED]
-    return objects === true && under === this.#options.under && field === this.#options.field && this.#options.wanted(name ?? '')
+    return (
+      objects === true &&
+      under === this.#options.under &&
+      field === this.#options.field &&
+      this.#options.wanted(name ?? '')
+    )
   }
 
   /** Returns where the string ends, or the end of the chunk. */
@@ -161,7 +166,7 @@ class Scan {
     parts.push(part)
     if (this.#inString) return
     const raw = Buffer.concat(parts).toString('utf8')
-    this.#path[this.#depth] = raw.includes('\\') ? unescape(raw) : raw
+    this.#path[this.#depth] = raw.includes('\\') ? resolveEscapes(raw) : raw
     this.#key = undefined
   }
 
@@ -198,7 +203,7 @@ class Scan {
   async #escape(): Promise<Uint8Array> {
     let raw = String.fromCharCode(await this.#byte(), await this.#byte())
     if (raw === '\\u') for (let i = 0; i < 4; i++) raw += String.fromCharCode(await this.#byte())
-    return Buffer.from(unescape(raw))
+    return Buffer.from(resolveEscapes(raw))
   }
 
   async #byte(): Promise<number> {
@@ -215,7 +220,7 @@ class Scan {
   }
 }
 
-function unescape(raw: string): string {
+function resolveEscapes(raw: string): string {
   try {
     return String(JSON.parse(`"${raw}"`))
   } catch {

@@ -164,8 +164,8 @@ export class Fleet {
         }
       }
       case 'POST authenticate': {
-        const { authorization } = await parseBody(request, z.object({ authorization: z.string().max(8192) }))
-        return json({ user: await this.#options.authenticate(authorization, request.remote) })
+        const { authorization, remote } = await parseBody(request, z.object({ authorization: z.string().max(8192), remote: z.string().max(64) }))
+        return json({ user: await this.#options.authenticate(authorization, remote) })
       }
       default:
         throw new RegistryError('missing', 'There is no such fleet endpoint')

@@ -2,6 +2,7 @@
  * What somebody is told who may not do something. Who is anonymous hears that credentials might help, since many clients send
  * theirs only when asked; for others, what may not be seen does not exist, and only who sees it hears that it is forbidden.
  */
+import type { HttpRequest } from '../http/request.js'
 import { RegistryError } from '../errors.js'
 import type { Principal } from '../ports.js'
 import type { Action, RepositoryRecord } from '../records.js'
@@ -30,4 +31,19 @@ export function refusal(gate: Gate, principal: Principal, reason: string): Regis
   return principal === gate.anonymous
     ? new RegistryError('unauthenticated', 'This needs credentials')
     : new RegistryError('forbidden', reason)
+}
+
+/**
+ * Browsers say where a request comes from; programs say nothing. A page of another origin must not act with the credentials
+ * that a browser remembers for this one.
+ */
+export function refuseCrossSite({ headers, origin }: HttpRequest): void {
+  const site = headers.get('sec-fetch-site')
+  const from = headers.get('origin')
+  const foreign =
+    (site !== undefined && site !== 'same-origin' && site !== 'none') || (from !== undefined && from !== origin)
+  if (foreign)
+    throw new RegistryError('forbidden', 'A page of another origin must not change anything here', {
+      code: 'cross_site',
+    })
 }

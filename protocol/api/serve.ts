@@ -4,7 +4,7 @@
  */
 
 import type { Gate } from '../access/gate.js'
-import { demand, noRepository, refusal } from '../access/refusal.js'
+import { demand, noRepository, refusal, refuseCrossSite } from '../access/refusal.js'
 import { RegistryError } from '../errors.js'
 import { parsePath } from '../http/path.js'
 import { empty, json, type Reply } from '../http/reply.js'
@@ -115,21 +115,6 @@ function authorize(
   if (!repository || !gate.sees(principal, repository)) throw noRepository(params.key ?? '')
   if (access.repository !== 'see') demand(gate, principal, access.repository, repository, params.path)
   return repository
-}
-
-/**
- * Browsers say where a request comes from; programs say nothing. A page of another origin must not act with the credentials
- * that a browser remembers for this one.
- */
-function refuseCrossSite({ headers, origin }: HttpRequest): void {
-  const site = headers.get('sec-fetch-site')
-  const from = headers.get('origin')
-  const foreign =
-    (site !== undefined && site !== 'same-origin' && site !== 'none') || (from !== undefined && from !== origin)
-  if (foreign)
-    throw new RegistryError('forbidden', 'A page of another origin must not change anything here', {
-      code: 'cross_site',
-    })
 }
 
 /** What strangers get refused is counted elsewhere: it must not fill the trail. */

@@ -336,7 +336,7 @@ async function build({ pool }: TestDatabase) {
   const registry = new Registry({
     metadata: state,
     access: gate,
-    accounts,
+    accounts: (remote) => accounts.at(remote),
     formats: [files],
     open: (record) =>
       new Hosted(record, state, { blobs, ledger, now: () => new Date().toISOString(), maxUploadBytes: 1e6 }),

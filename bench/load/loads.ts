@@ -1,0 +1,8 @@
+/** The load generators by name. */
+import { drain } from './drain.js'
+import { firstByte } from './first-byte.js'
+import { publish } from './publish.js'
+import { visible } from './visible.js'
+
+export const loads = { drain, firstByte, publish, visible }
+export type Loads = typeof loads

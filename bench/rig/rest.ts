@@ -1,0 +1,67 @@
+/** What benches do at the primary as its administrator: repositories, tokens, files, metrics. */
+
+export interface Rest {
+  /** An Authorization header's value, of an API token. */
+  readonly authorization: string
+  createRepository(key: string, format: string, isPublic: boolean): Promise<void>
+  put(path: string, body: Uint8Array): Promise<void>
+}
+
+const DEADLINE_MS = 120_000
+
+/** Logs in with the password and makes a token that outlasts the bench. */
+export async function signIn(url: string, password: string): Promise<Rest> {
+  const session = await post(url, '/api/v1/auth/login', { username: 'admin', password })
+  const bearer = `Bearer ${text(session, 'access_token')}`
+  const made = await post(url, '/api/v1/auth/tokens', { name: 'bench', scopes: ['*'], expires_in_days: 2 }, bearer)
+  const authorization = `Bearer ${['value', 'token', 'access_token'].map((field) => text(made, field)).find((value) => value !== '') ?? ''}`
+  return {
+    authorization,
+    createRepository: async (key, format, isPublic) => {
+      await post(url, '/api/v1/repositories', { key, name: key, format, repo_type: 'local', is_public: isPublic }, authorization)
+    },
+    put: async (path, body) => {
+      const headers = { authorization, 'content-type': 'application/octet-stream' }
+      await checked(await fetch(url + path, { method: 'PUT', headers, body, signal: AbortSignal.timeout(DEADLINE_MS) }))
+    },
+  }
+}
+
+export async function publishDocument(url: string, path: string, authorization: string, body: Uint8Array): Promise<void> {
+  const headers = { 'content-type': 'application/json', ...(authorization === '' ? {} : { authorization }) }
+  await checked(await fetch(url + path, { method: 'PUT', headers, body, signal: AbortSignal.timeout(DEADLINE_MS) }))
+}
+
+/** The sum of a metric's samples; undefined when there is none. */
+export async function metric(url: string, name: string): Promise<number | undefined> {
+  const body = await checked(await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(DEADLINE_MS) }))
+  const samples = body.split('\n').filter((line) => line.startsWith(name) && /^[ {]/.test(line.slice(name.length)))
+  if (samples.length === 0) return undefined
+  return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+}
+
+/** Body and time of a GET that must answer 200. */
+export async function get(url: string, headers: Record<string, string> = {}): Promise<{ body: Buffer; ms: number; headers: Headers }> {
+  const startedAt = performance.now()
+  const reply = await fetch(url, { headers, signal: AbortSignal.timeout(DEADLINE_MS) })
+  const body = Buffer.from(await reply.arrayBuffer())
+  if (reply.status !== 200) throw new Error(`${url} answered ${reply.status}: ${body.toString('utf8', 0, 300)}`)
+  return { body, ms: performance.now() - startedAt, headers: reply.headers }
+}
+
+async function post(url: string, path: string, body: unknown, authorization?: string): Promise<unknown> {
+  const headers = { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) }
+  const signal = AbortSignal.timeout(DEADLINE_MS)
+  return JSON.parse(await checked(await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body), signal }))) as unknown
+}
+
+async function checked(reply: Response): Promise<string> {
+  const body = await reply.text()
+  if (!reply.ok) throw new Error(`${reply.url} answered ${reply.status}: ${body.slice(0, 300)}`)
+  return body
+}
+
+function text(value: unknown, field: string): string {
+  const found = typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined
+  return typeof found === 'string' ? found : ''
+}

@@ -1,0 +1,128 @@
+/** How a setting's text becomes its value. Each kind says in words what it takes, for messages and for `cairn config`. */
+import { isIP, isIPv4 } from 'node:net'
+import { resolve } from 'node:path'
+import type { LogLevel } from '../../protocol/settings.js'
+
+export interface Kind<T> {
+  /** As in "must be …". */
+  takes: string
+  /** undefined: not acceptable. */
+  parse(text: string, context: { folder: string }): T | undefined
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  k: 1024,
+  kb: 1000,
+  kib: 1024,
+  m: 1024 ** 2,
+  mb: 1000 ** 2,
+  mib: 1024 ** 2,
+  g: 1024 ** 3,
+  gb: 1000 ** 3,
+  gib: 1024 ** 3,
+  t: 1024 ** 4,
+  tb: 1000 ** 4,
+  tib: 1024 ** 4,
+}
+const TRUE = ['1', 'true', 'yes', 'on']
+const FALSE = ['0', 'false', 'no', 'off']
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
+
+export const text: Kind<string> = { takes: 'some text', parse: (given) => given || undefined }
+
+/** Relative to the working directory, or to the file that it stands in. */
+export const folder: Kind<string> = {
+  takes: 'a directory',
+  parse: (given, context) => (given === '' || given.includes('\0') ? undefined : resolve(context.folder, given)),
+}
+
+export const host: Kind<string> = {
+  takes: 'an address to listen on, such as 127.0.0.1 or 0.0.0.0',
+  parse: (given) =>
+    isIP(given) > 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(given) ? given : undefined,
+}
+
+export const ipv4: Kind<string> = { takes: 'an IPv4 address', parse: (given) => (isIPv4(given) ? given : undefined) }
+
+export const port: Kind<number> = {
+  takes: 'a port from 0 (any free one) to 65535',
+  parse: (given) => whole(given, 65_535),
+}
+
+export const seconds: Kind<number> = { takes: 'a number of seconds', parse: (given) => whole(given, 10 ** 9) }
+
+export const days: Kind<number> = { takes: 'a number of days', parse: (given) => whole(given, 36_500) }
+
+export const bytes: Kind<number> = {
+  takes: 'a size such as 500MB or 10GiB',
+  parse: (given) => {
+    const [, number = '', unit = ''] = /^(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]*)$/.exec(given) ?? []
+    const factor = UNITS[unit.toLowerCase()]
+    const value = number === '' || factor === undefined ? Number.NaN : Math.round(Number(number) * factor)
+    return Number.isSafeInteger(value) ? value : undefined
+  },
+}
+
+export const flag: Kind<boolean> = {
+  takes: 'yes or no',
+  parse: (given) =>
+    TRUE.includes(given.toLowerCase()) ? true : FALSE.includes(given.toLowerCase()) ? false : undefined,
+}
+
+export const level: Kind<LogLevel> = {
+  takes: `one of ${LEVELS.join(', ')}`,
+  parse: (given) => LEVELS.find((name) => name === given.toLowerCase()),
+}
+
+export const databaseUrl: Kind<string> = {
+  takes: 'a URL such as postgres://user:password@host:5432/database',
+  parse: (given) => (/^(postgres(ql)?|socket):\/?\/?\S+$/.test(given) ? given : undefined),
+}
+
+/** Scheme and authority only; a slash at the end is dropped. */
+export const origins: Kind<string[]> = {
+  takes: 'http or https URLs without a path, separated by commas',
+  parse: (given) => list(given, origin),
+}
+
+export const networks: Kind<string[]> = {
+  takes: 'addresses or ranges such as 10.0.0.0/8, separated by commas',
+  parse: (given) => list(given, network),
+}
+
+export const fleetHost: Kind<string> = {
+  takes: 'a host name or address, with a port if it differs',
+  parse: (given) => (/^(https:\/\/)?[A-Za-z0-9.:[\]-]{1,255}\/?$/.test(given) ? given : undefined),
+}
+
+export const password: Kind<string> = {
+  takes: 'a password of 8 characters or more',
+  parse: (given) => (given.length >= 8 && given.trim() !== '' && !given.includes('\0') ? given : undefined),
+}
+
+function whole(given: string, most: number): number | undefined {
+  return /^\d{1,10}$/.test(given) && Number(given) <= most ? Number(given) : undefined
+}
+
+function list(given: string, parse: (entry: string) => string | undefined): string[] | undefined {
+  const entries = given.split(',').map((entry) => entry.trim())
+  const parsed = entries.filter((entry) => entry !== '').map(parse)
+  const valid = parsed.filter((entry) => entry !== undefined)
+  return valid.length === parsed.length ? valid : undefined
+}
+
+function origin(entry: string): string | undefined {
+  if (!URL.canParse(entry)) return undefined
+  const url = new URL(entry)
+  const bare = url.pathname === '/' && url.search === '' && url.hash === '' && url.username === ''
+  return bare && /^https?:$/.test(url.protocol) ? url.origin : undefined
+}
+
+function network(entry: string): string | undefined {
+  const [address = '', prefix, rest] = entry.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest !== undefined) return undefined
+  return prefix === undefined || whole(prefix, family === 4 ? 32 : 128) !== undefined ? entry : undefined
+}

@@ -1,0 +1,36 @@
+/** What each main is started with, out of resolved settings: the defaults that depend on other settings are decided here. */
+import { isIPv4 } from 'node:net'
+import type { NodeSettings, PrimarySettings } from '../../protocol/settings.js'
+import type { Values } from './table.js'
+
+const FLEET_PORT_OFFSET = 1000
+const MAX_PORT = 65_535
+
+export function primarySettings(values: Values): PrimarySettings {
+  const { data, host, port, publicUrls, trustedProxies, logLevel, databaseUrl, adminPassword } = values
+  const { anonymous, restoreDays, reverifySeconds, maxUploadBytes, fleetUrl } = values
+  const fleet = { fleetPort: values.fleetPort ?? fleetPortOf(port), fleetHost: values.fleetHost ?? host, fleetUrl }
+  const part = { data, host, port, publicUrls, trustedProxies, logLevel }
+  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, restoreDays, reverifySeconds, maxUploadBytes }
+}
+
+export function nodeSettings(values: Values): NodeSettings {
+  const { data, host, port, publicUrls, trustedProxies, logLevel, name, join, cacheBytes } = values
+  const { meshPort, anonymous, reverifySeconds, maxUploadBytes } = values
+  const meshHost = values.meshHost ?? meshHostOf(host)
+  const mesh = { meshHost, meshPort, mdns: values.mdns ?? !meshHost.startsWith('127.') }
+  const part = { data, host, port, publicUrls, trustedProxies, logLevel }
+  return { ...part, ...mesh, name, join, cacheBytes, anonymous, reverifySeconds, maxUploadBytes }
+}
+
+/** Any free one stays any free one; near the end of the range it is below. */
+export function fleetPortOf(port: number): number {
+  if (port === 0) return 0
+  return port + FLEET_PORT_OFFSET <= MAX_PORT ? port + FLEET_PORT_OFFSET : port - FLEET_PORT_OFFSET
+}
+
+/** The mesh speaks IPv4. */
+function meshHostOf(host: string): string {
+  if (isIPv4(host)) return host
+  return host === 'localhost' || host === '::1' ? '127.0.0.1' : '0.0.0.0'
+}
