@@ -32,6 +32,9 @@ export function describe(found: Machine): string {
 }
 
 function versionOf(program: string, args: string[], pattern: RegExp): string {
-  const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin` } })
+  const { stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin` },
+  })
   return pattern.exec(`${stdout ?? ''}${stderr ?? ''}`)?.[1] ?? 'missing'
 }

@@ -272,13 +272,27 @@ function visibleTo(item: LogItem, sees: (scope: string) => boolean): LogItem {
   return 'leaf' in item || sees(decodeChange(item.body).scope) ? item : { number: item.number, leaf: leafOf(item) }
 }
 
-/** Replies say how old this node's knowledge is while it cannot ask. */
-function withFreshness(answer: (request: HttpRequest) => Promise<Reply> | Reply, replica: Replica, link: Link): (request: HttpRequest) => Promise<Reply> | Reply {
-  const add = (reply: Reply): Reply =>
-    link.reachable ? reply : { ...reply, headers: { ...reply.headers, 'x-cairn-cut-off': 'true', 'x-cairn-as-of': replica.highest?.time ?? 'never' } }
+/** Replies say how old this node's knowledge is while it cannot ask. Laid out once per reply, since being cut off must not be slow. */
+function withFreshness(
+  answer: (request: HttpRequest) => Promise<Reply> | Reply,
+  replica: Replica,
+  link: Link,
+): (request: HttpRequest) => Promise<Reply> | Reply {
+  const known = new WeakMap<Reply, { asOf: string; reply: Reply }>()
+  const add = (reply: Reply): Reply => {
+    const asOf = replica.highest?.time ?? 'never'
+    const before = known.get(reply)
+    if (before?.asOf === asOf) return before.reply
+    const marked = { ...reply, headers: { ...reply.headers, 'x-cairn-cut-off': 'true', 'x-cairn-as-of': asOf } }
+    if (!Object.isFrozen(reply)) return marked
+    const frozen = Object.freeze({ ...marked, headers: Object.freeze(marked.headers) })
+    known.set(reply, { asOf, reply: frozen })
+    return frozen
+  }
   return (request) => {
     const reply = answer(request)
-    return link.reachable ? reply : reply instanceof Promise ? reply.then(add) : add(reply)
+    if (link.reachable) return reply
+    return reply instanceof Promise ? reply.then(add) : add(reply)
   }
 }
 

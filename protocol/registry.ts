@@ -10,6 +10,7 @@ import type { Gate } from './access/gate.js'
 import { demand, refuseCrossSite } from './access/refusal.js'
 import { RegistryError } from './errors.js'
 import type { Call, Format, Rendered, Route } from './format.js'
+import { HotReplies } from './hot.js'
 import { gather } from './http/gather.js'
 import { IndexCache } from './http/index-cache.js'
 import { contentTypeOf, downloadHeaders } from './http/mime.js'
@@ -62,15 +63,19 @@ export class Registry {
   readonly #resolved = new LRUCache<string, Resolved>({ max: RESOLVED_REMEMBERED })
   readonly #repositories = new Map<string, { record: RepositoryRecord; repository: Repository }>()
   readonly #indexes: IndexCache
+  readonly #hot: HotReplies
 
   constructor(options: RegistryOptions) {
     this.#options = options
     this.#formats = new Map(options.formats.map((format) => [format.name, { format, matcher: compile(format.routes) }]))
     this.#indexes = new IndexCache({ maxBytes: options.cacheBytes })
+    this.#hot = new HotReplies(options.metadata, options.access)
   }
 
   /** undefined when the path belongs to no repository URL form. */
-  handle(request: HttpRequest): Promise<Reply> | undefined {
+  handle(request: HttpRequest): Promise<Reply> | Reply | undefined {
+    const hot = this.#hot.reply(request)
+    if (hot) return hot
     const address = this.#address(request.path)
     return address && this.#answer(request, address)
   }
@@ -164,7 +169,15 @@ export class Registry {
     if (resolved.allow) return notAllowed(request.method, resolved.allow, request)
     const repository = this.repository(record, principal)
     const call = new Calling(this.#options, this.#indexes, request, resolved, repository, principal)
-    if (route) return route.handle(call)
+    if (route) {
+      const { configured } = this.#options.metadata
+      const reply = await route.handle(call)
+      const made = call.made
+      // Only what the handler returned as it was made, and what no principal's view of members went into.
+      if (made && (reply === made.prepared.identity || reply === made.prepared.gzip) && record.type !== 'virtual')
+        this.#hot.remember(request, { ...made, configured, repository, format: resolved.format, path: path.slice(1) })
+      return reply
+    }
     const file = await repository.file(path.slice(1))
     if (!file) throw new RegistryError('missing', `There is no ${path.slice(1) || 'such path'} in ${record.key}`)
     return call.file(file)
@@ -217,6 +230,8 @@ class Calling implements Call {
   readonly #options: RegistryOptions
   readonly #indexes: IndexCache
   readonly #resolved: Resolved
+  /** The index that was found kept, if any. */
+  made: { name: string; stamp: string; prepared: Prepared } | undefined
 
   constructor(
     options: RegistryOptions,
@@ -254,10 +269,14 @@ class Calling implements Call {
   }
 
   async index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
-    const stamp = this.repository.stamp(name)
-    const key = this.#indexKey(name, variant, typeof stamp === 'string' ? stamp : await stamp)
+    const stamped = this.repository.stamp(name)
+    const stamp = typeof stamped === 'string' ? stamped : await stamped
+    const key = this.#indexKey(name, variant, stamp)
     const kept = this.#indexes.get(key)
-    if (kept) return choose(this.request, kept)
+    if (kept) {
+      this.made = { name, stamp, prepared: kept }
+      return choose(this.request, kept)
+    }
     let large: Reply | undefined
     const prepared = await this.#indexes.once(key, async () => {
       const made = await this.#render(name, key, render)

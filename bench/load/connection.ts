@@ -70,7 +70,9 @@ export class Connection {
     const socket = this.#socket
     if (!socket || this.#closed) throw this.#closed ?? new Error('the connection is not open')
     const length: Record<string, string> = body ? { 'content-length': String(body.length) } : {}
-    const lines = Object.entries({ host: this.#authority, ...headers, ...length }).map(([name, value]) => `${name}: ${value}\r\n`)
+    const lines = Object.entries({ host: this.#authority, ...headers, ...length }).map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    )
     return new Promise((resolve, reject) => {
       this.#reading = new Reading({ head: method === 'HEAD', keep, startedAt: performance.now(), resolve, reject })
       socket.cork()

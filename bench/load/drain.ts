@@ -41,7 +41,8 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
     for (let i = 0; !over && i < (options.requestsEach ?? Number.POSITIVE_INFINITY); i++) {
       const target = (number + i) % options.targets.length
       const { url, path } = options.targets[target] ?? { url: '', path: '' }
-      const connection = connections.get(url) ?? new Connection(url, { onBytes, ...(pace === undefined ? {} : { pace }) })
+      const connection =
+        connections.get(url) ?? new Connection(url, { onBytes, ...(pace === undefined ? {} : { pace }) })
       connections.set(url, connection)
       open.add(connection)
       const answer = await connection.request({ path, headers: options.headers ?? {} }).catch((error: unknown) => {
@@ -63,7 +64,11 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
   return report
 }
 
-function count(report: DrainReport, answer: Answer, { target, client, path }: { target: number; client: number; path: string }): void {
+function count(
+  report: DrainReport,
+  answer: Answer,
+  { target, client, path }: { target: number; client: number; path: string },
+): void {
   if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}`)
   report.requests++
   const source = answer.headers.get('x-cairn-source') ?? ''

@@ -23,7 +23,11 @@ export async function firstByte({ requests, headers = {} }: FirstByteOptions): P
     }
     const answer = await connection.request({ path, headers })
     if (answer.status !== 200) throw new Error(`${url}${path} answered ${answer.status}`)
-    report.answers.push({ firstByteMs: answer.firstByteMs, ms: answer.ms, source: answer.headers.get('x-cairn-source') ?? '' })
+    report.answers.push({
+      firstByteMs: answer.firstByteMs,
+      ms: answer.ms,
+      source: answer.headers.get('x-cairn-source') ?? '',
+    })
   }
   for (const connection of connections.values()) connection.close()
   return report

@@ -3,7 +3,9 @@ import { loads } from './loads.js'
 
 const [, , kind = '', options = '{}'] = process.argv
 try {
-  const generate = Object.entries(loads).find(([name]) => name === kind)?.[1] as ((options: unknown) => Promise<unknown>) | undefined
+  const generate = Object.entries(loads).find(([name]) => name === kind)?.[1] as
+    | ((options: unknown) => Promise<unknown>)
+    | undefined
   if (!generate) throw new Error(`there is no load generator ${kind}`)
   process.stdout.write(JSON.stringify(await generate(JSON.parse(options))))
 } catch (error) {

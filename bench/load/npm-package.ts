@@ -4,7 +4,9 @@ import { tgz } from './tar.js'
 
 const POOL_BYTES = 4 * 1024 * 1024
 const WORDS =
-  'const function return export import await async if else for of new this class extends throw undefined true false null map filter reduce path value index result options request response error stream buffer length name version'.split(' ')
+  'const function return export import await async if else for of new this class extends throw undefined true false null map filter reduce path value index result options request response error stream buffer length name version'.split(
+    ' ',
+  )
 
 export class PackageMaker {
   readonly #pool: Buffer
@@ -56,7 +58,13 @@ function aboutPackage(name: string, version: string) {
     types: 'index.d.ts',
     engines: { node: '>=18' },
     scripts: { build: 'tsc -p .', test: 'node --test', lint: 'eslint .', prepare: 'npm run build' },
-    dependencies: { 'supports-color': '^9.4.0', semver: '^7.6.0', yaml: '^2.5.0', 'fast-glob': '~3.3.2', commander: '>=11 <13' },
+    dependencies: {
+      'supports-color': '^9.4.0',
+      semver: '^7.6.0',
+      yaml: '^2.5.0',
+      'fast-glob': '~3.3.2',
+      commander: '>=11 <13',
+    },
     devDependencies: { typescript: '^5.6.0', eslint: '^9.10.0', '@types/node': '^20.16.0', '@types/semver': '^7.5.8' },
   }
 }
@@ -69,11 +77,25 @@ function document(about: About, bytes: Buffer): Buffer {
     tarball: `http://registry.example.com/${name}/-/${name}-${version}.tgz`,
   }
   const entry = { ...about, _id: `${name}@${version}`, _nodeVersion: '20.20.0', _npmVersion: '10.8.2', dist }
-  const head = { _id: name, name, description, 'dist-tags': { latest: version }, versions: { [version]: entry }, access: null }
+  const head = {
+    _id: name,
+    name,
+    description,
+    'dist-tags': { latest: version },
+    versions: { [version]: entry },
+    access: null,
+  }
   const attachment = { content_type: 'application/octet-stream', data: '', length: bytes.length }
   // JSON.stringify would look for escapes in every byte of the tarball.
-  const [before = '', after = ''] = JSON.stringify({ ...head, _attachments: { [`${name}-${version}.tgz`]: attachment } }).split('"data":""')
-  return Buffer.concat([Buffer.from(`${before}"data":"`), Buffer.from(bytes.toString('base64'), 'latin1'), Buffer.from(`"${after}`)])
+  const [before = '', after = ''] = JSON.stringify({
+    ...head,
+    _attachments: { [`${name}-${version}.tgz`]: attachment },
+  }).split('"data":""')
+  return Buffer.concat([
+    Buffer.from(`${before}"data":"`),
+    Buffer.from(bytes.toString('base64'), 'latin1'),
+    Buffer.from(`"${after}`),
+  ])
 }
 
 /** Text that compresses about as source code does. */

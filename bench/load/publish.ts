@@ -44,7 +44,8 @@ export async function publish(options: PublishOptions): Promise<PublishReport> {
   const client = async (connection: Connection) => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const answer = await connection.request({ method: 'PUT', path: next.path, headers, body: next.body, keep: true })
-      if (answer.status >= 300) throw new Error(`PUT ${next.path} answered ${answer.status}: ${answer.body.toString('utf8').slice(0, 300)}`)
+      if (answer.status >= 300)
+        throw new Error(`PUT ${next.path} answered ${answer.status}: ${answer.body.toString('utf8').slice(0, 300)}`)
       ms.push(answer.ms)
     }
   }
@@ -57,7 +58,14 @@ export async function publish(options: PublishOptions): Promise<PublishReport> {
 }
 
 /** Versions of one package are as far apart as possible, so that clients seldom meet in one. */
-function prepare({ registry, count, tarballBytes, prefix, versionsPerPackage, firstVersion = 0 }: PublishOptions): Prepared[] {
+function prepare({
+  registry,
+  count,
+  tarballBytes,
+  prefix,
+  versionsPerPackage,
+  firstVersion = 0,
+}: PublishOptions): Prepared[] {
   const maker = new PackageMaker(tarballBytes)
   const packages = Math.ceil(count / versionsPerPackage)
   return Array.from({ length: count }, (_, i) => {

@@ -4,7 +4,11 @@ import { gzipSync } from 'node:zlib'
 const BLOCK = 512
 
 export function tgz(files: readonly { path: string; content: Buffer }[], level = 1): Buffer {
-  const parts = files.flatMap(({ path, content }) => [header(path, content.length), content, Buffer.alloc(-content.length & (BLOCK - 1))])
+  const parts = files.flatMap(({ path, content }) => [
+    header(path, content.length),
+    content,
+    Buffer.alloc(-content.length & (BLOCK - 1)),
+  ])
   return gzipSync(Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)]), { level })
 }
 

@@ -39,7 +39,8 @@ export async function visible(options: VisibleOptions): Promise<VisibleReport> {
     const body = maker.publish(name, '1.0.0')
     const sentAt = performance.now()
     const answer = await primary.request({ method: 'PUT', path, headers, body, keep: true })
-    if (answer.status >= 300) throw new Error(`PUT ${path} answered ${answer.status}: ${answer.body.toString('utf8').slice(0, 300)}`)
+    if (answer.status >= 300)
+      throw new Error(`PUT ${path} answered ${answer.status}: ${answer.body.toString('utf8').slice(0, 300)}`)
     const acknowledgedMs = performance.now() - sentAt
     const visibleMs = await Promise.all(nodes.map((node) => seen(node, path, sentAt, options.deadlineMs)))
     report.publishes.push({ acknowledgedMs, visibleMs })

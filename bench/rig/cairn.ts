@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Child, start } from './child.js'
 import { freeBase } from './ports.js'
+import { killFamily } from './proc.js'
 import { get, metric, type Rest, signIn } from './rest.js'
 import type { Rig } from './rig.js'
 import { untilReady } from './served.js'
@@ -61,9 +62,14 @@ export async function site(rig: Rig, { nodes, env = {} }: CairnOptions): Promise
 
 /** Returns when every part answers /ready. */
 export async function up(rig: Rig, { dir, port, nodes, primary, edges, env }: Site): Promise<Child> {
+  rig.onClose(() => killFamily(dir))
   const args = [PROGRAM, 'up', '--nodes', String(nodes), '--port', String(port), '--data', dir]
   const child = await start(rig, process.execPath, args, { env })
-  await untilReady(child, [primary, ...edges].map((url) => `${url}/ready`), START_MS)
+  await untilReady(
+    child,
+    [primary, ...edges].map((url) => `${url}/ready`),
+    START_MS,
+  )
   return child
 }
 

@@ -15,10 +15,22 @@ export interface Child {
 const KEPT_BYTES = 4096
 const GRACE_MS = 20_000
 
-export async function start(rig: Rig, command: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}): Promise<Child> {
-  const child = spawn(command, args, { ...options, env: options.env ?? process.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+export async function start(
+  rig: Rig,
+  command: string,
+  args: readonly string[],
+  options: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+): Promise<Child> {
+  const child = spawn(command, args, {
+    ...options,
+    env: options.env ?? process.env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const words = keepLast(child)
-  const ended = new Promise<number | string>((resolve) => child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')))
+  const ended = new Promise<number | string>((resolve) =>
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown')),
+  )
   const pid = await new Promise<number>((resolve, reject) => {
     child.once('error', reject)
     child.once('spawn', () => resolve(child.pid ?? 0))

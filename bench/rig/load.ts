@@ -14,7 +14,9 @@ export async function load<K extends keyof Loads>(
   deadlineMs = 120_000,
 ): Promise<Awaited<ReturnType<Loads[K]>>> {
   const args = ['--max-old-space-size=4096', PROGRAM, kind, JSON.stringify(options)]
-  const { stdout } = await run(process.execPath, args, { timeout: deadlineMs, maxBuffer: MAX_REPORT_BYTES }).catch(explained(kind))
+  const { stdout } = await run(process.execPath, args, { timeout: deadlineMs, maxBuffer: MAX_REPORT_BYTES }).catch(
+    explained(kind),
+  )
   const report: unknown = JSON.parse(stdout)
   if (typeof report !== 'object' || report === null) throw new Error(`the load generator ${kind} reported nothing`)
   return report as Awaited<ReturnType<Loads[K]>>

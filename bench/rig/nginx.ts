@@ -24,7 +24,9 @@ export async function startNginx(rig: Rig): Promise<Nginx | undefined> {
   const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin` }
   const url = `http://127.0.0.1:${port}`
   const args = ['-p', dir, '-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')]
-  const child = await serve(rig, { command: 'nginx', args, env, ready: `${url}/ready`, deadlineMs: 10_000 }).catch(absent)
+  const child = await serve(rig, { command: 'nginx', args, env, ready: `${url}/ready`, deadlineMs: 10_000 }).catch(
+    absent,
+  )
   if (!child) return undefined
   return { url, root, process: child }
 }

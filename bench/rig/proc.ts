@@ -39,6 +39,17 @@ export async function family(text: string): Promise<number[]> {
   return pids.filter(belongs)
 }
 
+/** Ends what is left of a family: nothing, when all went well. */
+export async function killFamily(text: string): Promise<void> {
+  for (const pid of await family(text)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+}
+
 async function stat(pid: number): Promise<string[] | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')

@@ -14,11 +14,16 @@ export async function signIn(url: string, password: string): Promise<Rest> {
   const session = await post(url, '/api/v1/auth/login', { username: 'admin', password })
   const bearer = `Bearer ${text(session, 'access_token')}`
   const made = await post(url, '/api/v1/auth/tokens', { name: 'bench', scopes: ['*'], expires_in_days: 2 }, bearer)
-  const authorization = `Bearer ${['value', 'token', 'access_token'].map((field) => text(made, field)).find((value) => value !== '') ?? ''}`
+  const authorization = `Bearer ${text(made, 'value')}`
   return {
     authorization,
     createRepository: async (key, format, isPublic) => {
-      await post(url, '/api/v1/repositories', { key, name: key, format, repo_type: 'local', is_public: isPublic }, authorization)
+      await post(
+        url,
+        '/api/v1/repositories',
+        { key, name: key, format, repo_type: 'local', is_public: isPublic },
+        authorization,
+      )
     },
     put: async (path, body) => {
       const headers = { authorization, 'content-type': 'application/octet-stream' }
@@ -27,7 +32,12 @@ export async function signIn(url: string, password: string): Promise<Rest> {
   }
 }
 
-export async function publishDocument(url: string, path: string, authorization: string, body: Uint8Array): Promise<void> {
+export async function publishDocument(
+  url: string,
+  path: string,
+  authorization: string,
+  body: Uint8Array,
+): Promise<void> {
   const headers = { 'content-type': 'application/json', ...(authorization === '' ? {} : { authorization }) }
   await checked(await fetch(url + path, { method: 'PUT', headers, body, signal: AbortSignal.timeout(DEADLINE_MS) }))
 }
@@ -41,7 +51,10 @@ export async function metric(url: string, name: string): Promise<number | undefi
 }
 
 /** Body and time of a GET that must answer 200. */
-export async function get(url: string, headers: Record<string, string> = {}): Promise<{ body: Buffer; ms: number; headers: Headers }> {
+export async function get(
+  url: string,
+  headers: Record<string, string> = {},
+): Promise<{ body: Buffer; ms: number; headers: Headers }> {
   const startedAt = performance.now()
   const reply = await fetch(url, { headers, signal: AbortSignal.timeout(DEADLINE_MS) })
   const body = Buffer.from(await reply.arrayBuffer())
@@ -52,7 +65,9 @@ export async function get(url: string, headers: Record<string, string> = {}): Pr
 async function post(url: string, path: string, body: unknown, authorization?: string): Promise<unknown> {
   const headers = { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) }
   const signal = AbortSignal.timeout(DEADLINE_MS)
-  return JSON.parse(await checked(await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body), signal }))) as unknown
+  return JSON.parse(
+    await checked(await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body), signal })),
+  ) as unknown
 }
 
 async function checked(reply: Response): Promise<string> {

@@ -9,7 +9,10 @@ export interface Until {
   alive?: () => void
 }
 
-export async function until(check: () => Promise<boolean>, { what, deadlineMs, everyMs = 25, alive }: Until): Promise<void> {
+export async function until(
+  check: () => Promise<boolean>,
+  { what, deadlineMs, everyMs = 25, alive }: Until,
+): Promise<void> {
   const end = performance.now() + deadlineMs
   while (!(await check().catch(() => false))) {
     alive?.()

@@ -21,7 +21,10 @@ export interface Verdaccio {
 const INSTALL_MS = 180_000
 
 /** `missing` says why there is none. */
-export async function startVerdaccio(rig: Rig, say: (sentence: string) => void): Promise<Verdaccio | { missing: string }> {
+export async function startVerdaccio(
+  rig: Rig,
+  say: (sentence: string) => void,
+): Promise<Verdaccio | { missing: string }> {
   const version = newestFor(Number(process.versions.node.split('.')[0]))
   const home = join(packageRoot(), '.build', 'rivals', `verdaccio-${version}`)
   const program = join(home, 'node_modules', 'verdaccio', 'bin', 'verdaccio')
@@ -38,7 +41,11 @@ export async function startVerdaccio(rig: Rig, say: (sentence: string) => void):
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const args = [program, '--config', config, '--listen', `127.0.0.1:${port}`]
-  return { url, version, process: await serve(rig, { command: process.execPath, args, ready: `${url}/-/ping`, deadlineMs: 30_000 }) }
+  return {
+    url,
+    version,
+    process: await serve(rig, { command: process.execPath, args, ready: `${url}/-/ping`, deadlineMs: 30_000 }),
+  }
 }
 
 /** The newest release whose engines accept the running Node. */

@@ -23,7 +23,8 @@ export async function wrk(url: string, { seconds, connections, headers = {} }: W
   const wrong = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout)?.[0]
   if (wrong) throw new Error(`${url}: ${wrong}`)
   const requestsPerSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1])
-  if (!Number.isFinite(requestsPerSecond)) throw new Error(`wrk said nothing that can be understood: ${stdout.slice(0, 300)}`)
+  if (!Number.isFinite(requestsPerSecond))
+    throw new Error(`wrk said nothing that can be understood: ${stdout.slice(0, 300)}`)
   return { requestsPerSecond, latencyMs: { p50: latency(stdout, 50), p99: latency(stdout, 99) } }
 }
 

@@ -57,8 +57,8 @@ export class TarReader {
   write(chunk: Uint8Array): void {
     let at = 0
     while (at < chunk.length) {
-      if (this.#ended) return this.#checkPadding(chunk.subarray(at))
-      at += this.#padded > 0 ? this.#body(chunk.subarray(at)) : this.#block(chunk.subarray(at))
+      if (this.#ended) at += this.#checkPadding(chunk.subarray(at))
+      else at += this.#padded > 0 ? this.#body(chunk.subarray(at)) : this.#block(chunk.subarray(at))
     }
   }
 
@@ -91,38 +91,38 @@ export class TarReader {
   }
 
   /** After the first zero block some readers stop and some go on, so nothing may follow. */
-  #checkPadding(rest: Uint8Array): void {
+  #checkPadding(rest: Uint8Array): number {
     if (!isZero(rest)) throw brokenArchive('goes on behind its end')
+    return rest.length
   }
 
   #entry(header: Header): void {
     if (++this.#entries > this.#limits.entries) throw brokenArchive(`has more than ${this.#limits.entries} entries`)
-    if ('xgLK'.includes(header.type)) return this.#extensionHeader(header)
+    if ('xgLK'.includes(header.type)) this.#extensionHeader(header)
+    else this.#object(header)
+  }
+
+  #object(header: Header): void {
     const { path = header.name, linkpath = header.target, size = header.size } = this.#extension
     this.#extension = {}
     this.#checkName(path)
-    switch (header.type) {
-      case '0':
-        return this.#file({ path, size })
-      case '5':
-        return this.#without(size)
-      case '1':
-      case '2':
-        this.#checkLink(path, linkpath, header.type === '1')
-        this.#visitor.link?.(path)
-        return this.#without(size)
-      default:
-        throw brokenArchive(`holds an entry that is neither file, folder nor link (${JSON.stringify(header.type)})`)
+    // Old archives have no type for folders but a slash at the end of their names.
+    const type = header.type === '0' && path.endsWith('/') ? '5' : header.type
+    if (type === '0') {
+      this.#file({ path, size })
+      return
     }
+    if (!'125'.includes(type))
+      throw brokenArchive(`holds an entry that is neither file, folder nor link (${JSON.stringify(type)})`)
+    if (size !== 0) throw brokenArchive('has a folder or link with content')
+    if (type === '5') return
+    this.#checkLink(path, linkpath, type === '1')
+    this.#visitor.link?.(path)
   }
 
   #file(file: TarFile): void {
     const wanted = this.#visitor.file(file)
     this.#expect(file.size, wanted, (bytes) => this.#visitor.content(file, bytes))
-  }
-
-  #without(size: number): void {
-    if (size !== 0) throw brokenArchive('has a folder or link with content')
   }
 
   #extensionHeader({ type, size }: Header): void {

@@ -183,13 +183,13 @@ class Scan {
       const rest = this.#chunk.subarray(this.#at)
       const quote = rest.indexOf(QUOTE)
       const text = quote < 0 ? rest : rest.subarray(0, quote)
-      const escape = text.indexOf(BACKSLASH)
-      const plain = escape < 0 ? text : text.subarray(0, escape)
+      const backslash = text.indexOf(BACKSLASH)
+      const plain = backslash < 0 ? text : text.subarray(0, backslash)
       this.#at += plain.length
       // The quote behind an escape may belong to it, so the escape is read first.
-      if (escape < 0 && quote >= 0) this.#endOfString()
+      if (backslash < 0 && quote >= 0) this.#endOfString()
       if (plain.length > 0) yield plain
-      if (escape >= 0) yield await this.#escape()
+      if (backslash >= 0) yield await this.#escape()
     }
   }
 

@@ -19,7 +19,7 @@ export interface ArtifactsOptions {
   metadata: Metadata
   open: (record: RepositoryRecord, principal: Principal) => Repository
   /** Answers a request below /repository/, as for the format's own clients (`Registry.handle`). */
-  formatRoute: (request: HttpRequest) => Promise<Reply> | undefined
+  formatRoute: (request: HttpRequest) => Promise<Reply> | Reply | undefined
   downloads: Downloads
   /** How long a removed artifact can be restored. */
   restoreDays: number

@@ -18,7 +18,8 @@ import pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
 import { embeddedBinaries, whyNotRunnable } from './binaries.js'
 import { findLauncher, type Launcher } from './launcher.js'
-import { alive, type Postmaster, readPostmaster, whose } from './postmaster.js'
+import { type Postmaster, readPostmaster, whose } from './postmaster.js'
+import { alive } from './process.js'
 import { ids, neutralEnvironment, run } from './run.js'
 
 export interface Embedded {
@@ -85,6 +86,14 @@ export async function embedded(dir: string, options: EmbeddedOptions = {}): Prom
   } catch (error) {
     throw asSentence(error, home)
   }
+}
+
+/** Ends the server on `dir` if one runs there, whoever started it. Waits. `immediate`: without a checkpoint; the next start recovers. */
+export async function stopEmbedded(dir: string, options: { immediate?: boolean } = {}): Promise<void> {
+  const data = join(resolve(dir), 'data')
+  const found = await readPostmaster(data)
+  if (!found || (await whose(found, data)) !== 'ours') return
+  await stop(found.pid, data, options.immediate ? ['SIGQUIT'] : ['SIGINT', 'SIGQUIT'])
 }
 
 class Server {
@@ -359,8 +368,12 @@ async function withClient<T>(
 }
 
 /** SIGINT is Postgres' fast shutdown; SIGQUIT, when that takes too long, is the one that recovers at the next start. */
-async function stop(pid: number, data: string): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
+async function stop(
+  pid: number,
+  data: string,
+  signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'],
+): Promise<void> {
+  for (const signal of signals) {
     if ((await readPostmaster(data))?.pid !== pid || !send(pid, signal)) return
     if (await gone(pid, data)) return
   }

@@ -4,7 +4,7 @@
  */
 import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { run } from './run.js'
+import { alive, commandLine } from './process.js'
 
 export interface Postmaster {
   pid: number
@@ -38,15 +38,6 @@ function statusOf(word: string): Postmaster['status'] {
   return word === 'starting' || word === 'ready' || word === 'stopping' || word === 'standby' ? word : 'unknown'
 }
 
-export function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 /**
  * `ours`: a Postgres on this directory. `foreign`: surely another program, or a Postgres on other data, so the pid file is stale.
  * `doubtful`: a Postgres that may use these very files under another name (the directory was moved while it ran).
@@ -61,12 +52,4 @@ export async function whose(postmaster: Postmaster, data: string): Promise<'ours
   if (other !== own) return 'foreign'
   // A worker of some other Postgres that got the number: the postmaster itself was started with its directory.
   return line.includes(postmaster.dataDir) ? 'ours' : 'foreign'
-}
-
-async function commandLine(pid: number): Promise<string | undefined> {
-  if (process.platform === 'win32') return undefined
-  const proc = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined)
-  if (proc !== undefined) return proc.replaceAll('\0', ' ')
-  const ps = await run({ file: 'ps', args: ['-o', 'command=', '-p', String(pid)] }, 5_000)
-  return ps.code === 0 ? ps.output : undefined
 }

@@ -58,6 +58,13 @@ export class Gate implements Access {
     return this.#byToken(credentials.value, authorization)
   }
 
+  /** The principal behind a header that was found valid before and still is; never waits, never throws. */
+  known(authorization: string): Principal | undefined {
+    this.#follow()
+    const known = this.#headers.get(authorization)
+    return known && this.#nowMs() < known.expiresMs ? known.principal : undefined
+  }
+
   decide(principal: Principal, action: Action, repository: RepositoryRecord, path?: string): Decision {
     this.#follow()
     return decideBy(this.#rule(principal, action, repository), path)

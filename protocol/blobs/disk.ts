@@ -3,7 +3,6 @@
  * writing returns, and no byte leaves that was not checked against the blob's record. It keeps no count and evicts nothing.
  */
 
-import { lstat } from 'node:fs/promises'
 import { LEAF_BYTES, leafCount, pieceLevel } from '../merkle.js'
 import type { Blobs, Bytes, Upload, WriteOptions } from '../ports.js'
 import type { Digest, Held, Stored } from '../records.js'
@@ -79,8 +78,7 @@ export class DiskBlobs implements Blobs {
   }
 
   async has(digest: Digest): Promise<boolean> {
-    const found = await lstat(this.#shelf.layout.blob(digest)).catch(() => undefined)
-    return found?.isFile() ?? false
+    return this.#shelf.has(digest)
   }
 
   async write(body: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<Stored> {

@@ -100,6 +100,12 @@ export class Shelf {
     await this.folder(this.layout.fan(digest)).sync()
   }
 
+  /** A disk that fails throws: it is no absence. */
+  async has(digest: Digest): Promise<boolean> {
+    const there = await lstat(this.layout.blob(digest)).catch(absent)
+    return there?.isFile() ?? false
+  }
+
   /**
    * Are exactly these bytes there already. Then they count as written again, and are durable when it returns. They are compared
    * and not only measured: acknowledging a damaged blob would lose the good copy that just arrived.
@@ -194,10 +200,10 @@ export class Shelf {
 
   async *#files(): AsyncGenerator<{ name: string; size: number; mtimeMs: number }, void, undefined> {
     for (const fan of this.#fans) {
-      const names = await readdir(fan)
+      const names = (await readdir(fan).catch(absent)) ?? []
       for (let at = 0; at < names.length; at += STAT_AT_ONCE) {
         const some = names.slice(at, at + STAT_AT_ONCE)
-        const stats = await Promise.all(some.map((name) => lstat(`${fan}/${name}`).catch(() => undefined)))
+        const stats = await Promise.all(some.map((name) => lstat(`${fan}/${name}`).catch(absent)))
         for (const [index, name] of some.entries()) {
           const stat = stats[index]
           if (stat?.isFile()) yield { name, size: stat.size, mtimeMs: stat.mtimeMs }
@@ -245,3 +251,7 @@ export class Shelf {
 }
 
 const STAT_AT_ONCE = 64
+
+function absent(error: unknown): undefined {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw diskError(error)
+}

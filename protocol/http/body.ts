@@ -21,6 +21,20 @@ export function sizeOf(body: Reply['body']): number | undefined {
   return isStream(body) ? undefined : body.size
 }
 
+/** Larger bodies are not handed to the library whole: it would copy what a slow client does not take. */
+const COPY_LIMIT = 64 * 1024
+
+/** In memory, and small enough to be copied for a slow client. */
+export function isSmall({ body }: Reply): boolean {
+  return body === undefined || (isWhole(body) && body.length <= COPY_LIMIT)
+}
+
+/** Of a body in memory. */
+export function bytesOf({ body }: Reply): Uint8Array {
+  if (body instanceof Uint8Array) return body
+  return Buffer.from(typeof body === 'string' ? body : '')
+}
+
 /** A part of Bytes, as Bytes. `end` is exclusive. */
 export function slice(bytes: Bytes, start: number, end: number): Bytes {
   return {

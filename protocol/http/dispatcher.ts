@@ -4,7 +4,7 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import { RegistryError } from '../errors.js'
-import { isWhole, sizeOf } from './body.js'
+import { isSmall } from './body.js'
 import { type Ending, Exchange, type ExchangeContext, type Patience } from './exchange.js'
 import type { Fault } from './framing.js'
 import { checkHeaders, writeHead } from './head.js'
@@ -14,7 +14,7 @@ import type { Outlet } from './outlet.js'
 import type { Reply } from './reply.js'
 import type { HttpRequest } from './request.js'
 import { problem, refusal } from './status.js'
-import { COPY_LIMIT, endWhole } from './writer.js'
+import { endWhole, sentSize } from './writer.js'
 
 export type Handle = (request: HttpRequest) => Reply | Promise<Reply>
 
@@ -27,11 +27,12 @@ export interface LogEntry {
   path: string
   /** 499: the connection ended before the reply did. */
   status: number
-  /** From the request's head to the last byte handed to the kernel. */
+  /** From the request's head to the end of its reply. */
   ms: number
   /** Of the reply's body. */
   bytes: number
-  remote: string
+  /** Asking for it costs more than all the rest of a small reply: ask inside the call, and only when it is needed. */
+  readonly remote: string
   /** For status 500 and above, and for replies that were cut. */
   error?: unknown
 }
@@ -54,8 +55,7 @@ export class Dispatcher implements ExchangeContext {
   closing = false
   readonly #handle: Handle
   readonly #options: DispatchOptions
-  readonly #exchanges = new Map<Exchange, number>()
-  readonly #running = new Set<Promise<void>>()
+  readonly #running = new Set<Exchange>()
   readonly #ticker: NodeJS.Timeout
   #bodies = 0
 
@@ -67,33 +67,29 @@ export class Dispatcher implements ExchangeContext {
   }
 
   get running(): number {
-    return this.#exchanges.size
+    return this.#running.size
   }
 
   accept(out: Outlet, incoming: Incoming, fault: Fault | undefined): void {
-    const startedAt = performance.now()
-    const open = () => this.#open(out, incoming, startedAt)
-    if (fault !== undefined) {
-      this.#run(open(), refused(fault, incoming), true)
+    if (fault !== undefined || incoming.hasBody) {
+      this.#acceptBody(out, incoming, fault)
       return
     }
-    // A body can arrive as soon as this returns, so its inbox must be there before the handler is.
-    const exchange = incoming.hasBody ? open() : undefined
-    const ready = exchange !== undefined && this.#bodies > this.#options.maxBodies ? busy() : this.#answer(incoming)
-    if (exchange !== undefined || ready instanceof Promise || !isSmall(ready))
-      this.#run(exchange ?? open(), ready, false)
-    else this.#reply(out, incoming, ready, startedAt)
+    const reply = this.#now(incoming)
+    if (reply instanceof Promise || !isSmall(reply)) this.#run(new Exchange(out, incoming, this), reply, false)
+    else this.#reply(out, incoming, reply)
   }
 
   failed(error: unknown, request: HttpRequest): Reply {
     return this.#options.failed?.(error, request) ?? problem(error, request)
   }
 
-  ended(exchange: Exchange, { status, bytes, error }: Ending): void {
-    const startedAt = this.#exchanges.get(exchange) ?? performance.now()
-    this.#exchanges.delete(exchange)
-    if (exchange.incoming.hasBody) this.#bodies--
-    this.#log(exchange.incoming, startedAt, { status, bytes, error })
+  ended(exchange: Exchange, ending: Ending): void {
+    this.#log(exchange.incoming, ending)
+  }
+
+  left(exchange: Exchange): void {
+    this.#running.delete(exchange)
   }
 
   /** Waits for what runs, then cuts it. `sever` ends all connections, the idle ones too. */
@@ -101,16 +97,35 @@ export class Dispatcher implements ExchangeContext {
     this.closing = true
     await this.#settle(graceMs)
     sever()
-    for (const exchange of this.#exchanges.keys()) exchange.cut()
+    for (const exchange of this.#running) exchange.cut()
     await this.#settle(LAST_MS)
     clearInterval(this.#ticker)
   }
 
-  #answer(incoming: Incoming): Reply | Promise<Reply> {
+  /** A body can arrive as soon as this returns, so its inbox must be there before the handler is. */
+  #acceptBody(out: Outlet, incoming: Incoming, fault: Fault | undefined): void {
+    const exchange = new Exchange(out, incoming, this)
+    if (fault !== undefined) this.#run(exchange, refused(fault, incoming), true)
+    else if (this.#bodies >= this.#options.maxBodies) this.#run(exchange, busy(), false)
+    else this.#run(exchange, this.#called(incoming), false)
+  }
+
+  async #called(incoming: Incoming): Promise<Reply> {
+    this.#bodies++
+    try {
+      return await this.#handle(incoming)
+    } finally {
+      this.#bodies--
+    }
+  }
+
+  /** The reply, checked and negotiated, when it is there at once. Otherwise the exchange does the same. */
+  #now(incoming: Incoming): Reply | Promise<Reply> {
     try {
       const reply = this.#handle(incoming)
-      if (reply instanceof Promise) return reply.then((value) => negotiate(incoming, value))
+      if (reply instanceof Promise || !isSmall(reply)) return reply
       const answer = negotiate(incoming, reply)
+      // The exchange negotiates once more, which changes nothing.
       if (!(answer instanceof Promise)) checkHeaders(answer.headers)
       return answer
     } catch (error) {
@@ -118,64 +133,50 @@ export class Dispatcher implements ExchangeContext {
     }
   }
 
-  #reply(out: Outlet, incoming: Incoming, reply: Reply, startedAt: number): void {
-    const body = reply.body !== undefined && isWhole(reply.body) ? reply.body : ''
-    const size = sizeOf(reply.body) ?? 0
-    // Asked for while the connection can still tell.
-    if (this.#options.log !== undefined) incoming.detach()
+  #reply(out: Outlet, incoming: Incoming, reply: Reply): void {
+    this.#log(incoming, { status: reply.status, bytes: sentSize(incoming.method, reply), error: undefined })
     writeHead(out, reply, incoming.id)
-    const close = this.closing
-    const bytes = endWhole(out, incoming.method, { reply, body, size, close })
-    this.#log(incoming, startedAt, { status: reply.status, bytes, error: undefined })
-  }
-
-  #open(out: Outlet, incoming: Incoming, startedAt: number): Exchange {
-    const exchange = new Exchange(out, incoming, this)
-    this.#exchanges.set(exchange, startedAt)
-    if (incoming.hasBody) this.#bodies++
-    return exchange
+    endWhole(out, incoming.method, reply, this.closing)
+    incoming.detach()
   }
 
   #run(exchange: Exchange, ready: Reply | Promise<Reply>, close: boolean): void {
-    const run = exchange.run(ready, close)
-    this.#running.add(run)
-    run.finally(() => this.#running.delete(run))
+    this.#running.add(exchange)
+    exchange.start(ready, close)
   }
 
   #tick(): void {
     const now = performance.now()
-    for (const exchange of this.#exchanges.keys()) exchange.tick(now)
+    for (const exchange of this.#running) exchange.tick(now)
   }
 
   async #settle(withinMs: number): Promise<void> {
     const timeout = new AbortController()
     const expired = setTimeout(withinMs, undefined, { signal: timeout.signal }).catch(() => undefined)
     while (this.#running.size > 0) {
-      const all = Promise.all(this.#running).then(() => 'settled' as const)
+      const all = Promise.all([...this.#running].map((exchange) => exchange.finished)).then(() => 'settled' as const)
       if ((await Promise.race([all, expired])) !== 'settled') break
     }
     timeout.abort()
   }
 
-  #log(incoming: Incoming, startedAt: number, { status, bytes, error }: Ending): void {
+  /** Before the response ends where that is possible: afterwards the connection cannot be asked for its address. */
+  #log(incoming: Incoming, { status, bytes, error }: Ending): void {
     if (this.#options.log === undefined) return
-    const { id, traced, method, path, remote } = incoming
-    const entry = {
-      id,
-      traced,
-      method,
-      path: path.slice(0, 512),
+    this.#options.log({
+      id: incoming.id,
+      traced: incoming.traced,
+      method: incoming.method,
+      path: incoming.path.slice(0, 512),
       status,
-      ms: performance.now() - startedAt,
+      ms: performance.now() - incoming.startedAt,
       bytes,
-      remote,
-    }
-    this.#options.log(error !== undefined && (status >= 500 || status === 499) ? { ...entry, error } : entry)
+      get remote() {
+        return incoming.remote
+      },
+      ...(error !== undefined && (status >= 500 || status === 499) ? { error } : undefined),
+    })
   }
-}
-
-function isSmall({ body }: Reply): boolean {
-  return body === undefined || (isWhole(body) && body.length <= COPY_LIMIT)
 }
 
 function refused({ status, detail }: Fault, incoming: Incoming): Reply {

@@ -4,14 +4,15 @@
  * thrown away from the moment a handler has returned its reply.
  */
 import { setImmediate } from 'node:timers/promises'
-import { isStream, isWhole, sizeOf } from './body.js'
+import { bytesOf, isSmall, isStream, isWhole, sizeOf } from './body.js'
 import { checkHeaders } from './head.js'
 import { Inbox } from './inbox.js'
 import type { Incoming } from './incoming.js'
+import { negotiate } from './negotiate.js'
 import type { Outlet } from './outlet.js'
 import { once, peek } from './peek.js'
 import type { Reply } from './reply.js'
-import { type After, COPY_LIMIT, Writer } from './writer.js'
+import { type After, sentSize, Writer } from './writer.js'
 
 export interface Patience {
   /** Without a byte moved in the direction that is waited for, the connection is cut. */
@@ -34,7 +35,10 @@ export interface ExchangeContext {
   /** The server is closing: clients are told not to come back on this connection. */
   readonly closing: boolean
   failed(error: unknown, request: Incoming): Reply
+  /** The response has ended, or is about to. */
   ended(exchange: Exchange, ending: Ending): void
+  /** Nothing is done for the request any more. */
+  left(exchange: Exchange): void
 }
 
 /** As in nginx's logs: the connection ended before the reply did. */
@@ -48,20 +52,22 @@ export class Exchange {
   readonly #context: ExchangeContext
   readonly #writer: Writer
   readonly #inbox: Inbox | undefined
-  #heardAt = performance.now()
+  #heardAt: number
   #lingerTo = Number.POSITIVE_INFINITY
   #stopLingering: (() => void) | undefined
   #status = CUT
   #ended = false
   #error: unknown
+  #finished = Promise.resolve()
 
   /** To be made before the handler first waits, while `out` is certainly alive. */
   constructor(out: Outlet, incoming: Incoming, context: ExchangeContext) {
     this.#out = out
     this.#context = context
     this.incoming = incoming
+    this.#heardAt = incoming.startedAt
     this.#writer = new Writer(out, incoming)
-    incoming.detach()
+    if (incoming.hasBody) incoming.remember()
     out.onAborted(() => this.#lose())
     this.#inbox = incoming.hasBody ? this.#receive() : undefined
     incoming.inbox = this.#inbox
@@ -72,24 +78,25 @@ export class Exchange {
     return this.#inbox !== undefined && !this.#inbox.complete
   }
 
+  /** Resolves when nothing is done for the request any more. Never fails. */
+  get finished(): Promise<void> {
+    return this.#finished
+  }
+
   /**
-   * Sends the reply; `close`: nothing else may come on this connection. Never throws: what fails before the first byte
-   * becomes an error reply, what fails later cuts the connection.
+   * Sends the reply; `close`: nothing else may come on this connection. What fails before the first byte becomes an error
+   * reply, what fails later cuts the connection.
    */
-  async run(ready: Reply | Promise<Reply>, close = false): Promise<void> {
-    try {
-      await this.#send(await this.#checked(ready), close)
-      this.#end()
-    } catch (error) {
-      this.#error = error
-      this.cut()
-    }
+  start(ready: Reply | Promise<Reply>, close: boolean): void {
+    this.#finished = this.#run(ready, close)
   }
 
   /** To be called every few seconds. */
   tick(now: number): void {
+    if (!this.#writer.alive) return
+    this.incoming.remember()
     const receiving = this.receiving && this.#inbox?.paused === false
-    if (!this.#writer.alive || (!receiving && !this.#writer.waiting)) return
+    if (!receiving && !this.#writer.waiting) return
     if (now - Math.max(this.#heardAt, this.#writer.movedAt) > this.#context.patience.idleMs) this.cut()
     else this.#writer.rearm()
   }
@@ -103,8 +110,36 @@ export class Exchange {
     this.#lose()
   }
 
+  async #run(ready: Reply | Promise<Reply>, close: boolean): Promise<void> {
+    try {
+      const reply = await this.#finish(ready)
+      // Nearly all replies: in memory, small, to a request without a body.
+      if (this.#inbox === undefined && !close && isSmall(reply)) this.#complete(reply, this.#keep())
+      else await this.#send(reply, close)
+    } catch (error) {
+      this.#error = error
+      this.cut()
+    }
+    this.#end()
+    this.#context.left(this)
+  }
+
+  /** The reply as it goes out. */
+  async #finish(ready: Reply | Promise<Reply>): Promise<Reply> {
+    try {
+      const whole = ready instanceof Promise ? await ready : ready
+      const answer = negotiate(this.incoming, whole)
+      const reply = answer instanceof Promise ? await answer : answer
+      checkHeaders(reply.headers)
+      return reply
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
   #lose(): void {
     this.#writer.stop()
+    this.incoming.detach()
     if (this.#status === CUT) this.incoming.lose()
     this.#stopLingering?.()
     this.#end()
@@ -126,16 +161,6 @@ export class Exchange {
     return inbox
   }
 
-  async #checked(ready: Reply | Promise<Reply>): Promise<Reply> {
-    try {
-      const reply = await ready
-      checkHeaders(reply.headers)
-      return reply
-    } catch (error) {
-      return this.#failed(error)
-    }
-  }
-
   #failed(error: unknown): Reply {
     this.#error = error
     return this.#context.failed(error, this.incoming)
@@ -144,9 +169,8 @@ export class Exchange {
   async #send(reply: Reply, close: boolean): Promise<void> {
     const after = await this.#stopReceiving(close)
     const { body } = reply
-    if (body === undefined || isWhole(body) || this.incoming.method === 'HEAD') {
-      return await this.#sendWhole(reply, after)
-    }
+    if (this.incoming.method === 'HEAD' || body === undefined) return await this.#sendWhole(reply, after)
+    if (isWhole(body)) return await this.#sendWhole(reply, after)
     let chunks: AsyncIterable<Uint8Array>
     try {
       chunks = await peek(isStream(body) ? body : body.read(undefined, this.incoming.signal))
@@ -163,25 +187,30 @@ export class Exchange {
       : 0
     this.#inbox?.discard()
     // Parsers are known to disagree about chunks: nothing behind a chunked request is taken for another one.
-    if (!close && !this.incoming.chunked && unread <= KEEP_LIMIT) return this.#context.closing ? 'farewell' : 'keep'
+    if (!close && !this.incoming.chunked && unread <= KEEP_LIMIT) return this.#keep()
     // The library goes on parsing what came in the same segment until it is back in its loop: a reply given before would
     // have the next request there executed, one that is outstanding has the connection closed instead.
     await setImmediate()
     return 'close'
   }
 
-  async #sendWhole(reply: Reply, after: After): Promise<void> {
-    const { body = '' } = reply
-    const size = sizeOf(body) ?? 0
-    const bodiless = this.incoming.method === 'HEAD' || !isWhole(body)
-    if (after === 'close' && this.receiving) return await this.#sendEarly(reply, isWhole(body) ? body : '', size)
-    if (bodiless || size <= COPY_LIMIT) this.#complete(reply, isWhole(body) ? body : '', size, after)
-    else await this.#stream(reply, once(typeof body === 'string' ? Buffer.from(body) : body), size, after)
+  #keep(): After {
+    return this.#context.closing ? 'farewell' : 'keep'
   }
 
-  #complete(reply: Reply, body: string | Uint8Array, size: number, after: After): void {
-    if (this.#writer.alive) this.#status = reply.status
-    this.#writer.whole(reply, body, size, after)
+  async #sendWhole(reply: Reply, after: After): Promise<void> {
+    if (after === 'close' && this.receiving) await this.#sendEarly(reply)
+    else if (this.incoming.method === 'HEAD' || isSmall(reply)) this.#complete(reply, after)
+    else await this.#stream(reply, once(bytesOf(reply)), sizeOf(reply.body), after)
+  }
+
+  #complete(reply: Reply, after: After): void {
+    if (!this.#writer.alive) return
+    this.#status = reply.status
+    this.#writer.bytes = sentSize(this.incoming.method, reply)
+    this.#end()
+    this.#writer.whole(reply, after)
+    this.incoming.detach()
   }
 
   async #stream(
@@ -190,21 +219,22 @@ export class Exchange {
     size: number | undefined,
     after: After,
   ): Promise<void> {
+    if (this.#writer.alive) this.incoming.remember()
     if (size) await this.#writer.sized(reply, chunks, size, after)
     else await this.#writer.chunked(reply, chunks, after)
     if (!this.#ended) this.#status = reply.status
   }
 
   /** The client is sending more than is worth taking. Closing under its hands would make it lose the reply. */
-  async #sendEarly(reply: Reply, body: string | Uint8Array, size: number): Promise<void> {
-    const visible = this.incoming.method !== 'HEAD' && size > 0 && size <= COPY_LIMIT
+  async #sendEarly(reply: Reply): Promise<void> {
     const textual = /^text\/|[/+](?:json|xml)\b/.test(reply.headers['content-type'] ?? '')
-    if (!visible || !textual) {
+    if (this.incoming.method === 'HEAD' || !textual || !isSmall(reply) || reply.body === undefined) {
       await this.#linger()
-      return this.#complete(reply, body, size, 'close')
+      return this.#complete(reply, 'close')
     }
-    if (this.#writer.alive) this.#status = reply.status
-    this.#writer.early(reply, body, size)
+    if (!this.#writer.alive) return
+    this.#status = reply.status
+    this.#writer.early(reply, bytesOf(reply))
     await this.#linger()
     this.cut()
   }

@@ -30,6 +30,7 @@ export class Incoming implements HttpRequest {
   readonly headers: ReadonlyMap<string, string>
   readonly length: number | undefined
   readonly chunked: boolean
+  readonly startedAt = performance.now()
   /** Set by the exchange that receives the body. */
   inbox: Inbox | undefined
   readonly #around: Surroundings
@@ -88,9 +89,13 @@ export class Incoming implements HttpRequest {
     return origins(this.headers.get('host') ?? '', trusted.empty ? undefined : this.#seen)
   }
 
-  /** Reads what only the living connection can tell. To be called before the first wait. */
-  detach(): void {
+  /** Reads what only the living connection can tell, for those who ask when it is gone. */
+  remember(): void {
     this.#peer = this.#address
+  }
+
+  /** The response has ended or the client went away: the connection cannot be asked any more. */
+  detach(): void {
     this.#out = undefined
   }
 

@@ -46,9 +46,11 @@ function remembered(origins: Origins): Origins {
   const known = new Map<string, string>()
   return (host, seen) => {
     if (seen !== undefined) return origins(host, seen)
-    const origin = known.get(host) ?? origins(host)
-    if (known.size >= REMEMBERED) known.clear()
-    known.set(host, origin)
+    const remembered = known.get(host)
+    if (remembered !== undefined) return remembered
+    const origin = origins(host)
+    // An unknown host may become known, when the machine gets another address.
+    if (origin.endsWith(`//${host}`) && known.size < REMEMBERED) known.set(host, origin)
     return origin
   }
 }
@@ -100,7 +102,6 @@ function isWildcard(host: string): boolean {
   return host === '' || host === '0.0.0.0' || host === '::'
 }
 
-/** Asked each time: addresses come and go while a laptop moves. */
 function onThisMachine(address: string): boolean {
   return Object.values(networkInterfaces()).some((list) => list?.some((each) => normal(each.address) === address))
 }

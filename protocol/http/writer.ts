@@ -3,12 +3,13 @@
  * Does nothing once the response has ended or the connection is gone.
  */
 import { RegistryError } from '../errors.js'
+import { isWhole, sizeOf } from './body.js'
 import { writeHead } from './head.js'
 import type { Outlet } from './outlet.js'
 import type { Reply } from './reply.js'
 
-/** Larger bodies are not handed to the library whole: it would copy what a slow client does not take. */
-export const COPY_LIMIT = 64 * 1024
+/** Bytes of a chunked body handed over at a time. */
+const SLICE = 64 * 1024
 /** After the first sign of a slow client, since the library copies what it cannot send of a chunked body. */
 const SLOW_SLICE = 16 * 1024
 
@@ -22,7 +23,7 @@ export class Writer {
   #deaf = false
   #wake: (() => void) | undefined
   #listening = false
-  #slice = COPY_LIMIT
+  #slice = SLICE
   /** Of the body. */
   bytes = 0
   /** When the client last took something. */
@@ -55,29 +56,28 @@ export class Writer {
     if (!this.#deaf) this.#out.resume()
   }
 
-  /** The response at once. `body` is small, or the request is a HEAD. */
-  whole(reply: Reply, body: string | Uint8Array, size: number, after: After): void {
+  /** The response at once: its body is small, or the request is a HEAD. */
+  whole(reply: Reply, after: After): void {
     if (!this.#alive) return
     this.#out.cork(() => {
       // Asked to close, the library says so itself.
       this.#head(reply, after === 'close' ? 'keep' : after)
-      this.bytes = endWhole(this.#out, this.#request.method, { reply, body, size, close: after === 'close' })
+      endWhole(this.#out, this.#request.method, reply, after === 'close')
     })
     this.stop()
   }
 
   /**
-   * The response at once, while the client is still sending; the connection stays open until `cut`. The library cannot do
-   * that, so head and body go out in one header line, whose line end becomes part of the body: for text only.
+   * The response at once, while the client is still sending; the connection stays open. The library cannot do that, so
+   * head and body go out in one header line, whose line end becomes part of the body: for text only.
    */
-  early(reply: Reply, body: string | Uint8Array, size: number): void {
+  early(reply: Reply, body: Uint8Array): void {
     if (!this.#alive) return
-    const text = typeof body === 'string' ? body : Buffer.from(body).toString()
+    this.bytes = body.byteLength + 2
     this.#out.cork(() => {
       writeHead(this.#out, reply, this.#request.id)
-      this.#out.writeHeader('connection', `close\r\ncontent-length: ${size + 2}\r\n\r\n${text}`)
+      this.#out.writeHeader('connection', `close\r\ncontent-length: ${this.bytes}\r\n\r\n${Buffer.from(body)}`)
     })
-    this.bytes = size + 2
   }
 
   /** With a Content-Length of `size`, which is not 0 and which the chunks must add up to. */
@@ -173,33 +173,36 @@ export class Writer {
   }
 }
 
-export interface Whole {
-  reply: Reply
-  body: string | Uint8Array
-  size: number
-  close: boolean
+/** To be called inside a cork, after the head; the body is in memory. */
+export function endWhole(out: Outlet, method: string, reply: Reply, close: boolean): void {
+  const { body = '' } = reply
+  if (isBodiless(reply)) endEmpty(out, close)
+  else if (method === 'HEAD') endHead(out, reply, close)
+  else if (isWhole(body)) out.end(body, close)
+  else throw new TypeError('Not a body in memory')
 }
 
-/** To be called inside a cork, after the head. Returns how many bytes of the body went. */
-export function endWhole(out: Outlet, method: string, { reply, body, size, close }: Whole): number {
-  if (reply.status === 204 || reply.status === 304) {
-    // Only with a length, which these should not carry, can the library be told to close.
-    if (close) out.endWithoutBody(0, true)
-    else out.endWithoutBody()
-    return 0
-  }
-  if (method === 'HEAD') {
-    out.endWithoutBody(announced(reply, size), close)
-    return 0
-  }
-  out.end(body, close)
-  return size
+/** How many bytes of a body in memory go out. */
+export function sentSize(method: string, reply: Reply): number {
+  return method === 'HEAD' || isBodiless(reply) ? 0 : (sizeOf(reply.body) ?? 0)
 }
 
-/** A handler that answers HEAD without opening a body says the length itself. */
-function announced(reply: Reply, size: number): number {
+function isBodiless({ status }: Reply): boolean {
+  return status === 204 || status === 304
+}
+
+function endEmpty(out: Outlet, close: boolean): void {
+  // Only with a length, which these should not carry, can the library be told to close.
+  if (close) out.endWithoutBody(0, true)
+  else out.endWithoutBody()
+}
+
+function endHead(out: Outlet, reply: Reply, close: boolean): void {
+  const size = sizeOf(reply.body)
+  // A handler that answers without opening a body says the length itself.
   const said = reply.body === undefined ? reply.headers['content-length'] : undefined
-  return said === undefined ? size : Number(said)
+  if (size !== undefined || close) out.endWithoutBody(said === undefined ? (size ?? 0) : Number(said), close)
+  else out.endWithoutBody()
 }
 
 function wrongLength(size: number): RegistryError {

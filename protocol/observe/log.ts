@@ -26,11 +26,11 @@ export function logger(part: string, level: string): Logger {
 }
 
 export function logRequest(log: Logger, line: RequestLine): void {
-  const { traced, ...fields } = line
-  const notable =
-    traced || line.status >= 500 || line.ms >= SLOW_MS || (line.method !== 'GET' && line.method !== 'HEAD')
-  if (notable) log.info(fields, 'request')
-  else if (log.isLevelEnabled('debug')) log.debug(fields, 'request')
+  const { id, traced, method, path, status, ms, bytes, remote } = line
+  const read = method === 'GET' || method === 'HEAD'
+  const notable = !read || traced || status >= 500 || ms >= SLOW_MS
+  if (!notable && !log.isLevelEnabled('debug')) return
+  log[notable ? 'info' : 'debug']({ id, method, path, status, ms: Math.round(ms * 10) / 10, bytes, remote }, 'request')
 }
 
 /** What a log line may say about an error: sentence, kind and the chain of causes with their stacks, for operators only. */

@@ -1,0 +1,25 @@
+/** The benches, in the order in which they are run. */
+import type { Bench } from './bench.js'
+import { fanout } from './rows/fanout.js'
+import { firstBytes } from './rows/first-byte.js'
+import { growth } from './rows/growth.js'
+import { rss } from './rows/memory.js'
+import { nodeStart } from './rows/node-start.js'
+import { packument } from './rows/packument.js'
+import { publishes } from './rows/publish.js'
+import { startAndIdle } from './rows/start.js'
+import { tarball } from './rows/tarball.js'
+import { visibility } from './rows/visible.js'
+
+export const benches: readonly Bench[] = [
+  packument,
+  tarball,
+  rss,
+  publishes,
+  fanout,
+  firstBytes,
+  visibility,
+  startAndIdle,
+  growth,
+  nodeStart,
+]

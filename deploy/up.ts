@@ -1,0 +1,131 @@
+/**
+ * `cairn up`: a primary and its nodes on one machine, each a process of its own. `up` starts what does not run, adopts what does,
+ * and on Ctrl-C ends all of it, the embedded Postgres last. A part that dies is reported and not started again. Killed with -9,
+ * `up` leaves its parts running; the next `up` adopts them.
+ */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { stopEmbedded } from '../primary/postgres/embedded.js'
+import { RegistryError } from '../protocol/errors.js'
+import { claimFolder, runningOn } from './claim.js'
+import { endingSignals } from './signals.js'
+import { type Child, end, kill, launch, untilReady } from './up/child.js'
+import type { Plan, PlannedPart } from './up/plan.js'
+import { demandFree } from './up/ports.js'
+import { joinToken, localAdministrator, localToken, opens, quickstartRepositories } from './up/quickstart.js'
+import type { Welcome } from './up/welcome.js'
+
+export interface UpOptions {
+  plan: Plan
+  host: string
+  /** Arguments for node before a part's own. */
+  program: readonly string[]
+  /** Set: the first password is the operator's. */
+  adminPassword: string | undefined
+  ready: (welcome: Welcome) => void
+  /** One sentence about something that happened. */
+  report: (sentence: string) => void
+}
+
+const NODE_END_MS = 20_000
+const PRIMARY_END_MS = 90_000
+
+/** Returns when everything has ended; throws when it could not start, after having ended what did. */
+export async function up(options: UpOptions): Promise<void> {
+  const { plan, report } = options
+  const ending = endingSignals()
+  const stopping = new AbortController()
+  void ending.first.then(() => stopping.abort(new RegistryError('unavailable', 'Interrupted')))
+  const claimed = await claimFolder(plan.dir)
+  const atOnce = ending.second.then(() => killAll(plan))
+  try {
+    await Promise.race([runAll(options, stopping.signal, ending.first), atOnce])
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error
+  } finally {
+    if (stopping.signal.aborted) report('Ending; once more Ctrl-C ends at once')
+    await Promise.race([endAll(plan), atOnce])
+    await claimed.release()
+    ending.close()
+  }
+}
+
+async function runAll(options: UpOptions, signal: AbortSignal, ending: Promise<void>): Promise<void> {
+  const startedMs = Date.now()
+  const { plan, report } = options
+  await demandPorts(plan, options.host)
+  const password = await firstPassword(options)
+  const primary = await launch(
+    plan.primary,
+    options.program,
+    password === undefined ? {} : { CAIRN_ADMIN_PASSWORD: password },
+  )
+  await untilReady(primary, signal)
+  const client = await localAdministrator(plan.primary)
+  const [repositories, shown, ...nodes] = await Promise.all([
+    quickstartRepositories(client),
+    password !== undefined && (await opens(plan.primary, password)) ? password : undefined,
+    ...plan.nodes.map((node) => startNode(node, options, () => joinToken(client, node), signal)),
+  ])
+  const children = [primary, ...nodes].filter((child) => child !== undefined)
+  options.ready({
+    children,
+    password: shown,
+    repositories,
+    program: options.program,
+    logs: plan.logs,
+    seconds: (Date.now() - startedMs) / 1000,
+  })
+  const ends = children.map(async ({ part, ended }) => {
+    const how = await ended
+    if (!signal.aborted) report(`${part.name} has ended (${how}); the others go on`)
+  })
+  await Promise.race([ending, Promise.all(ends)])
+  if (!signal.aborted) throw new RegistryError('unavailable', 'Every part has ended')
+}
+
+/** One that does not start is reported: the others are of use without it. */
+async function startNode(
+  node: PlannedPart,
+  options: UpOptions,
+  token: () => Promise<string | undefined>,
+  signal: AbortSignal,
+): Promise<Child | undefined> {
+  try {
+    const join = (await runningOn(node.data)) === undefined ? await token() : undefined
+    const child = await launch(node, options.program, join === undefined ? {} : { CAIRN_JOIN: join })
+    await untilReady(child, signal)
+    return child
+  } catch (error) {
+    if (signal.aborted || !(error instanceof RegistryError)) throw error
+    options.report(error.message)
+    return undefined
+  }
+}
+
+async function demandPorts(plan: Plan, host: string): Promise<void> {
+  for (const part of [plan.primary, ...plan.nodes])
+    if ((await runningOn(part.data)) === undefined) await demandFree(host, [part.port, ...part.ports])
+}
+
+/** Generated here, since what the primary says goes into its log. */
+async function firstPassword({ plan, adminPassword }: UpOptions): Promise<string | undefined> {
+  if (adminPassword !== undefined || (await localToken(plan.primary)) !== undefined) return undefined
+  return randomBytes(15).toString('base64url')
+}
+
+async function endAll(plan: Plan): Promise<void> {
+  await Promise.all(plan.nodes.map((node) => end(node, NODE_END_MS)))
+  await end(plan.primary, PRIMARY_END_MS)
+  // Left over when its primary was killed.
+  await stopEmbedded(postgresOf(plan))
+}
+
+async function killAll(plan: Plan): Promise<void> {
+  await Promise.all([plan.primary, ...plan.nodes].map(kill))
+  await stopEmbedded(postgresOf(plan), { immediate: true })
+}
+
+function postgresOf(plan: Plan): string {
+  return join(plan.primary.data, 'postgres')
+}
