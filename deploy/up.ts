@@ -30,21 +30,25 @@ export interface UpOptions {
 const NODE_END_MS = 20_000
 const PRIMARY_END_MS = 90_000
 
-/** Returns when everything has ended; throws when it could not start, after having ended what did. */
+/** Returns when everything has ended; throws when it could not start, after having ended what it started. */
 export async function up(options: UpOptions): Promise<void> {
   const { plan, report } = options
   const ending = endingSignals()
   const stopping = new AbortController()
   void ending.first.then(() => stopping.abort(new RegistryError('unavailable', 'Interrupted')))
   const claimed = await claimFolder(plan.dir)
+  const adopted = await runningParts(plan)
   const atOnce = ending.second.then(() => killAll(plan))
+  let spared: PlannedPart[] = []
   try {
     await Promise.race([runAll(options, stopping.signal, ending.first), atOnce])
   } catch (error) {
-    if (!stopping.signal.aborted) throw error
+    if (stopping.signal.aborted) return
+    spared = adopted
+    throw error
   } finally {
     if (stopping.signal.aborted) report('Ending; once more Ctrl-C ends at once')
-    await Promise.race([endAll(plan), atOnce])
+    await Promise.race([endAll(plan, spared), atOnce])
     await claimed.release()
     ending.close()
   }
@@ -64,18 +68,12 @@ async function runAll(options: UpOptions, signal: AbortSignal, ending: Promise<v
   const client = await localAdministrator(plan.primary)
   const [repositories, shown, ...nodes] = await Promise.all([
     quickstartRepositories(client),
-    password !== undefined && (await opens(plan.primary, password)) ? password : undefined,
+    confirmed(plan.primary, password),
     ...plan.nodes.map((node) => startNode(node, options, () => joinToken(client, node), signal)),
   ])
   const children = [primary, ...nodes].filter((child) => child !== undefined)
-  options.ready({
-    children,
-    password: shown,
-    repositories,
-    program: options.program,
-    logs: plan.logs,
-    seconds: (Date.now() - startedMs) / 1000,
-  })
+  const seconds = (Date.now() - startedMs) / 1000
+  options.ready({ children, password: shown, repositories, program: options.program, logs: plan.logs, seconds })
   const ends = children.map(async ({ part, ended }) => {
     const how = await ended
     if (!signal.aborted) report(`${part.name} has ended (${how}); the others go on`)
@@ -114,8 +112,20 @@ async function firstPassword({ plan, adminPassword }: UpOptions): Promise<string
   return randomBytes(15).toString('base64url')
 }
 
-async function endAll(plan: Plan): Promise<void> {
-  await Promise.all(plan.nodes.map((node) => end(node, NODE_END_MS)))
+async function confirmed(primary: PlannedPart, password: string | undefined): Promise<string | undefined> {
+  return password !== undefined && (await opens(primary, password)) ? password : undefined
+}
+
+async function runningParts(plan: Plan): Promise<PlannedPart[]> {
+  const parts = [plan.primary, ...plan.nodes]
+  const pids = await Promise.all(parts.map((part) => runningOn(part.data)))
+  return parts.filter((_, i) => pids[i] !== undefined)
+}
+
+async function endAll(plan: Plan, spared: readonly PlannedPart[]): Promise<void> {
+  const nodes = plan.nodes.filter((node) => !spared.includes(node))
+  await Promise.all(nodes.map((node) => end(node, NODE_END_MS)))
+  if (spared.includes(plan.primary)) return
   await end(plan.primary, PRIMARY_END_MS)
   // Left over when its primary was killed.
   await stopEmbedded(postgresOf(plan))

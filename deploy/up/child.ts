@@ -44,8 +44,8 @@ export async function launch(
     const ended = new Promise<string>((resolve) => {
       child.once('error', (error) => resolve(error.message))
       child.once('exit', (code, signal) => {
-        const how = signal === null ? `exit code ${code}` : `signal ${signal}`
-        void said(part.log, log.from).then((sentence) => resolve(sentence === undefined ? how : sentence))
+        if (signal !== null) return resolve(`signal ${signal}`)
+        void said(part.log, log.from).then((sentence) => resolve(sentence ?? `exit code ${code}`))
       })
     })
     return { part, pid: child.pid ?? 0, adopted: false, ended }
@@ -77,7 +77,7 @@ export async function end(part: PlannedPart, deadlineMs: number): Promise<void> 
   signalTo(pid, 'SIGTERM')
   const deadline = Date.now() + deadlineMs
   while ((await runningOn(part.data)) === pid && Date.now() < deadline) await delay(POLL_MS)
-  signalTo(pid, 'SIGKILL')
+  if ((await runningOn(part.data)) === pid) signalTo(pid, 'SIGKILL')
 }
 
 export async function kill(part: PlannedPart): Promise<void> {
