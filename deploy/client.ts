@@ -23,6 +23,7 @@ const JSON_DEADLINE_MS = 60_000
 const MAX_ERROR_BYTES = 64 * 1024
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 const MAX_SENTENCE = 500
+const MAX_ENTRIES = 1_000_000
 const KINDS: Readonly<Record<number, ErrorKind>> = {
   400: 'invalid',
   401: 'unauthenticated',
@@ -80,6 +81,16 @@ export class Client {
       for (const item of Array.isArray(page.items) ? page.items : []) yield record(item)
       after = typeof page.next === 'string' ? page.next : undefined
     } while (after !== undefined)
+  }
+
+  /** The whole of a list; at most `limit` entries. */
+  async all(path: string, limit = MAX_ENTRIES): Promise<Record<string, unknown>[]> {
+    const found: Record<string, unknown>[] = []
+    for await (const item of this.list(path)) {
+      found.push(item)
+      if (found.length >= limit) break
+    }
+    return found
   }
 
   /** Resolves when headers are there. The body is the caller's to read. */

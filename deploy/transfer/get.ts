@@ -26,6 +26,8 @@ export interface GetOptions {
 }
 
 const READ_BYTES = 1024 * 1024
+/** The digest is that of the bytes as they are stored. */
+const PLAIN = { 'accept-encoding': 'identity' }
 
 export async function getFile(
   client: Client,
@@ -57,7 +59,7 @@ export async function getStream(
   urlPath: string,
   write: (chunk: Uint8Array) => Promise<void>,
 ): Promise<Fetched> {
-  const reply = await client.raw('GET', urlPath)
+  const reply = await client.raw('GET', urlPath, { headers: PLAIN })
   const hash = createHash('sha256')
   let size = 0
   for await (const chunk of bodyBytes(reply)) {
@@ -112,7 +114,7 @@ class Fetching {
   }
 
   async #attempt(): Promise<Fetched> {
-    const headers: Record<string, string> = this.#size === 0 ? {} : { range: `bytes=${this.#size}-` }
+    const headers = { ...PLAIN, ...(this.#size === 0 ? {} : { range: `bytes=${this.#size}-` }) }
     const reply = await this.#client.raw('GET', this.#urlPath, { headers, accept: [416] })
     if (reply.status === 416) return await this.#beyond(reply)
     if (reply.status !== 206 && this.#size > 0) await this.#startOver()
@@ -139,7 +141,10 @@ class Fetching {
   }
 
   async #append(chunk: Uint8Array): Promise<void> {
-    await this.#file.write(chunk, 0, chunk.length, this.#size)
+    for (let done = 0; done < chunk.length; ) {
+      const { bytesWritten } = await this.#file.write(chunk, done, chunk.length - done, this.#size + done)
+      done += bytesWritten
+    }
     this.#hash.update(chunk)
     this.#size += chunk.length
   }

@@ -55,6 +55,7 @@ export function checkVersion(version: unknown): asserts version is string {
 
 /** Throws `invalid`: a tag that could be taken for a range would make installs ambiguous. */
 export function checkTag(tag: string): void {
+  if (tag === 'latest') return
   if (tag.length === 0 || tag.length > MAX_TAG || encodeURIComponent(tag) !== tag || tag === '__proto__')
     throw invalid(`${JSON.stringify(tag.slice(0, MAX_TAG))} is not a tag name`)
   if (semver.validRange(tag) !== null) throw invalid(`${tag} is not a tag name: it is a version range`)

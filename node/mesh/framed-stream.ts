@@ -14,6 +14,8 @@ export interface FrameHandlers {
   closed(): void
 }
 
+const GATHERED_BYTES = 16_384
+
 export class FramedStream {
   readonly #stream: Stream
   readonly #handlers: FrameHandlers
@@ -66,7 +68,7 @@ export class FramedStream {
     if (this.#closed) throw gone()
     let more = true
     try {
-      for (const part of encodePeerFrame(frame)) more = this.#stream.send(part)
+      for (const part of gathered(encodePeerFrame(frame))) more = this.#stream.send(part)
     } catch (error) {
       throw gone(error)
     }
@@ -92,6 +94,11 @@ export class FramedStream {
     this.#closed = true
     this.#handlers.closed()
   }
+}
+
+/** Each send is two writes to the socket: what is small goes in one. */
+function gathered(parts: Uint8Array[]): Uint8Array[] {
+  return parts.reduce((sum, part) => sum + part.length, 0) <= GATHERED_BYTES ? [Buffer.concat(parts)] : parts
 }
 
 function gone(cause?: unknown): RegistryError {

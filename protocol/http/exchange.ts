@@ -53,6 +53,7 @@ export class Exchange {
   readonly #writer: Writer
   readonly #inbox: Inbox | undefined
   #heardAt: number
+  #lingers = true
   #lingerTo = Number.POSITIVE_INFINITY
   #stopLingering: (() => void) | undefined
   #status = CUT
@@ -88,6 +89,7 @@ export class Exchange {
    * reply, what fails later cuts the connection.
    */
   start(ready: Reply | Promise<Reply>, close: boolean): void {
+    this.#lingers = !close
     this.#finished = this.#run(ready, close)
   }
 
@@ -199,7 +201,7 @@ export class Exchange {
   }
 
   async #sendWhole(reply: Reply, after: After): Promise<void> {
-    if (after === 'close' && this.receiving) await this.#sendEarly(reply)
+    if (after === 'close' && this.receiving && this.#lingers) await this.#sendEarly(reply)
     else if (this.incoming.method === 'HEAD' || isSmall(reply)) this.#complete(reply, after)
     else await this.#stream(reply, once(bytesOf(reply)), sizeOf(reply.body), after)
   }

@@ -5,8 +5,8 @@ export interface Outlet {
   /** Chunked; copies what the kernel does not take. False: wait for `onWritable`. */
   write(chunk: string | Uint8Array): boolean
   end(body?: string | Uint8Array, close?: boolean): unknown
-  /** Never call it with `undefined` for a length: the library counts arguments. */
-  endWithoutBody(length?: number, close?: boolean): unknown
+  /** Nothing is added to the headers that were written. */
+  endWithoutBody(): unknown
   /** Copies nothing. [all of the chunk was taken, the response is complete]. An empty chunk would end the response. */
   tryEnd(chunk: Uint8Array, total: number): [boolean, boolean]
   getWriteOffset(): number

@@ -14,6 +14,7 @@ import { type Fault, faultOf, SINGLE } from './framing.js'
 import { Incoming, type Surroundings } from './incoming.js'
 import { listenFailure } from './listen-failure.js'
 import { origins } from './origin.js'
+import type { Outlet } from './outlet.js'
 import type { Reply } from './reply.js'
 import type { HttpRequest } from './request.js'
 
@@ -67,7 +68,8 @@ export async function serve(options: ServeOptions, handle: Handle): Promise<List
     // Undefined where there is no '?', whatever the published types say.
     const line = { method: raw.getCaseSensitiveMethod(), path: raw.getUrl(), query: raw.getQuery() ?? '' }
     const { headers, fault } = readHeaders(raw, maxHeaderBytes - line.path.length - line.query.length)
-    dispatcher.accept(out, new Incoming(line, headers, out, surroundings), fault ?? faultOf(line.method, headers))
+    const incoming = new Incoming(line, headers, out, surroundings)
+    rescued(out, () => dispatcher.accept(out, incoming, fault ?? faultOf(line.method, headers)))
   })
   const socket = await listen(app, options)
   const port = library.us_socket_local_port(socket)
@@ -128,6 +130,20 @@ function listenExclusively(
   // The published types lack this overload, which the library has.
   const listener = app as unknown as { listen(h: string, p: number, o: number, d: typeof done): unknown }
   listener.listen(host, port, EXCLUSIVE_PORT, done)
+}
+
+/** The library ends the process when it comes back to a request that nobody took care of. The error is not hidden by it. */
+function rescued(out: Outlet, accept: () => void): void {
+  try {
+    accept()
+  } catch (error) {
+    try {
+      out.close()
+    } catch {
+      // Answered already.
+    }
+    throw error
+  }
 }
 
 /** `limit`: bytes that are left for the headers. */

@@ -59,6 +59,8 @@ export class Writer {
   /** The response at once: its body is small, or the request is a HEAD. */
   whole(reply: Reply, after: After): void {
     if (!this.#alive) return
+    // Without a body the library cannot be told to close: then nothing behind this request is read any more.
+    if (after === 'close' && isBodiless(this.#request.method, reply)) this.#out.pause()
     this.#out.cork(() => {
       // Asked to close, the library says so itself.
       this.#head(reply, after === 'close' ? 'keep' : after)
@@ -173,36 +175,39 @@ export class Writer {
   }
 }
 
-/** To be called inside a cork, after the head; the body is in memory. */
+/** To be called inside a cork, after the head; the body is in memory. `close`: the connection is, where that can be had. */
 export function endWhole(out: Outlet, method: string, reply: Reply, close: boolean): void {
   const { body = '' } = reply
-  if (isBodiless(reply)) endEmpty(out, close)
-  else if (method === 'HEAD') endHead(out, reply, close)
+  if (isBodiless(method, reply)) endBodiless(out, reply, close)
   else if (isWhole(body)) out.end(body, close)
   else throw new TypeError('Not a body in memory')
 }
 
 /** How many bytes of a body in memory go out. */
 export function sentSize(method: string, reply: Reply): number {
-  return method === 'HEAD' || isBodiless(reply) ? 0 : (sizeOf(reply.body) ?? 0)
+  return isBodiless(method, reply) ? 0 : (sizeOf(reply.body) ?? 0)
 }
 
-function isBodiless({ status }: Reply): boolean {
+function isBodiless(method: string, { status }: Reply): boolean {
+  return method === 'HEAD' || hasNoContent(status)
+}
+
+/** Neither a body nor a Content-Length (RFC 9110, 8.6). */
+function hasNoContent(status: number): boolean {
   return status === 204 || status === 304
 }
 
-function endEmpty(out: Outlet, close: boolean): void {
-  // Only with a length, which these should not carry, can the library be told to close.
-  if (close) out.endWithoutBody(0, true)
-  else out.endWithoutBody()
+/** The library's own way of ending with a length but no body leaves the response unfinished, and aborts the process. */
+function endBodiless(out: Outlet, reply: Reply, close: boolean): void {
+  const length = hasNoContent(reply.status) ? undefined : lengthOf(reply)
+  if (length !== undefined) out.writeHeader('content-length', String(length))
+  if (close) out.writeHeader('connection', 'close')
+  out.endWithoutBody()
 }
 
-function endHead(out: Outlet, reply: Reply, close: boolean): void {
-  const size = sizeOf(reply.body)
-  // A handler that answers without opening a body says the length itself.
-  const said = reply.body === undefined ? reply.headers['content-length'] : undefined
-  if (size !== undefined || close) out.endWithoutBody(said === undefined ? (size ?? 0) : Number(said), close)
-  else out.endWithoutBody()
+/** A handler that answers HEAD without opening a body says the length itself. */
+function lengthOf(reply: Reply): number | string | undefined {
+  return reply.body === undefined ? (reply.headers['content-length'] ?? 0) : sizeOf(reply.body)
 }
 
 function wrongLength(size: number): RegistryError {

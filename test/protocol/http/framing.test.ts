@@ -33,7 +33,6 @@ const REFUSED: [name: string, segments: string[], statuses: (number | undefined)
   ['A16 beyond a double', [`${POST}Content-Length: 9007199254740993\r\n\r\nhello`], [400]],
   ['A17 two hosts', ['GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n'], [400]],
   ['A17 two equal hosts', ['GET /x HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n'], [400]],
-  ['A17 no host', ['GET /x HTTP/1.1\r\n\r\n'], [400, undefined]],
   ['a host that is markup', ['GET /x HTTP/1.1\r\nHost: <script>\r\n\r\n'], [400]],
   ['a host with a path', ['GET /x HTTP/1.1\r\nHost: a/b\r\n\r\n'], [400]],
   ['an empty host', ['GET /x HTTP/1.1\r\nHost:\r\n\r\n'], [400]],
@@ -113,7 +112,7 @@ test('A21 a HEAD and the GETs behind it in one segment are answered in order, th
     replies.map((reply) => reply.split('\r\n\r\n')[1]),
     ['', '0123456789', '', '0123456789', '0123456789'],
   )
-  for (const reply of replies) assert.match(reply, /Content-Length: 10\r\n/)
+  for (const reply of replies) assert.match(reply, /Content-Length: 10\r\n/i)
 })
 
 test('A21 handlers that wait for no more than a promise may be pipelined too', async (t) => {
@@ -136,13 +135,14 @@ test('a request pipelined behind a slow one is not executed, and nothing is mixe
   assert.deepEqual(seen, ['/a'])
 })
 
-test('A09, A10, A20: what the library keeps waiting for is never dispatched', async (t) => {
+test('A09, A10, A17, A20: what the library keeps waiting for is never dispatched', async (t) => {
   const seen: string[] = []
   const { port } = await serving(t, (request) => {
     seen.push(request.path)
     return text('')
   })
   const odd = [
+    'GET /x HTTP/1.1\r\n\r\n',
     `${POST}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`,
     'GET /x HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n',
     'GET /x HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\n',

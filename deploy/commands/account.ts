@@ -1,0 +1,128 @@
+/** `cairn login`, `logout`, `whoami` and `cairn token …`. */
+import { hostname } from 'node:os'
+import { Command } from 'commander'
+import { RegistryError } from '../../protocol/errors.js'
+import { Client, record } from '../client.js'
+import { credentialFor, remember } from '../credentials.js'
+import { ask, type ClientFlags, connect, print, readLine, settingsFor, type Terminal, table } from '../terminal.js'
+import { clientCommand, several, wholeNumber } from './options.js'
+
+const TOKEN_DAYS = 90
+const MAX_DAYS = 3650
+
+interface LoginFlags extends ClientFlags {
+  username?: string
+  passwordStdin?: boolean
+  days: number
+}
+
+export function loginCommand(terminal: Terminal): Command {
+  return clientCommand('login', 'log in, and remember an API token for this registry')
+    .option('--username <name>')
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--days <number>', 'how long the token is valid', wholeNumber(1, MAX_DAYS), TOKEN_DAYS)
+    .action(async (flags: LoginFlags) => {
+      const { values } = await settingsFor('client', { url: flags.url }, terminal)
+      const url = values.url[0] ?? ''
+      const username = flags.username ?? (await ask('Username: ', terminal))
+      const password = flags.passwordStdin ? await readLine(terminal) : await ask('Password: ', terminal, true)
+      const token = await tokenFor(url, username, password, flags.days)
+      await remember(url, { username, token: String(token.value), id: String(token.id) }, terminal)
+      print(
+        terminal,
+        flags,
+        { url, username, expires_at: token.expires_at ?? null },
+        () => `Logged in to ${url} as ${username}`,
+      )
+    })
+}
+
+export function logoutCommand(terminal: Terminal): Command {
+  return clientCommand('logout', 'revoke and forget the token that `cairn login` made').action(
+    async (flags: ClientFlags) => {
+      const { values } = await settingsFor('client', { url: flags.url }, terminal)
+      const url = values.url[0] ?? ''
+      const known = await credentialFor(url, terminal)
+      if (known) await revoke(new Client({ url, token: known.token }), known.id)
+      await remember(url, undefined, terminal)
+      print(terminal, flags, { url, was_logged_in: known !== undefined }, () =>
+        known ? `Logged out of ${url}` : `You were not logged in to ${url}`,
+      )
+    },
+  )
+}
+
+export function whoamiCommand(terminal: Terminal): Command {
+  return clientCommand('whoami', 'who the registry takes you for').action(async (flags: ClientFlags) => {
+    const me = record(await (await connect(flags, terminal)).json('GET', '/api/v1/auth/me'))
+    print(terminal, flags, me, () => String(me.username))
+  })
+}
+
+export function tokenCommand(terminal: Terminal): Command {
+  return new Command('token')
+    .description('API tokens')
+    .addCommand(createToken(terminal))
+    .addCommand(
+      clientCommand('list', 'your API tokens, without their values').action(async (flags: ClientFlags) => {
+        const tokens = await (await connect(flags, terminal)).all('/api/v1/auth/tokens?limit=1000')
+        const row = (token: Record<string, unknown>) => [
+          token.id,
+          token.name,
+          Array.isArray(token.scopes) ? token.scopes.join(' ') : '',
+          token.expires_at ?? 'never',
+        ]
+        print(terminal, flags, tokens, () => table(['ID', 'NAME', 'SCOPES', 'EXPIRES'], tokens.map(row)))
+      }),
+    )
+    .addCommand(
+      clientCommand('revoke', 'end a token')
+        .argument('<id>')
+        .action(async (id: string, flags: ClientFlags) => {
+          await (await connect(flags, terminal)).json('DELETE', `/api/v1/auth/tokens/${encodeURIComponent(id)}`)
+          print(terminal, flags, { id, revoked: true }, () => `Revoked ${id}`)
+        }),
+    )
+}
+
+function createToken(terminal: Terminal): Command {
+  return clientCommand('create', 'make a token; its value is shown this once')
+    .argument('<name>')
+    .option(
+      '--scope <scope>',
+      'read, write, delete, admin or *, each with :pattern if wanted; can be given several times',
+      several,
+    )
+    .option('--days <number>', 'how long it is valid; without: for ever', wholeNumber(1, MAX_DAYS))
+    .action(async (name: string, flags: ClientFlags & { scope?: string[]; days?: number }) => {
+      const draft = { name, scopes: flags.scope ?? ['*'], expires_in_days: flags.days ?? null }
+      const token = record(await (await connect(flags, terminal)).json('POST', '/api/v1/auth/tokens', draft))
+      print(terminal, flags, token, () => String(token.value))
+    })
+}
+
+/** The session is only for making the token: a token can be revoked by itself, and is good for a time that the user chose. */
+async function tokenFor(
+  url: string,
+  username: string,
+  password: string,
+  days: number,
+): Promise<Record<string, unknown>> {
+  const session = record(
+    await new Client({ url, token: undefined }).json('POST', '/api/v1/auth/login', { username, password }),
+  )
+  const client = new Client({ url, token: String(session.access_token) })
+  const draft = { name: `cairn on ${hostname()}`.slice(0, 100), scopes: ['*'], expires_in_days: days }
+  const token = record(await client.json('POST', '/api/v1/auth/tokens', draft))
+  await client.json('POST', '/api/v1/auth/logout', { refresh_token: session.refresh_token })
+  return token
+}
+
+async function revoke(client: Client, id: string): Promise<void> {
+  try {
+    await client.json('DELETE', `/api/v1/auth/tokens/${encodeURIComponent(id)}`)
+  } catch (error) {
+    // It ended already.
+    if (!(error instanceof RegistryError && ['missing', 'unauthenticated'].includes(error.kind))) throw error
+  }
+}
