@@ -8,11 +8,12 @@ import { join } from 'node:path'
 import { stopEmbedded } from '../primary/postgres/embedded.js'
 import { RegistryError } from '../protocol/errors.js'
 import { claimFolder, runningOn } from './claim.js'
+import type { Client } from './client.js'
 import { endingSignals } from './signals.js'
 import { type Child, end, kill, launch, untilReady } from './up/child.js'
 import type { Plan, PlannedPart } from './up/plan.js'
 import { demandFree } from './up/ports.js'
-import { joinToken, localAdministrator, localToken, opens, quickstartRepositories } from './up/quickstart.js'
+import { hasJoined, joinToken, localAdministrator, localToken, opens, quickstartRepositories } from './up/quickstart.js'
 import type { Welcome } from './up/welcome.js'
 
 export interface UpOptions {
@@ -59,19 +60,16 @@ async function runAll(options: UpOptions, signal: AbortSignal, ending: Promise<v
   const { plan, report } = options
   await demandPorts(plan, options.host)
   const password = await firstPassword(options)
-  const primary = await launch(
-    plan.primary,
-    options.program,
-    password === undefined ? {} : { CAIRN_ADMIN_PASSWORD: password },
-  )
-  await untilReady(primary, signal)
-  const client = await localAdministrator(plan.primary)
-  const [repositories, shown, ...nodes] = await Promise.all([
-    quickstartRepositories(client),
-    confirmed(plan.primary, password),
-    ...plan.nodes.map((node) => startNode(node, options, () => joinToken(client, node), signal)),
-  ])
-  const children = [primary, ...nodes].filter((child) => child !== undefined)
+  const failed = new AbortController()
+  const administrator = startPrimary(options, password, signal)
+  administrator.catch((error) => failed.abort(error))
+  const either = AbortSignal.any([signal, failed.signal])
+  // Those that have joined need no primary to start. All are waited for: what is started must be known when it is ended.
+  const nodes = await Promise.allSettled(plan.nodes.map((node) => startNode(node, options, administrator, either)))
+  const { primary, client } = await administrator
+  const [repositories, shown] = await Promise.all([quickstartRepositories(client), confirmed(plan.primary, password)])
+  const started = nodes.map((node) => (node.status === 'fulfilled' ? node.value : reject(node.reason)))
+  const children = [primary, ...started].filter((child) => child !== undefined)
   const seconds = (Date.now() - startedMs) / 1000
   options.ready({ children, password: shown, repositories, program: options.program, logs: plan.logs, seconds })
   const ends = children.map(async ({ part, ended }) => {
@@ -82,15 +80,26 @@ async function runAll(options: UpOptions, signal: AbortSignal, ending: Promise<v
   if (!signal.aborted) throw new RegistryError('unavailable', 'Every part has ended')
 }
 
+async function startPrimary(
+  { plan, program }: UpOptions,
+  password: string | undefined,
+  signal: AbortSignal,
+): Promise<{ primary: Child; client: Client }> {
+  const primary = await launch(plan.primary, program, password === undefined ? {} : { CAIRN_ADMIN_PASSWORD: password })
+  await untilReady(primary, signal)
+  return { primary, client: await localAdministrator(plan.primary) }
+}
+
 /** One that does not start is reported: the others are of use without it. */
 async function startNode(
   node: PlannedPart,
   options: UpOptions,
-  token: () => Promise<string | undefined>,
+  administrator: Promise<{ client: Client }>,
   signal: AbortSignal,
 ): Promise<Child | undefined> {
+  const client = (await hasJoined(node)) ? undefined : (await administrator).client
   try {
-    const join = (await runningOn(node.data)) === undefined ? await token() : undefined
+    const join = client && (await joinToken(client, node))
     const child = await launch(node, options.program, join === undefined ? {} : { CAIRN_JOIN: join })
     await untilReady(child, signal)
     return child
@@ -99,6 +108,10 @@ async function startNode(
     options.report(error.message)
     return undefined
   }
+}
+
+function reject(error: unknown): never {
+  throw error
 }
 
 async function demandPorts(plan: Plan, host: string): Promise<void> {

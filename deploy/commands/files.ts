@@ -103,7 +103,7 @@ export function lsCommand(terminal: Terminal): Command {
         )
         return
       }
-      const prefix = target.path === '' ? '' : `&prefix=${encodeURIComponent(`/${target.path}`)}`
+      const prefix = target.path === '' ? '' : `&prefix=${encodeURIComponent(target.path)}`
       const found = await client.all(`/api/v1/repositories/${keyOf(target)}/artifacts?limit=1000${prefix}`, flags.limit)
       print(terminal, flags, found, () =>
         table(

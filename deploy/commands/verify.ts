@@ -61,7 +61,7 @@ async function verifyFile(
   const { items } = record(await client.json('GET', `/api/v1/search/artifacts?checksum=${digest}`))
   const places = (Array.isArray(items) ? items : [])
     .map(record)
-    .map(({ repository, path: found }) => `${String(repository)}${String(found)}`)
+    .map(({ repository, path: found }) => `${String(repository)}/${String(found)}`)
   if (places.length === 0)
     throw new RegistryError('missing', `${client.url} has no record of these bytes (sha256 ${digest})`)
   return { digest, places }

@@ -88,6 +88,8 @@ class Sending {
 
   async send(): Promise<Sent> {
     const inParts = this.#size > this.#partBytes
+    if (inParts && (await this.#isThere()))
+      return { size: this.#size, digest: this.#digest, created: false, resumedAt: 0 }
     const resumedAt = inParts ? await this.#standing() : 0
     let offset = resumedAt
     let failures = 0
@@ -110,6 +112,12 @@ class Sending {
         if (inParts) offset = await this.#standing().catch(() => offset)
       }
     }
+  }
+
+  /** Large files are asked about before they are sent. */
+  async #isThere(): Promise<boolean> {
+    const reply = await this.#client.raw('HEAD', this.#urlPath, { accept: [401, 403, 404, 405] })
+    return reply.ok && reply.headers.get('x-checksum-sha256') === this.#digest
   }
 
   /** How far an earlier attempt got; everything is asked for with the digest, so it is an attempt for the same bytes. */

@@ -97,7 +97,7 @@ async function isReady(url: string): Promise<boolean> {
 
 /** For a process that is nobody's child here. */
 async function watch(pid: number): Promise<string> {
-  while (alive(pid)) await delay(WATCH_MS, undefined, { ref: false })
+  while (alive(pid)) await delay(WATCH_MS)
   return 'it is gone'
 }
 

@@ -31,13 +31,14 @@ export async function localAdministrator(primary: PlannedPart): Promise<Client> 
   return new Client({ url: primary.url, token })
 }
 
-/** undefined for a node that has joined already. */
-export async function joinToken(client: Client, node: PlannedPart): Promise<string | undefined> {
-  const joined = await access(join(node.data, IDENTITY_FILE)).then(
+export async function hasJoined(node: PlannedPart): Promise<boolean> {
+  return await access(join(node.data, IDENTITY_FILE)).then(
     () => true,
     () => false,
   )
-  if (joined) return undefined
+}
+
+export async function joinToken(client: Client, node: PlannedPart): Promise<string> {
   const reply = record(await client.json('POST', '/api/v1/edge-nodes', { name: node.name }))
   if (typeof reply.join_token !== 'string') throw new RegistryError('upstream', 'The primary gave no join token')
   return reply.join_token

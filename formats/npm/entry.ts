@@ -48,7 +48,10 @@ export function orderEntry(entry: JsonObject): string {
   const rest: JsonObject = {}
   for (const field of SHORT) if (Object.hasOwn(others, field)) short[field] = others[field]
   for (const [field, value] of Object.entries(others)) if (!SHORT_SET.has(field)) rest[field] = value
-  return JSON.stringify({ dist, name, version, ...short, _id: `${String(name)}@${String(version)}`, ...rest })
+  const id = `${String(name)}@${String(version)}`
+  // A dependency called "_id" could stand where the short form ends: such an entry is kept in an order that is read the slow way.
+  const isCutRight = !JSON.stringify(short).includes(border(id))
+  return JSON.stringify({ ...(isCutRight ? { dist, name } : { name, dist }), version, ...short, _id: id, ...rest })
 }
 
 /** Makes entries readable for a client that reaches the repository at `base` (no slash at the end). */
@@ -65,8 +68,8 @@ export function entriesAt(base: string): {
     return OPENING + prefix + meta.slice(OPENING.length, url) + prefix + meta.slice(url)
   }
   const short = (meta: string, id: string): string => {
-    const border = meta.startsWith(OPENING) ? meta.indexOf(`,"_id":${JSON.stringify(id)}`) : -1
-    if (border > 0) return full(`${meta.slice(0, border)}}`)
+    const end = meta.startsWith(OPENING) ? meta.indexOf(border(id)) : -1
+    if (end > 0) return full(`${meta.slice(0, end)}}`)
     return JSON.stringify(abbreviate(complete(meta, base)))
   }
   return { full, short }
@@ -102,6 +105,10 @@ const SHORT = [
 const SHORT_SET = new Set(SHORT)
 const OPENING = '{"dist":{"tarball":"'
 const ATTESTATIONS = ',"attestations":{"url":"'
+
+function border(id: string): string {
+  return `,"_id":${JSON.stringify(id)}`
+}
 
 /** The slow way, for an entry in another order: a numeric field name comes first in any JSON object. */
 function complete(meta: string, base: string): JsonObject {

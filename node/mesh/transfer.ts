@@ -7,6 +7,7 @@ import { leavesOf } from '../../protocol/blobs/trees.js'
 import type { Partial } from '../../protocol/blobs/partial.js'
 import { type Piece, verifyPiece } from '../../protocol/blobs/piece.js'
 import { RegistryError } from '../../protocol/errors.js'
+import { HASH_BYTES, Tree } from '../../protocol/merkle.js'
 import type { Stored } from '../../protocol/records.js'
 import type { SwarmNews } from '../../protocol/wire/swarm.js'
 import { abortable } from './abortable.js'
@@ -51,6 +52,8 @@ const FOLLOWED = 12
 /** Peers asked when the home and the primary are away. */
 const EVERYBODY = 64
 const PRIMARY_FAILURES = 2
+/** Up to so many leaves their tree is held, to pass pieces on before they are on disk: 1 GiB of bytes, 1 MiB of memory. */
+const PROVEN_LEAVES = 16_384
 
 export class Transfer {
   readonly stored: Stored
@@ -68,11 +71,14 @@ export class Transfer {
   readonly #followed = new Map<string, { waiting: boolean; home: boolean; stop: AbortController }>()
   readonly #tried = new Set<string>()
   readonly #arrivals: number[] = []
+  /** Verified pieces that are still being written: who waits for one need not wait for the disk. */
+  readonly #fresh = new Map<number, { bytes: Uint8Array; proof: Uint8Array | undefined }>()
   #first: 'peer' | 'primary' | undefined
   #homeRefused = false
   #askedAll = false
   #primaryFailures = 0
-  #learned: Promise<void> | undefined
+  #learned: Promise<Uint8Array> | undefined
+  #tree: Tree | undefined
   #error: RegistryError | undefined
   #outcome: Outcome | undefined
   #readers = 0
@@ -101,14 +107,16 @@ export class Transfer {
   async *read(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     const { pieceBytes } = this.#geometry
     const demand = { next: Math.floor(start / pieceBytes), end: Math.ceil(end / pieceBytes) }
-    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, Math.max(1, end - start)))
+    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - start))
     this.#readers++
     this.#want(demand)
     try {
       for (let at = start; at < end; ) {
-        await this.#until(Math.floor(at / pieceBytes), signal)
-        const stop = Math.min(end, at + buffer.length, (Math.floor(at / pieceBytes) + 1) * pieceBytes)
-        const bytes = await this.#parts.partial.read(at, stop, buffer)
+        const index = Math.floor(at / pieceBytes)
+        await this.#until(index, signal)
+        const stop = Math.min(end, at + buffer.length, (index + 1) * pieceBytes)
+        const fresh = this.#fresh.get(index)?.bytes.subarray(at % pieceBytes, (at % pieceBytes) + stop - at)
+        const bytes = fresh ?? (await this.#parts.partial.read(at, stop, buffer))
         if (!bytes) throw this.#ended()
         yield bytes
         at = stop
@@ -142,7 +150,7 @@ export class Transfer {
   }
 
   has(firstLeaf: number, count: number): boolean {
-    return this.#parts.partial.has(firstLeaf, count)
+    return this.#parts.partial.has(firstLeaf, count) || this.#freshPiece(firstLeaf, count) !== undefined
   }
 
   /** Wants the piece that a leaf is in, and waits for it. */
@@ -162,7 +170,7 @@ export class Transfer {
     if (!this.open) return undefined
     this.#readers++
     try {
-      return await this.#parts.partial.piece(firstLeaf, count)
+      return this.#freshPiece(firstLeaf, count) ?? (await this.#parts.partial.piece(firstLeaf, count))
     } finally {
       this.#readers--
       this.#finish()
@@ -227,7 +235,7 @@ export class Transfer {
   }
 
   async #until(piece: number, signal?: AbortSignal): Promise<void> {
-    while (!this.#plan.have.has(piece)) {
+    while (!this.#plan.have.has(piece) && !this.#fresh.has(piece)) {
       signal?.throwIfAborted()
       if (this.#outcome) throw this.#ended()
       await this.#changed.next(signal ? { signal } : {})
@@ -336,8 +344,7 @@ export class Transfer {
     try {
       const learned = this.#learn()
       for await (const bytes of this.#cut(this.#parts.primary.read(this.stored, this.scope, start, end, signal), first, signal)) {
-        await abortable(learned, signal)
-        await this.#keep(PRIMARY, next, bytes, leavesOf(bytes))
+        await this.#keep(PRIMARY, next, bytes, this.#leavesIn(await abortable(learned, signal), next, bytes))
         this.#plan.ended(PRIMARY, next++)
       }
       if (next < first + count) throw new RegistryError('upstream', 'The primary sent fewer bytes than were asked for')
@@ -353,15 +360,36 @@ export class Transfer {
   }
 
   /** All leaf hashes, asked for beside the first bytes: pieces from the primary come without proofs. */
-  #learn(): Promise<void> {
+  #learn(): Promise<Uint8Array> {
     if (this.#learned) return this.#learned
     const { partial, primary } = this.#parts
-    const learned = primary.leaves(this.stored, this.scope, this.#stop.signal).then((leaves) => partial.learn(leaves))
+    const learned = primary.leaves(this.stored, this.scope, this.#stop.signal).then((leaves) => {
+      partial.learn(leaves)
+      return leaves
+    })
     learned.catch(() => {
       this.#learned = undefined
     })
     this.#learned = learned
     return learned
+  }
+
+  /** The leaf hashes of a piece, which must be among all those of the blob. Throws `corrupt`. */
+  #leavesIn(all: Uint8Array, index: number, bytes: Uint8Array): Uint8Array {
+    const { first, count } = spanOf(this.#geometry, index)
+    const leaves = leavesOf(bytes)
+    const right = Buffer.compare(leaves, all.subarray(first * HASH_BYTES, (first + count) * HASH_BYTES)) === 0
+    if (!right) throw new RegistryError('corrupt', `The primary sent other bytes than ${this.stored.digest}`)
+    if (all.length <= PROVEN_LEAVES * HASH_BYTES) this.#tree ??= new Tree(all)
+    return leaves
+  }
+
+  #freshPiece(firstLeaf: number, count: number): Piece | undefined {
+    const index = firstLeaf / this.#geometry.pieceLeaves
+    const fresh = this.#fresh.get(index)
+    if (!fresh || spanOf(this.#geometry, index).count !== count) return undefined
+    const proof = fresh.proof ?? this.#tree?.proof(firstLeaf, count)
+    return proof && { bytes: fresh.bytes, proof }
   }
 
   /** Whole pieces out of a stream that begins at one, in memory of their own. */
@@ -391,15 +419,19 @@ export class Transfer {
 
   /** A verified piece is written, and everybody told. What the disk says ends the transfer; it is nobody else's fault. */
   async #keep(source: string, index: number, bytes: Uint8Array, leaves: Uint8Array, proof?: Uint8Array): Promise<void> {
-    try {
-      if (!this.#plan.have.has(index)) await this.#parts.partial.write(spanOf(this.#geometry, index).first, bytes, leaves, proof)
-    } catch (error) {
-      if (error instanceof RegistryError && error.kind === 'corrupt') throw error
-      this.#end('failed', error instanceof RegistryError ? error : new RegistryError('unavailable', 'The node cannot keep these bytes', { cause: error }))
-      return
+    if (!this.#plan.have.has(index) && !this.#fresh.has(index)) {
+      this.#fresh.set(index, { bytes, proof })
+      this.#first ??= source === PRIMARY ? 'primary' : 'peer'
+      this.#changed.beat()
+      try {
+        await this.#parts.partial.write(spanOf(this.#geometry, index).first, bytes, leaves, proof)
+      } catch (error) {
+        return this.#end('failed', keepingFailed(error))
+      } finally {
+        this.#fresh.delete(index)
+      }
     }
     if (!this.#plan.arrived(source, index, this.#parts.now())) return
-    this.#first ??= source === PRIMARY ? 'primary' : 'peer'
     // Whoever was asked in vain may be asked again once there was progress.
     this.#askedAll = false
     this.#arrivals.push(index)
@@ -412,7 +444,7 @@ export class Transfer {
       await this.#parts.partial.complete()
       this.#end('complete')
     } catch (error) {
-      this.#end('failed', error instanceof RegistryError ? error : new RegistryError('unavailable', 'The node cannot keep these bytes', { cause: error }))
+      this.#end('failed', keepingFailed(error))
     }
   }
 
@@ -537,4 +569,8 @@ export class Transfer {
     this.#closed = true
     this.#parts.partial.close().catch(() => undefined)
   }
+}
+
+function keepingFailed(error: unknown): RegistryError {
+  return error instanceof RegistryError ? error : new RegistryError('unavailable', 'The node cannot keep these bytes', { cause: error })
 }

@@ -41,7 +41,9 @@ export async function findLauncher(dir: string, postgres: string): Promise<Launc
       PROBE_MS,
     )
     const major = /\(PostgreSQL\) (\d+)/.exec(probe.output)?.[1]
-    const why = probe.code === 0 && major ? await ownFailure(dir, candidate.owner) : probe.output.trim()
+    // The programs look for each other by access(2), which knows no capabilities: what they say of it is as good as a failure.
+    const usable = probe.code === 0 && major !== undefined && !probe.output.includes('invalid binary')
+    const why = usable ? await ownFailure(dir, candidate.owner) : probe.output.trim()
     if (why === undefined)
       return { command: candidate.command, own: (path) => own(path, candidate.owner), major: Number(major) }
     failures.push(why)

@@ -8,3 +8,17 @@ export async function serving(t: TestContext, handle: Handle, options: Partial<S
   t.after(() => listening.close({ graceMs: 0 }))
   return listening
 }
+
+export interface Gate<T> {
+  readonly opened: Promise<T>
+  open(value: T): void
+}
+
+/** Something that happens once, and that others wait for. */
+export function gate<T = undefined>(): Gate<T> {
+  let open: (value: T) => void = () => undefined
+  const opened = new Promise<T>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
