@@ -1,21 +1,24 @@
 #!/usr/bin/env node
 // What `npm start` and `npm test` run: needs nothing but Node. Installs from the lock file when that changed, builds when a source
-// changed, then hands over to the program.
-import { spawn, spawnSync } from 'node:child_process'
+// changed, then becomes the program `cairn` with the arguments that it was given; `test` runs the tests under coverage.
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const SOURCES = ['protocol', 'primary', 'node', 'formats', 'admin', 'deploy', 'bench', 'test']
+const LEAST_LINES_PERCENT = 80
+const TEST_TIMEOUT_MS = 600_000
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 
 if (major < 20 || (major === 20 && minor < 15))
   fail(`Cairn needs Node.js 20.15 or later; this is ${process.versions.node}.`)
 install()
 build()
-run(process.argv.slice(2))
+if (process.argv[2] === 'test') test(process.argv.slice(3))
+else await become(process.argv.slice(2))
 
 function install() {
   const stamp = join(root, 'node_modules', '.cairn-lock')
@@ -37,14 +40,18 @@ function build() {
   const now = sources()
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return
   process.stderr.write('Building …\n')
-  rmSync(join(root, 'dist'), { recursive: true, force: true })
-  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', root], {
+  // Beside, then renamed: a part that runs from the old build must not find half of a new one.
+  const fresh = join(root, 'dist.new')
+  rmSync(fresh, { recursive: true, force: true })
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  const { status } = spawnSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], {
     cwd: root,
     stdio: ['ignore', 2, 2],
   })
   if (status !== 0) fail('The build failed; the compiler says why above.')
-  mkdirSync(join(root, 'dist'), { recursive: true })
-  writeFileSync(stamp, now)
+  writeFileSync(join(fresh, '.cairn-sources'), now)
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  renameSync(fresh, join(root, 'dist'))
 }
 
 /** Names, sizes and times of all sources: reading a few hundred entries takes milliseconds. */
@@ -63,12 +70,56 @@ function statLine(path) {
   return `${path} ${size} ${mtimeMs}`
 }
 
-function run(args) {
-  const child = spawn(process.execPath, [join(root, 'dist', 'deploy', 'cairn.js'), ...args], { stdio: 'inherit' })
-  // The terminal sends its signals to the child as well; what is sent to this process alone is passed on.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-    process.on(signal, () => (signal === 'SIGINT' && process.stdin.isTTY ? undefined : child.kill(signal)))
-  child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)))
+/** In this process: whatever signal is sent to it, from a terminal or not, reaches the program once. */
+async function become(args) {
+  const program = join(root, 'dist', 'deploy', 'cairn.js')
+  process.argv = [process.execPath, program, ...args]
+  await import(pathToFileURL(program).href)
+}
+
+/** All test files, or those whose path holds one of the words. */
+function test(words) {
+  const folder = join(root, 'dist', 'test')
+  const files = readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith('.test.js') && (words.length === 0 || words.some((word) => name.includes(word))))
+    .sort()
+    .map((name) => join('dist', 'test', name))
+  if (files.length === 0) fail('No test file has such a name.')
+  const runner = [
+    '--test',
+    '--test-concurrency=2',
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    '--test-reporter=spec',
+    ...files,
+  ]
+  const { status } = spawnSync(process.execPath, [...(words.length === 0 ? coverage() : []), ...runner], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, NODE_ENV: 'test' },
+  })
+  process.exit(status ?? 1)
+}
+
+/** c8 around the runner, and so around every process that a test starts. A choice of files says nothing about coverage. */
+function coverage() {
+  const counted = ['protocol', 'formats', 'primary', 'node', 'admin', 'deploy'].map(
+    (name) => `--include=dist/${name}/**`,
+  )
+  const limits = [
+    '--check-coverage',
+    `--lines=${LEAST_LINES_PERCENT}`,
+    '--branches=0',
+    '--functions=0',
+    '--statements=0',
+  ]
+  const output = [
+    '--reporter=text-summary',
+    '--reporter=lcovonly',
+    '--reports-dir=coverage',
+    '--temp-directory=coverage/tmp',
+  ]
+  return [join('node_modules', 'c8', 'bin', 'c8.js'), '--all', ...counted, ...limits, ...output, process.execPath]
 }
 
 function hash(data) {

@@ -16,6 +16,7 @@ import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { Reply } from '../protocol/http/reply.js'
 import { type HttpRequest, seenFrom } from '../protocol/http/request.js'
+import type { LogEntry } from '../protocol/http/dispatcher.js'
 import { serve } from '../protocol/http/server.js'
 import { Hosted } from '../protocol/kinds/hosted.js'
 import { State } from '../protocol/metadata/state.js'
@@ -206,7 +207,7 @@ async function compose(
   }
   const answer = app({ handlers: [interfaces], ...parts })
   const positioned = withPosition(answer, state)
-  const observe = (line: Parameters<typeof logRequest>[1]) => {
+  const observe = (line: LogEntry) => {
     metrics.request(line.method, line.status, line.ms, line.bytes)
     logRequest(log, line)
   }
@@ -215,8 +216,13 @@ async function compose(
     handlers: [(request) => (request.path.startsWith('/fleet/v1/') ? fleet.handle(request) : forwarded(fleet, request, positioned))],
     ...parts,
   })
+  const observeNodes = (line: LogEntry) => {
+    // Heartbeats and feeds are no news; what nodes forward is logged like any other request.
+    if (line.path.startsWith('/fleet/v1/') && line.status < 500) metrics.request(line.method, line.status, line.ms, line.bytes)
+    else observe(line)
+  }
   const nodesListen = await serve(
-    { host: settings.fleetHost, port: settings.fleetPort, tls: keys.tls, publicUrls: [], trustedProxies: [], log: observe },
+    { host: settings.fleetHost, port: settings.fleetPort, tls: keys.tls, publicUrls: [], trustedProxies: [], log: observeNodes },
     fleetAnswer,
   )
   closers.push(() => nodesListen.close({ graceMs: GRACE_MS }))

@@ -18,7 +18,7 @@ const DEADLINE_MS = 300_000
 export async function sidecar(call: Call<{ path: string }>): Promise<Reply | undefined> {
   const [, path, algorithm] = /^(.+)\.(sha256|sha512|sha1|md5)$/.exec(call.params.path) ?? []
   if (path === undefined || !isAlgorithm(algorithm)) return undefined
-  const file = await call.repository.file(path)
+  const file = call.may('read', path) ? await call.repository.file(path) : undefined
   if (!file) return undefined
   return call.index(path, algorithm, async () => ({
     contentType: 'text/plain; charset=utf-8',

@@ -390,7 +390,7 @@ describe('a publish is taken', () => {
   })
 
   it('by many at the same time as different versions of one package, none of which is lost', async () => {
-    const versions = Array.from({ length: 6 }, (_, i) => `1.${i}.0`)
+    const versions = Array.from({ length: 9 }, (_, i) => `1.${i}.0`)
     const replies = await Promise.all(versions.map((version) => publish({ name: 'a', version, description: version })))
     assert.deepEqual(
       replies.map(({ status }) => status),
