@@ -41,17 +41,26 @@ function build() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return
   process.stderr.write('Building …\n')
   // Beside, then renamed: a part that runs from the old build must not find half of a new one.
-  const fresh = join(root, 'dist.new')
-  rmSync(fresh, { recursive: true, force: true })
+  const fresh = join(root, '.build', `dist-${process.pid}`)
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const { status } = spawnSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  })
+  const options = { cwd: root, stdio: ['ignore', 2, 2] }
+  const { status } = spawnSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], options)
+  if (status === 0) {
+    writeFileSync(join(fresh, '.cairn-sources'), now)
+    replace(fresh, join(root, 'dist'))
+  }
+  rmSync(fresh, { recursive: true, force: true })
   if (status !== 0) fail('The build failed; the compiler says why above.')
-  writeFileSync(join(fresh, '.cairn-sources'), now)
-  rmSync(join(root, 'dist'), { recursive: true, force: true })
-  renameSync(fresh, join(root, 'dist'))
+}
+
+/** Somebody else's build, finished in the same moment, is as good. */
+function replace(from, to) {
+  try {
+    rmSync(to, { recursive: true, force: true })
+    renameSync(from, to)
+  } catch (error) {
+    if (!existsSync(join(to, '.cairn-sources'))) throw error
+  }
 }
 
 /** Names, sizes and times of all sources: reading a few hundred entries takes milliseconds. */

@@ -11,7 +11,7 @@ export type Algorithm = 'sha256' | HashName
 export type Digests = Partial<Record<Algorithm, string>>
 type Headers = ReadonlyMap<string, string>
 
-export const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512', 'sha1', 'md5']
+const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512', 'sha1', 'md5']
 const HEX_LENGTH: Readonly<Record<Algorithm, number>> = { sha256: 64, sha512: 128, sha1: 40, md5: 32 }
 /** Names of RFC 9530's registry, the insecure ones included: a client that sends one wants it checked. */
 const FIELD_NAMES: Readonly<Record<string, Algorithm>> = {

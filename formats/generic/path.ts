@@ -7,7 +7,7 @@ import { RegistryError } from '../../protocol/errors.js'
 /** Bytes. Longer keys do not fit into a database index. */
 const MAX_PATH = 1024
 /** Where questions about uploads are asked (upload.ts). */
-export const RESERVED = '-'
+const RESERVED = '-'
 
 /** `path` without a slash at its beginning. Throws `invalid` unless a file may be stored under it. */
 export function checkPath(path: string): void {

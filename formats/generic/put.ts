@@ -26,7 +26,7 @@ import { putPart } from './upload.js'
 export type Putting = Call<{ path: string }>
 
 /** Bytes. An operator's own limit (`CAIRN_MAX_UPLOAD_BYTES`) is lower. */
-export const FILE_LIMIT = 1024 ** 4
+const FILE_LIMIT = 1024 ** 4
 
 export async function put(call: Putting): Promise<Reply> {
   const { request, repository, params } = call

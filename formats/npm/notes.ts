@@ -21,7 +21,7 @@ export interface Notes {
   readmeFilename: string
 }
 
-export const MAX_README = 64 * 1024
+const MAX_README = 64 * 1024
 const MAX_DESCRIPTION = 1000
 const MAX_KEYWORDS = 50
 const MAX_MAINTAINERS = 200

@@ -24,7 +24,7 @@ import { type Inspected, Inspection } from './tarball.js'
 type Publishing = Call<{ package: string }>
 
 /** Of the document without its tarball. */
-export const DOCUMENT_LIMIT = 16 * 1024 * 1024
+const DOCUMENT_LIMIT = 16 * 1024 * 1024
 const TARBALL_LIMIT = 4 * 1024 ** 3
 const HASHES = ['sha1', 'sha512'] as const
 /** A package's notes are read, changed and written back: so often, when others do the same at the same time. */

@@ -20,7 +20,7 @@ export interface Inspected {
 const INFLATE_LIMITS = { bytes: 8 * 1024 ** 3, ratio: 100, ratioFrom: 16 * 1024 * 1024 }
 const TAR_LIMITS = { entries: 200_000, name: 4096 }
 const MANIFEST_BYTES = 4 * 1024 * 1024
-export const README_BYTES = 64 * 1024
+const README_BYTES = 64 * 1024
 const README = /^readme(?:\.[a-z]{1,10})?$/i
 
 export class Inspection {

@@ -361,7 +361,7 @@ describe('a publish is taken', () => {
 
   it('with any text in its entry, and the abbreviated form is still cut in the right place', async () => {
     const odd = {
-      dependencies: { _id: 'a@1.0.0' },
+      dependencies: { b: '1', _id: 'a@1.0.0' },
       description: '","_id":"a@1.0.0"',
       funding: { url: '{"dist":{"tarball":"' },
     }
@@ -625,6 +625,35 @@ describe('a package with many versions', () => {
     assert.equal((await put('a', JSON.stringify(document))).status, 201)
     const short = await json('/a', ann, { accept: 'application/vnd.npm.install-v1+json' })
     assert.ok(Object.values(short.versions).every((entry) => entry.deprecated === 'all of it'))
+  })
+})
+
+describe('unpublishing', () => {
+  it('with an old revision is refused on every route, and nothing is removed', async () => {
+    for (const version of ['1.0.0', '1.1.0']) await publish({ name: 'a', version })
+    const { _rev, versions } = await json('/a?write=true')
+    await publish({ name: 'a', version: '1.2.0' })
+    const { '1.1.0': _, ...left } = versions
+    const attempts: [string, string, string?][] = [
+      ['PUT', `/a/-rev/${String(_rev)}`, JSON.stringify({ versions: left })],
+      ['DELETE', `/a/-rev/${String(_rev)}`],
+      ['DELETE', `/a/-/a-1.1.0.tgz/-rev/${String(_rev)}`],
+      ['DELETE', '/a/-rev/undefined'],
+    ]
+    for (const [method, path, body] of attempts) {
+      const reply = await ann(BASE + path, { method, ...(body === undefined ? {} : { body }) })
+      await refused(reply, 409, /changed meanwhile/)
+    }
+    assert.deepEqual(Object.keys((await json('/a')).versions), ['1.0.0', '1.1.0', '1.2.0'])
+  })
+
+  it('moves the recorded tags in the same step', async () => {
+    for (const version of ['1.0.0', '1.1.0']) await publish({ name: 'a', version })
+    await publish({ name: 'a', version: '1.2.0' }, { tag: 'next' })
+    await ann(`${BASE}/-/package/a/dist-tags/old`, { method: 'PUT', body: '"1.1.0"' })
+    const { _rev } = await json('/a?write=true')
+    assert.equal((await ann(`${BASE}/a/-/a-1.1.0.tgz/-rev/${String(_rev)}`, { method: 'DELETE' })).status, 200)
+    assert.deepEqual(await fleet.ledger.state.tags('scope-of-hosted', 'a'), { latest: '1.2.0', next: '1.2.0' })
   })
 })
 

@@ -81,6 +81,12 @@ describe('a document with long strings', () => {
       document: { _attachments: [{ 'a.tgz': { data: 'no' } }, 'data', ['a.tgz', { data: 'no' }]] },
     },
     {
+      what: 'lists after objects of the same depth',
+      source: '{"_attachments":{"a.tgz":{"data":"yes"}},"_attachments":[["no"],{"x":["no"]}]}',
+      streamed: [['a.tgz', 'yes']],
+      document: { _attachments: [['no'], { x: ['no'] }] },
+    },
+    {
       what: 'an empty string',
       source: '{"_attachments":{"a.tgz":{"data":""}}}',
       streamed: [['a.tgz', '']],
