@@ -20,7 +20,7 @@ export function isInside(path: string, target: string): boolean {
 
 const DRIVE = /^[A-Za-z]:/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const UNSAFE = /[\0-\x1f\x7f\\]/
+const UNSAFE = /[\0-\x1f\x7f]|\\/
 
 function isStep(segment: string): boolean {
   return segment !== '' && segment !== '.'

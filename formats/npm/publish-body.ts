@@ -6,6 +6,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Stored } from '../../protocol/records.js'
 import { isObject, type JsonObject, own } from '../text/json.js'
 import { checkTag, versionOfFile } from './name.js'
+import { text } from './notes.js'
 
 /** A tarball as it was received, before the document around it was complete. */
 export interface Received {
@@ -53,9 +54,9 @@ function checkDist(dist: unknown, { hashes }: Stored): void {
   if (dist === undefined) return
   if (!isObject(dist)) throw invalid('"dist" is not an object')
   const { shasum, integrity } = dist
-  if (shasum !== undefined && String(shasum).toLowerCase() !== hashes.sha1) throw mismatch('shasum')
+  if (shasum !== undefined && text(shasum).toLowerCase() !== hashes.sha1) throw mismatch('shasum')
   if (integrity === undefined) return
-  for (const one of String(integrity).trim().split(/\s+/)) checkIntegrity(one, hashes)
+  for (const one of text(integrity).trim().split(/\s+/)) checkIntegrity(one, hashes)
 }
 
 /** One hash of Subresource Integrity: "sha512-base64?option". Unknown algorithms say nothing. */
@@ -94,11 +95,14 @@ function checkAttachments(attachments: unknown, name: string, { file, version, s
 
 function checkLength(length: unknown, size: number): void {
   if (length !== undefined && length !== size)
-    throw invalid(`The tarball should have ${String(length)} bytes and has ${size}`)
+    throw invalid(`The tarball should have ${JSON.stringify(length)} bytes and has ${size}`)
 }
 
+/** What older clients write where there is none. */
+const NO_README = 'ERROR: No README data found'
+
 function readmeOf({ readme, readmeFilename }: JsonObject): Published['readme'] {
-  if (typeof readme !== 'string' || readme === '') return undefined
+  if (typeof readme !== 'string' || readme === '' || readme.startsWith(NO_README)) return undefined
   return { filename: typeof readmeFilename === 'string' ? readmeFilename : 'README.md', text: readme }
 }
 

@@ -18,13 +18,13 @@ export async function testDatabase(): Promise<TestDatabase> {
   const server = await startServer()
   const name = `test_${randomBytes(6).toString('hex')}`
   await run(server.url, `create database ${name}`)
-  const url = new URL(server.url)
-  url.pathname = `/${name}`
-  const pool = new pg.Pool({ connectionString: url.href, max: 10 })
+  // No URL to `new URL`: one that names a socket has no host before its path.
+  const url = server.url.replace(/^(postgres(?:ql)?:\/\/[^/]*\/)[^?]*/, `$1${name}`)
+  const pool = new pg.Pool({ connectionString: url, max: 10 })
   pool.on('error', () => undefined)
   await migrate(pool, join(packageRoot(), 'migrations'))
   return {
-    url: url.href,
+    url,
     pool,
     close: async () => {
       await pool.end()
