@@ -85,11 +85,16 @@ export class Writer {
   /** With a Content-Length of `size`, which is not 0 and which the chunks must add up to. */
   async sized(reply: Reply, chunks: AsyncIterable<Uint8Array>, size: number, after: After): Promise<void> {
     this.#begin(reply, after)
+    // The chunk that completes the body waits, as a copy, until the bytes have really ended: more of them make it wrong. What is
+    // larger is a body in memory, whose length is no promise but a fact.
+    let last: Uint8Array | undefined
     for await (const chunk of chunks) {
       if (!this.#alive) return
-      if (this.bytes + chunk.byteLength > size) throw wrongLength(size)
-      await this.#push(chunk, size)
+      if (last !== undefined || this.bytes + chunk.byteLength > size) throw wrongLength(size)
+      if (this.bytes + chunk.byteLength === size && chunk.byteLength <= HOLD_LIMIT) last = Uint8Array.prototype.slice.call(chunk)
+      else await this.#push(chunk, size)
     }
+    if (last) await this.#push(last, size)
     if (this.#alive) throw wrongLength(size)
   }
 
@@ -209,6 +214,9 @@ function endBodiless(out: Outlet, reply: Reply, close: boolean): void {
 function lengthOf(reply: Reply): number | string | undefined {
   return reply.body === undefined ? (reply.headers['content-length'] ?? 0) : sizeOf(reply.body)
 }
+
+/** No source of bytes gives larger chunks than this. */
+const HOLD_LIMIT = 1024 * 1024
 
 function wrongLength(size: number): RegistryError {
   return new RegistryError('corrupt', `A body of ${size} bytes was announced, and the bytes are more or fewer`)

@@ -1,7 +1,10 @@
 /** Bytes in both directions at the speed of the slower side; connections that break in the middle. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { request as nodeRequest } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { RegistryError } from '../../../protocol/errors.js'
 import { json, text } from '../../../protocol/http/reply.js'
@@ -285,8 +288,14 @@ function sha256(bytes: Uint8Array): string {
 }
 
 async function putByCurl(url: string, chunked: boolean): Promise<{ status: number; detail: string }> {
-  const source = chunked ? ['-T', '/dev/zero'] : ['-T', '/dev/zero', '-H', 'Content-Length: 5368709120']
+  const dir = await mkdtemp(join(tmpdir(), 'cairn-curl-'))
+  const file = join(dir, 'large')
+  await writeFile(file, '')
+  // Sparse: its length is real, its bytes take no room.
+  await truncate(file, 5 * 1024 ** 3)
+  const source = chunked ? ['-T', '/dev/zero'] : ['-T', file]
   const reply = await curl('-H', 'Expect:', ...source, `${url}/up`)
+  await rm(dir, { recursive: true })
   return { status: reply.status, detail: JSON.parse(reply.body.toString()).detail }
 }
 
