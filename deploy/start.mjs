@@ -41,7 +41,8 @@ function build() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return
   process.stderr.write('Building …\n')
   // Beside, then renamed: a part that runs from the old build must not find half of a new one.
-  const fresh = join(root, '.build', `dist-${process.pid}`)
+  // At the same depth, since source maps name their sources relatively.
+  const fresh = join(root, `.dist-${process.pid}`)
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
   const options = { cwd: root, stdio: ['ignore', 2, 2] }
   const { status } = spawnSync(process.execPath, [tsc, '-p', root, '--outDir', fresh], options)
