@@ -30,7 +30,12 @@ export function logRequest(log: Logger, line: RequestLine): void {
   const read = method === 'GET' || method === 'HEAD'
   const notable = !read || traced || status >= 500 || ms >= SLOW_MS
   if (!notable && !log.isLevelEnabled('debug')) return
-  log[notable ? 'info' : 'debug']({ id, method, path, status, ms: Math.round(ms * 10) / 10, bytes, remote }, 'request')
+  log[notable ? 'info' : 'debug']({ id, method, path: masked(path), status, ms: Math.round(ms * 10) / 10, bytes, remote }, 'request')
+}
+
+/** Some clients put a token into a path (`npm logout` does). */
+function masked(path: string): string {
+  return path.includes('cairn') ? path.replace(/cairn_[A-Za-z0-9_-]{8,}/g, 'cairn_***') : path
 }
 
 /** What a log line may say about an error: sentence, kind and the chain of causes with their stacks, for operators only. */
