@@ -63,6 +63,8 @@ export class Beat {
     const text = await readFile(this.#path, 'utf8').catch(() => undefined)
     const known = text === undefined ? undefined : replySchema.safeParse(JSON.parse(text))
     if (known?.success) await this.#options.learn(known.data)
+    // At once, so that nodes that start together know each other before the primary has time to go away.
+    await this.now().catch(this.#options.onError)
     this.#periodic.start()
   }
 

@@ -90,7 +90,7 @@ describe('the whole path', { timeout: 240_000 }, () => {
     await writeFile(join(dir, 'file.bin'), Buffer.alloc(300_000, 7))
     await as('put', join(dir, 'file.bin'), 'generic-local/a/file.bin')
     assert.match(await as('ls', 'generic-local/a/'), /file\.bin/)
-    await as('get', 'generic-local/a/file.bin', join(dir, 'back.bin'))
+    await as('get', 'generic-local/a/file.bin', '-o', join(dir, 'back.bin'))
     assert.deepEqual(await readFile(join(dir, 'back.bin')), await readFile(join(dir, 'file.bin')))
     assert.match(await as('whoami'), /admin/)
     assert.match(await as('repo', 'list', '--json'), /npm-local/)
