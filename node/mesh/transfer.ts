@@ -419,17 +419,17 @@ export class Transfer {
 
   /** A verified piece is written, and everybody told. What the disk says ends the transfer; it is nobody else's fault. */
   async #keep(source: string, index: number, bytes: Uint8Array, leaves: Uint8Array, proof?: Uint8Array): Promise<void> {
-    if (!this.#plan.have.has(index) && !this.#fresh.has(index)) {
-      this.#fresh.set(index, { bytes, proof })
-      this.#first ??= source === PRIMARY ? 'primary' : 'peer'
-      this.#changed.beat()
-      try {
-        await this.#parts.partial.write(spanOf(this.#geometry, index).first, bytes, leaves, proof)
-      } catch (error) {
-        return this.#end('failed', keepingFailed(error))
-      } finally {
-        this.#fresh.delete(index)
-      }
+    // A hedged piece that came twice.
+    if (this.#plan.have.has(index) || this.#fresh.has(index)) return
+    this.#fresh.set(index, { bytes, proof })
+    this.#first ??= source === PRIMARY ? 'primary' : 'peer'
+    this.#changed.beat()
+    try {
+      await this.#parts.partial.write(spanOf(this.#geometry, index).first, bytes, leaves, proof)
+    } catch (error) {
+      return this.#end('failed', keepingFailed(error))
+    } finally {
+      this.#fresh.delete(index)
     }
     if (!this.#plan.arrived(source, index, this.#parts.now())) return
     // Whoever was asked in vain may be asked again once there was progress.

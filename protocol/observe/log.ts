@@ -26,11 +26,13 @@ export function logger(part: string, level: string): Logger {
 }
 
 export function logRequest(log: Logger, line: RequestLine): void {
-  const { id, traced, method, path, status, ms, bytes, remote } = line
+  const { id, traced, method, path, status, ms, bytes } = line
   const read = method === 'GET' || method === 'HEAD'
   const notable = !read || traced || status >= 500 || ms >= SLOW_MS
   if (!notable && !log.isLevelEnabled('debug')) return
-  log[notable ? 'info' : 'debug']({ id, method, path: masked(path), status, ms: Math.round(ms * 10) / 10, bytes, remote }, 'request')
+  // The address is asked of the kernel only here: it costs as much as a small reply.
+  const fields = { id, method, path: masked(path), status, ms: Math.round(ms * 10) / 10, bytes, remote: line.remote }
+  log[notable ? 'info' : 'debug'](fields, 'request')
 }
 
 /** Some clients put a token into a path (`npm logout` does). */
