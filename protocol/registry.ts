@@ -115,7 +115,9 @@ export class Registry {
 
   #refuse(error: unknown, request: HttpRequest, format: Format | undefined): Reply {
     const status = statusOf(error)
-    if (status >= 500 && !request.signal.aborted) this.#options.onError(error, request)
+    // That something is away or full is told to the client and counted; it is no fault to look into.
+    const expected = error instanceof RegistryError && (error.kind === 'unavailable' || error.kind === 'over_quota')
+    if (status >= 500 && !expected && !request.signal.aborted) this.#options.onError(error, request)
     if (!(error instanceof RegistryError) || !format?.error) return problem(error, request)
     const own = format.error(error, status, request)
     // The envelope is the ecosystem's; status, challenge and Retry-After are the same for all.

@@ -59,6 +59,8 @@ class Publishing implements Writable {
 
   async checkRoom(bytes: number): Promise<void> {
     const { quota, scope } = this.record
+    if (bytes > this.#parts.maxUploadBytes)
+      throw new RegistryError('too_large', `Files here have at most ${this.#parts.maxUploadBytes} bytes`)
     if (quota !== undefined) checkQuota(quota, (await this.#parts.ledger.usage(scope)) + bytes, bytes)
   }
 
