@@ -9,7 +9,7 @@ import { KEYS, optionOf, type Part, variableOf } from '../../deploy/config/table
 import { RegistryError } from '../../protocol/errors.js'
 
 const resolve = (part: Part, sources: Partial<Sources> = {}) =>
-  resolveSettings(part, { options: {}, environment: {}, file: undefined, folder: '/work', ...sources })
+  resolveSettings(part, { options: {}, environment: {}, file: undefined, folder: '/srv', ...sources })
 
 const refused = (pattern: RegExp) => (error: unknown) =>
   error instanceof RegistryError && error.kind === 'invalid' && pattern.test(error.message)
@@ -27,7 +27,7 @@ describe('settings', () => {
   })
 
   it('a directory is relative to the working directory, or to the file that names it', () => {
-    assert.equal(resolve('up').values.data, '/work/data')
+    assert.equal(resolve('up').values.data, '/srv/data')
     const file = { path: '/etc/cairn/cairn.json', values: { data: 'store' } }
     assert.equal(resolve('up', { file }).values.data, '/etc/cairn/store')
   })
