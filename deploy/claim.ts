@@ -66,7 +66,7 @@ export async function runningOn(data: string): Promise<number | undefined> {
 }
 
 /** One sentence for what a file system refuses. */
-export function folderError(error: unknown, path: string): unknown {
+function folderError(error: unknown, path: string): unknown {
   if (error instanceof RegistryError) return error
   const code = (error as NodeJS.ErrnoException).code
   if (code === 'ENOSPC' || code === 'EDQUOT')

@@ -21,7 +21,7 @@ export interface Home {
   home: string
 }
 
-export function credentialsPath({ environment, home }: Home): string {
+function credentialsPath({ environment, home }: Home): string {
   return join(environment.XDG_CONFIG_HOME || join(home, '.config'), 'cairn', 'credentials.json')
 }
 

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { stopEmbedded } from '../primary/postgres/embedded.js'
+import { stopEmbedded } from '../primary/postgres/stop.js'
 import { RegistryError } from '../protocol/errors.js'
 import { claimFolder, runningOn } from './claim.js'
 import type { Client } from './client.js'

@@ -2,6 +2,7 @@
  * A node's bytes: its cache, else the mesh and the primary. What one reader fetches all readers share, and bytes are given on
  * while they still arrive, each piece verified first. Nothing is written here: a node forwards what clients publish.
  */
+import { setMaxListeners } from 'node:events'
 import { HeldBytes, rangeWithin } from '../protocol/blobs/disk-bytes.js'
 import type { Certificate } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
@@ -11,7 +12,7 @@ import type { Cache } from './cache.js'
 import { Budget } from './mesh/budget.js'
 import { type Fetched, Fetching, passing } from './mesh/fetching.js'
 import type { Mesh } from './mesh/mesh.js'
-import { geometryOf, isSmall } from './mesh/pieces.js'
+import { isSmall } from './mesh/pieces.js'
 import type { PrimaryBytes } from './mesh/primary-bytes.js'
 import { type Entitled, type Holdings, Serving } from './mesh/serving.js'
 import { Slots } from './mesh/slots.js'
@@ -26,7 +27,7 @@ export interface NodeBlobsOptions {
   entitled: Entitled
   /** May the certificate's owner hold what belongs to the scope. */
   covers: (certificate: Certificate, scope: string) => boolean
-  /** Memory for pieces that arrive, over all transfers. Default 32 MiB. */
+  /** Memory for pieces that arrive, over all transfers. Default 16 MiB. */
   budgetBytes?: number
   now?: () => number
   random?: () => number
@@ -34,7 +35,7 @@ export interface NodeBlobsOptions {
   lingerMs?: number
 }
 
-const BUDGET_BYTES = 33_554_432
+const BUDGET_BYTES = 16_777_216
 /** Small blobs fetched at once. */
 const SMALL_AT_ONCE = 64
 const EMPTY_ROOT = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
@@ -60,9 +61,10 @@ export class NodeBlobs implements Blobs {
   readonly #stop = new AbortController()
 
   constructor(options: NodeBlobsOptions) {
+    setMaxListeners(0, this.#stop.signal)
     this.#options = options
     this.#cache = options.cache
-    this.#swarm = new MeshSwarm(options.mesh, options.covers)
+    this.#swarm = new MeshSwarm(options.mesh, options.covers, options.now ?? Date.now)
     this.#budget = new Budget(options.budgetBytes ?? BUDGET_BYTES)
     this.#cache.heal((...damage) => this.repair(...damage))
     this.#serving = new Serving(options.mesh, this.#holdings(), options.entitled)
@@ -99,8 +101,12 @@ export class NodeBlobs implements Blobs {
     }
     const transfer = await this.#begin(file, scope, name)
     if (!transfer) return this.#pass(file, scope, name)
-    const source = await transfer.begun()
-    return this.#arriving(file, scope, transfer, source)
+    try {
+      return this.#arriving(file, scope, name, transfer, await transfer.begun())
+    } catch (error) {
+      if (!isDisk(error)) throw error
+      return this.#pass(file, scope, name)
+    }
   }
 
   async has(digest: Digest): Promise<boolean> {
@@ -108,11 +114,18 @@ export class NodeBlobs implements Blobs {
   }
 
   /** For the cache: right bytes in place of damaged ones, from peers or the primary. */
-  async repair(stored: Stored, scope: string, start: number, end: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  async repair(
+    stored: Stored,
+    scope: string,
+    start: number,
+    end: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
     this.#repairing.add(stored.digest)
     try {
       const parts: Uint8Array[] = []
-      for await (const { bytes } of this.#fetching(stored, scope, stored.digest).read(start, end, signal)) parts.push(bytes)
+      for await (const { bytes } of this.#fetching(stored, scope, stored.digest).read(start, end, signal))
+        parts.push(bytes)
       return Buffer.concat(parts)
     } catch {
       // Nobody has them: the reader is told that its bytes are damaged.
@@ -144,17 +157,30 @@ export class NodeBlobs implements Blobs {
     }
   }
 
-  /** What is read while it arrives; once it is here, and for later readers of the same Bytes, the cache has it. */
-  #arriving(file: Held | Stored, scope: string, transfer: Transfer, source: 'peer' | 'primary'): Bytes {
+  /**
+   * What is read while it arrives; once it is here, and for later readers of the same Bytes, the cache has it. When the disk
+   * takes no more the reader goes on with bytes that are not kept.
+   */
+  #arriving(file: Held | Stored, scope: string, name: string, transfer: Transfer, source: 'peer' | 'primary'): Bytes {
     const reopen = async (): Promise<Bytes> => (await this.#cached(file, scope)) ?? this.open(file, scope)
     const gone = (): boolean => this.#transfers.get(file.digest) !== transfer || !transfer.open
+    const pass = (): Promise<Bytes> => this.#pass(file, scope, name)
     return {
       size: file.size,
       source,
       read: async function* (range, signal) {
         const { start, end } = rangeWithin(file.size, range)
-        if (gone()) yield* (await reopen()).read({ start, end }, signal)
-        else yield* transfer.read(start, end, signal)
+        if (gone()) return yield* (await reopen()).read({ start, end }, signal)
+        let at = start
+        try {
+          for await (const chunk of transfer.read(start, end, signal)) {
+            yield chunk
+            at += chunk.length
+          }
+        } catch (error) {
+          if (!isDisk(error)) throw error
+          yield* (await pass()).read({ start: at, end }, signal)
+        }
       },
     }
   }
@@ -194,11 +220,13 @@ export class NodeBlobs implements Blobs {
 
   // Transfers.
 
-  /** undefined when the cache has no room for it. */
+  /** undefined when the cache has no room for it, or its disk takes nothing. */
   #begin(stored: Stored, scope: string, name: string): Promise<Transfer | undefined> {
     const running = this.#transfers.get(stored.digest)
     if (running) return Promise.resolve(running)
-    const starting = this.#starting.get(stored.digest) ?? this.#start(stored, scope, name).finally(() => this.#starting.delete(stored.digest))
+    const starting =
+      this.#starting.get(stored.digest) ??
+      this.#start(stored, scope, name).finally(() => this.#starting.delete(stored.digest))
     this.#starting.set(stored.digest, starting)
     return starting
   }
@@ -208,8 +236,9 @@ export class NodeBlobs implements Blobs {
     if (!room) return undefined
     const partial = await this.#cache.partial(stored).catch((error: unknown) => {
       room.release()
-      throw error
+      if (!isDisk(error)) throw error
     })
+    if (!partial) return undefined
     const { now = Date.now, random = Math.random, primary, lingerMs } = this.#options
     const parts = { stored, scope, name, partial, swarm: this.#swarm, primary, budget: this.#budget, now, random }
     const transfer = new Transfer({ ...parts, ...(lingerMs === undefined ? {} : { lingerMs }) })
@@ -238,6 +267,11 @@ export class NodeBlobs implements Blobs {
 function emptyBytes(file: Stored): Bytes {
   if (file.root !== EMPTY_ROOT) throw new RegistryError('corrupt', `The record of ${file.digest} contradicts itself`)
   return new HeldBytes(new Uint8Array(0), 'cache')
+}
+
+/** The disk failed, not the bytes: they can still be passed on. */
+function isDisk(error: unknown): boolean {
+  return error instanceof RegistryError && (error.code.startsWith('disk_') || error.code === 'too_many_files')
 }
 
 function readOnly(): RegistryError {

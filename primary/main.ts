@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { openSite } from '../admin/site.js'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
@@ -39,6 +39,7 @@ import { Periodic } from '../protocol/periodic.js'
 import { embedded } from './postgres/embedded.js'
 import { PostgresLedger } from './postgres/ledger.js'
 import { migrate } from './postgres/migrate.js'
+import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
 import { Repositories } from './repositories.js'
 
@@ -244,9 +245,8 @@ async function database(settings: PrimarySettings, root: string, log: Logger, cl
     url = server.url
     log.info({ adopted: server.adopted, pid: server.pid }, 'embedded Postgres runs')
   }
-  const pool = new pg.Pool({ connectionString: url, max: POOL_CONNECTIONS, connectionTimeoutMillis: 10_000, idleTimeoutMillis: 60_000 })
-  // Without a listener a restart of the server would end this process.
-  pool.on('error', (error) => log.warn(errorFields(error), 'a database connection was lost'))
+  const onLost = (error: Error) => log.warn(errorFields(error), 'a database connection was lost')
+  const pool = openPool({ url, connections: POOL_CONNECTIONS, onLost })
   closers.push(() => pool.end())
   await migrate(pool, join(root, 'migrations'))
   return pool

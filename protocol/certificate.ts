@@ -52,9 +52,13 @@ const claims = z.object({
 /** `key`: the primary's private log key. Throws `invalid` for claims that no judge would accept. */
 export async function issue(key: KeyObject, certificate: Certificate): Promise<string> {
   const checked = claims.safeParse(certificate)
-  if (!checked.success || checked.data.exp <= checked.data.iat) throw new RegistryError('invalid', 'These are no claims for a node certificate')
-  const text = await new CompactSign(Buffer.from(JSON.stringify(checked.data))).setProtectedHeader({ alg: ALGORITHM, typ: TYPE }).sign(key)
-  if (text.length > MAX_CERTIFICATE_LENGTH) throw new RegistryError('invalid', 'The node may hold too many repositories to name them in a certificate')
+  if (!checked.success || checked.data.exp <= checked.data.iat)
+    throw new RegistryError('invalid', 'These are no claims for a node certificate')
+  const text = await new CompactSign(Buffer.from(JSON.stringify(checked.data)))
+    .setProtectedHeader({ alg: ALGORITHM, typ: TYPE })
+    .sign(key)
+  if (text.length > MAX_CERTIFICATE_LENGTH)
+    throw new RegistryError('invalid', 'The node may hold too many repositories to name them in a certificate')
   return text
 }
 
@@ -62,7 +66,12 @@ export async function issue(key: KeyObject, certificate: Certificate): Promise<s
  * Throws `unauthenticated`, with the reason, for anything but a certificate of the fleet that one of the keys signed and
  * that had not expired (by more than the leeway, a minute) at `now`, the newest signed log time that the judge has seen.
  */
-export async function verify(text: string, keyring: Keyring, now: Date, leewaySeconds = LEEWAY_SECONDS): Promise<Certificate> {
+export async function verify(
+  text: string,
+  keyring: Keyring,
+  now: Date,
+  leewaySeconds = LEEWAY_SECONDS,
+): Promise<Certificate> {
   if (text.length === 0 || text.length > MAX_CERTIFICATE_LENGTH) throw refused('it is empty or too long')
   const certificate = parse(await signedPayload(text, keyring.keys))
   if (certificate.fleet !== keyring.fleet) throw refused('it is from another fleet')
@@ -102,5 +111,8 @@ function parse(payload: Uint8Array): Certificate {
 }
 
 function refused(reason: string, cause?: unknown): RegistryError {
-  return new RegistryError('unauthenticated', `The node certificate is refused: ${reason}`, { cause, code: 'certificate_refused' })
+  return new RegistryError('unauthenticated', `The node certificate is refused: ${reason}`, {
+    cause,
+    code: 'certificate_refused',
+  })
 }

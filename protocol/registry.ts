@@ -105,7 +105,10 @@ export class Registry {
       format = this.#formatAt(address)
       const resolved = this.#resolve(request, address)
       if (resolved.route?.writes) refuseCrossSite(request)
-      if (resolved.route?.writes && this.#options.forward) return await this.#options.forward(request)
+      if (resolved.route?.writes && this.#options.forward) {
+        this.#refuseStrangers(request, resolved, resolved.route)
+        return await this.#options.forward(request)
+      }
       const principal = await this.#principal(request, resolved.format)
       return await this.#run(request, resolved, principal)
     } catch (error) {
@@ -122,6 +125,14 @@ export class Registry {
     const own = format.error(error, status, request)
     // The envelope is the ecosystem's; status, challenge and Retry-After are the same for all.
     return { ...own, status, headers: { 'cache-control': 'no-store', ...errorHeaders(error), ...own.headers } }
+  }
+
+  /** What nobody may do without credentials is not carried to the primary to be refused there, body and all. */
+  #refuseStrangers(request: HttpRequest, { record, format, params, path }: Resolved, route: Route): void {
+    const named = request.headers.has('authorization') || format.credentials?.(request) !== undefined
+    if (named || route.open || route.action === 'read') return
+    const { access } = this.#options
+    demand(access, access.anonymous, route.action, record, route.subject?.(params) ?? path.slice(1))
   }
 
   #formatAt(address: Address): Format | undefined {

@@ -9,6 +9,8 @@ export interface PublishOptions {
   authorization?: string
   clients: number
   count: number
+  /** No publish begins later than this after the first. */
+  maxSeconds?: number
   /** Of a tarball, about. */
   tarballBytes: number
   /** Begins the names of packages. */
@@ -19,6 +21,7 @@ export interface PublishOptions {
 }
 
 export interface PublishReport {
+  /** Acknowledged. */
   count: number
   seconds: number
   /** Of each publish, in the order of acknowledgement. */
@@ -41,8 +44,9 @@ export async function publish(options: PublishOptions): Promise<PublishReport> {
   await Promise.all(connections.map((connection) => connection.open()))
   const ms: number[] = []
   const startedAt = performance.now()
+  const endAt = startedAt + (options.maxSeconds ?? Number.POSITIVE_INFINITY) * 1000
   const client = async (connection: Connection) => {
-    for (let next = queue.shift(); next; next = queue.shift()) {
+    for (let next = queue.shift(); next && performance.now() < endAt; next = queue.shift()) {
       const answer = await connection.request({ method: 'PUT', path: next.path, headers, body: next.body, keep: true })
       if (answer.status >= 300)
         throw new Error(`PUT ${next.path} answered ${answer.status}: ${answer.body.toString('utf8').slice(0, 300)}`)
@@ -54,7 +58,7 @@ export async function publish(options: PublishOptions): Promise<PublishReport> {
   } finally {
     for (const connection of connections) connection.close()
   }
-  return { count: options.count, seconds: (performance.now() - startedAt) / 1000, ms, bodyBytes }
+  return { count: ms.length, seconds: (performance.now() - startedAt) / 1000, ms, bodyBytes }
 }
 
 /** Versions of one package are as far apart as possible, so that clients seldom meet in one. */

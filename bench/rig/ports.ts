@@ -5,16 +5,18 @@ import { createServer } from 'node:net'
 const FIRST = 20_000
 const LAST = 30_000
 const ATTEMPTS = 100
-/** How far the ports for nodes lie above those for clients. */
+/** How far above those for clients `cairn up` puts the port for nodes, and the nodes' own for each other. */
 const FLEET_OFFSET = 1000
+const MESH_OFFSET = 2000
 
 export async function freePort(): Promise<number> {
   return freeBlock([0])
 }
 
-/** The first of `count` ports in a row, with the fleet's port above it free as well. */
+/** The first of `count` ports in a row, with those free as well that `cairn up` takes besides. */
 export async function freeBase(count: number): Promise<number> {
-  return freeBlock([...Array.from({ length: count }, (_, i) => i), FLEET_OFFSET])
+  const row = Array.from({ length: count }, (_, i) => i)
+  return freeBlock([...row, ...row.map((i) => MESH_OFFSET + i), FLEET_OFFSET])
 }
 
 async function freeBlock(offsets: readonly number[]): Promise<number> {

@@ -120,7 +120,7 @@ function row(what: string, ratios: number[], atLeast: number): Omit<Measured, 'r
 }
 
 async function rate(url: string, { quick }: Context, headers: Record<string, string> = {}): Promise<number> {
-  const { requestsPerSecond } = await wrk(url, { seconds: quick ? 1 : 3, connections: CONNECTIONS, headers })
+  const { requestsPerSecond } = await wrk(url, { seconds: quick ? 1 : 2, connections: CONNECTIONS, headers })
   return requestsPerSecond
 }
 

@@ -26,7 +26,7 @@ export interface PutOptions {
   at?: (done: number) => void
 }
 
-export const PART_BYTES = 16 * 1024 * 1024
+const PART_BYTES = 16 * 1024 * 1024
 export const RETRY_MS = [200, 1000, 3000, 8000] as const
 const READ_BYTES = 1024 * 1024
 const MAX_REPLY_BYTES = 1024 * 1024

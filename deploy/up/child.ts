@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { mkdir, open, readFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { alive } from '../../primary/postgres/process.js'
+import { runs } from '../../primary/postgres/process.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { runningOn } from '../claim.js'
 import { lastSentence } from './last-sentence.js'
@@ -76,8 +76,8 @@ export async function end(part: PlannedPart, deadlineMs: number): Promise<void> 
   if (pid === undefined) return
   signalTo(pid, 'SIGTERM')
   const deadline = Date.now() + deadlineMs
-  while ((await runningOn(part.data)) === pid && Date.now() < deadline) await delay(POLL_MS)
-  if ((await runningOn(part.data)) === pid) signalTo(pid, 'SIGKILL')
+  while ((await runs(pid)) && Date.now() < deadline) await delay(POLL_MS)
+  if (await runs(pid)) signalTo(pid, 'SIGKILL')
 }
 
 export async function kill(part: PlannedPart): Promise<void> {
@@ -97,7 +97,7 @@ async function isReady(url: string): Promise<boolean> {
 
 /** For a process that is nobody's child here. */
 async function watch(pid: number): Promise<string> {
-  while (alive(pid)) await delay(WATCH_MS)
+  while (await runs(pid)) await delay(WATCH_MS)
   return 'it is gone'
 }
 

@@ -49,10 +49,11 @@ export async function quickstartRepositories(client: Client): Promise<Quickstart
   const present = new Set<unknown>()
   for await (const repository of client.list('/api/v1/repositories?limit=1000')) present.add(repository.key)
   return await Promise.all(
-    formats.map(async ({ name, snippet }) => {
+    formats.map(async (format) => {
+      const { name } = format
       const key = `${name}-local`
       if (!present.has(key)) await create(client, key, name)
-      return { key, format: name, snippet: snippet({ base: `${client.url}/repository/${key}`, key }) }
+      return { key, format: name, snippet: format.snippet({ base: `${client.url}/repository/${key}`, key }) }
     }),
   )
 }

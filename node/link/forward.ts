@@ -2,6 +2,7 @@
  * A request that changes something goes through to the primary as it is, body streamed; the reply waits until this node has
  * applied the change, so that a client reads its own write where it wrote. Cut off: 503 with Retry-After.
  */
+import { peek } from '../../protocol/http/peek.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Position } from '../../protocol/records.js'
@@ -46,7 +47,8 @@ export async function forward(request: HttpRequest, { link, reached }: ForwardOp
   const reply = await link.request(request.method, target, {
     headers,
     signal: request.signal,
-    ...(hasBody ? { body: request.body } : {}),
+    // A client that sends nothing must not hold a connection to the primary, which would take it for a fault and end it.
+    ...(hasBody ? { body: await peek(request.body) } : {}),
   })
   const position = parsePosition(reply.headers[POSITION_HEADER])
   const seen = position === undefined || reply.status >= 400 || (await reached(position, OWN_WRITE_MS))

@@ -66,7 +66,10 @@ export class Link {
     this.#since = this.#options.now()
   }
 
-  /** Throws `unavailable` when the primary does not answer; any status that it answers is returned. */
+  /**
+   * Throws `unavailable` when the primary does not answer; any status that it answers is returned. An exchange that breaks while
+   * a body is sent says nothing about the primary: it may be the client who sends it that was too slow.
+   */
   async request(
     method: string,
     path: string,
@@ -77,12 +80,24 @@ export class Link {
       idleMs?: number
     } = {},
   ): Promise<LinkReply> {
+    let sending = false
+    const begin = () => {
+      sending = true
+    }
+    const { body } = options
+    const noted = typeof body === 'object' ? { ...options, body: noting(body, begin) } : options
     try {
-      const reply = await this.#send(method, path, options)
+      const reply = await this.#send(method, path, noted)
       this.mark(true)
       return reply
     } catch (cause) {
-      if (options.signal?.aborted) throw cause
+      if (options.signal?.aborted || cause instanceof RegistryError) throw cause
+      if (sending)
+        throw new RegistryError('unavailable', 'The request broke off on its way to the primary', {
+          cause,
+          retryAfter: 1,
+          code: 'broken_off',
+        })
       this.mark(false)
       throw new RegistryError('unavailable', 'The primary cannot be reached', {
         cause,
@@ -148,6 +163,11 @@ export class Link {
       this.#identity = await nodeIdentity(identity.key, identity.node, identity.fleet, at)
     return { [NODE_HEADER]: this.#identity.text }
   }
+}
+
+async function* noting(body: AsyncIterable<Uint8Array>, begin: () => void): AsyncGenerator<Uint8Array, void, undefined> {
+  begin()
+  yield* body
 }
 
 /** The body as text; throws when it is longer than `limit` bytes. */

@@ -4,7 +4,13 @@
  */
 import type { Stream } from '@libp2p/interface'
 import { RegistryError } from '../../protocol/errors.js'
-import { MAX_PART_BYTES, MAX_REQUESTS, type PeerFrame, REQUEST_CREDIT, STREAM_CREDIT } from '../../protocol/wire/peer.js'
+import {
+  MAX_PART_BYTES,
+  MAX_REQUESTS,
+  type PeerFrame,
+  REQUEST_CREDIT,
+  STREAM_CREDIT,
+} from '../../protocol/wire/peer.js'
 import { FramedStream } from './framed-stream.js'
 import { Pulse } from './pulse.js'
 
@@ -41,7 +47,8 @@ export class Answerer {
       frame: (frame) => this.#receive(frame),
       malformed: events.malformed,
       closed: () => {
-        for (const { stop } of this.#running.values()) stop.abort(new RegistryError('unavailable', 'The asker went away', { code: 'peer_gone' }))
+        for (const { stop } of this.#running.values())
+          stop.abort(new RegistryError('unavailable', 'The asker went away', { code: 'peer_gone' }))
         this.#credited.beat()
         events.closed()
       },
@@ -55,24 +62,20 @@ export class Answerer {
   }
 
   #receive(frame: PeerFrame): void {
-    switch (frame.type) {
-      case 'ask':
-        return this.#begin(frame.id, frame.name, frame.payload)
-      case 'cancel':
-        this.#running.get(frame.id)?.stop.abort(new RegistryError('unavailable', 'The asker wants no more', { code: 'cancelled' }))
-        return this.#credited.beat()
-      case 'credit':
-        return this.#take(frame.id, frame.bytes)
-      default:
-        throw new RegistryError('invalid', 'A peer asked with an answer', { code: 'malformed_frame' })
-    }
+    if (frame.type === 'ask') this.#begin(frame.id, frame.name, frame.payload)
+    else if (frame.type === 'cancel') this.#cancel(frame.id)
+    else if (frame.type === 'credit') this.#take(frame.id, frame.bytes)
+    else throw new RegistryError('invalid', 'A peer asked with an answer', { code: 'malformed_frame' })
   }
 
   #begin(id: number, name: string, payload: Buffer): void {
-    if (this.#running.has(id)) throw new RegistryError('invalid', 'A request id was used twice', { code: 'malformed_frame' })
+    if (this.#running.has(id))
+      throw new RegistryError('invalid', 'A request id was used twice', { code: 'malformed_frame' })
     if (this.#running.size >= MAX_REQUESTS) {
       this.#events.flood()
-      return this.#stream.post({ type: 'refuse', id, error: new RegistryError('throttled', 'Too many requests at once', { retryAfter: 1 }) })
+      const error = new RegistryError('throttled', 'Too many requests at once', { retryAfter: 1 })
+      this.#stream.post({ type: 'refuse', id, error })
+      return
     }
     const running = { stop: new AbortController(), credit: REQUEST_CREDIT }
     this.#running.set(id, running)
@@ -81,6 +84,12 @@ export class Answerer {
       this.#work.delete(work)
     })
     this.#work.add(work)
+  }
+
+  #cancel(id: number): void {
+    const reason = new RegistryError('unavailable', 'The asker wants no more', { code: 'cancelled' })
+    this.#running.get(id)?.stop.abort(reason)
+    this.#credited.beat()
   }
 
   /** Credit beyond the first one is a lie: somebody wants us to pile up bytes. */
@@ -99,20 +108,25 @@ export class Answerer {
     const { signal } = running.stop
     try {
       for await (const chunk of this.#respond(name, payload, signal)) {
-        for (let at = 0; at < chunk.length; at += MAX_PART_BYTES) await this.#part(id, chunk.subarray(at, at + MAX_PART_BYTES), running)
+        for (let at = 0; at < chunk.length; at += MAX_PART_BYTES)
+          await this.#part(id, chunk.subarray(at, at + MAX_PART_BYTES), running)
       }
       if (!signal.aborted) await this.#stream.send({ type: 'end', id })
     } catch (error) {
       if (signal.aborted || this.#stream.closed) return
       if (!(error instanceof RegistryError)) this.#events.fault(error)
-      const refusal = error instanceof RegistryError ? error : new RegistryError('unavailable', 'The peer failed to answer', { retryAfter: 5 })
+      const refusal =
+        error instanceof RegistryError
+          ? error
+          : new RegistryError('unavailable', 'The peer failed to answer', { retryAfter: 5 })
       this.#stream.post({ type: 'refuse', id, error: refusal })
     }
   }
 
   async #part(id: number, chunk: Uint8Array, running: Running): Promise<void> {
     const { signal } = running.stop
-    while (!signal.aborted && (this.#credit < chunk.length || running.credit < chunk.length)) await this.#credited.next({ signal })
+    while (!signal.aborted && (this.#credit < chunk.length || running.credit < chunk.length))
+      await this.#credited.next({ signal })
     signal.throwIfAborted()
     this.#credit -= chunk.length
     running.credit -= chunk.length

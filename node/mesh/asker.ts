@@ -31,7 +31,8 @@ export class Asker {
       frame: (frame) => this.#receive(frame),
       malformed: events.malformed,
       closed: () => {
-        for (const answer of this.#answers.values()) answer.fail(new RegistryError('unavailable', 'The peer went away', { code: 'peer_gone' }))
+        for (const answer of this.#answers.values())
+          answer.fail(new RegistryError('unavailable', 'The peer went away', { code: 'peer_gone' }))
         this.#answers.clear()
         events.closed()
       },
@@ -48,12 +49,18 @@ export class Asker {
 
   async *ask(name: string, payload: Uint8Array, options: AskOptions): AsyncGenerator<Uint8Array, void, undefined> {
     options.signal.throwIfAborted()
-    if (this.#answers.size >= MAX_REQUESTS) throw new RegistryError('throttled', 'Too many requests to this peer are under way', { retryAfter: 1 })
+    if (this.#answers.size >= MAX_REQUESTS)
+      throw new RegistryError('throttled', 'Too many requests to this peer are under way', { retryAfter: 1 })
     const id = this.#nextId()
     const answer = new Answer(options.limit)
     this.#answers.set(id, answer)
     try {
-      await this.#stream.send({ type: 'ask', id, name, payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) })
+      await this.#stream.send({
+        type: 'ask',
+        id,
+        name,
+        payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
+      })
       for (;;) {
         const part = await answer.take(options.signal, options.idleMs ?? IDLE_MS)
         if (!part) return
@@ -116,7 +123,7 @@ class Answer {
     if (this.#received - this.#credited > REQUEST_CREDIT) {
       throw new RegistryError('invalid', 'A peer sent more than it had credit for', { code: 'malformed_frame' })
     }
-    if (this.#received > this.#limit) this.#error ??= new RegistryError('too_large', 'A peer answered with more than was asked for')
+    if (this.#received > this.#limit) this.#error ??= tooLong()
     else this.#parts.push(part)
     this.#pulse.beat()
   }
@@ -153,4 +160,8 @@ class Answer {
     this.#owed = 0
     return lot
   }
+}
+
+function tooLong(): RegistryError {
+  return new RegistryError('too_large', 'A peer answered with more than was asked for', { code: 'answer_too_long' })
 }

@@ -81,11 +81,16 @@ export class Dialling {
     this.#timer = undefined
     const connected = this.#options.connected()
     const nowMs = this.#options.now()
-    const absent = [...this.#known].filter(([peer]) => !connected.has(peer) && !this.#dials.has(peer) && this.#options.allowed(peer))
+    const absent = [...this.#known].filter(
+      ([peer]) => !connected.has(peer) && !this.#dials.has(peer) && this.#options.allowed(peer),
+    )
     absent.sort(([, a], [, b]) => a.nextMs - b.nextMs)
     for (const [peer, known] of absent) {
       if (connected.size + this.#dials.size >= this.#options.most || this.#dials.size >= AT_ONCE) return
-      if (known.nextMs > nowMs) return this.#later(known.nextMs - nowMs)
+      if (known.nextMs > nowMs) {
+        this.#later(known.nextMs - nowMs)
+        return
+      }
       this.#dial(peer, known)
     }
   }

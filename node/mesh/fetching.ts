@@ -9,10 +9,11 @@ import { HASH_BYTES, isRoot, rootOf } from '../../protocol/merkle.js'
 import type { Bytes } from '../../protocol/ports.js'
 import type { Stored } from '../../protocol/records.js'
 import { homes } from './homes.js'
+import { nobodyHas } from './nobody.js'
 import { type Geometry, geometryOf, type Span, spanOf } from './pieces.js'
 import type { PrimaryBytes } from './primary-bytes.js'
 import { type Attempt, staggered } from './staggered.js'
-import type { Swarm } from './swarm.js'
+import { isRubbish, type Swarm } from './swarm.js'
 
 export interface Fetched {
   bytes: Uint8Array
@@ -50,14 +51,15 @@ export class Fetching {
     const [home, ...others] = homes(this.#stored.digest, [self, ...this.#swarm.entitled(this.#scope)])
     const rest = others.filter((peer) => peer !== self).slice(0, EVERYBODY)
     const attempts: Attempt<Fetched>[] = []
-    if (home !== undefined && home !== self) attempts.push((stop) => this.#fromPeer(home, span, true, stop))
+    if (home !== undefined && home !== self) attempts.push((stop) => this.#fromHome(home, span, stop))
     if (this.#primary.reachable) attempts.push((stop) => this.#fromPrimary(span, stop))
-    if (rest.length > 0) attempts.push((stop) => Promise.any(rest.map((peer) => this.#fromPeer(peer, span, false, stop))))
+    if (rest.length > 0)
+      attempts.push((stop) => Promise.any(rest.map((peer) => this.#fromPeer(peer, span, false, stop))))
     try {
       return await staggered(attempts, { staggerMs: STAGGER_MS, signal })
     } catch (cause) {
       signal.throwIfAborted()
-      throw this.#nobody(cause)
+      throw nobodyHas(this.#stored, this.#name, this.#primary.reachable, cause)
     }
   }
 
@@ -95,10 +97,28 @@ export class Fetching {
     return fetched
   }
 
+  /** A home that is overtaken by a way that was begun later was silent for too long. */
+  async #fromHome(home: string, span: Span, signal: AbortSignal): Promise<Fetched> {
+    let overtaken = false
+    const timer = setTimeout(() => {
+      overtaken = true
+    }, STAGGER_MS)
+    try {
+      return await this.#fromPeer(home, span, true, signal)
+    } finally {
+      clearTimeout(timer)
+      if (overtaken && signal.aborted) this.#swarm.silent(home)
+    }
+  }
+
   async #fromPeer(peer: string, span: Span, fetch: boolean, signal: AbortSignal): Promise<Fetched> {
     const ask = { digest: this.#stored.digest, scope: this.#scope, first: span.first, count: span.count, fetch }
-    const answer = await this.#swarm.piece(peer, ask, span.end - span.start, signal)
-    if (answer.first === span.first && verifyPiece(this.#stored, span.first, answer)) return { bytes: answer.bytes, source: 'peer' }
+    const answer = await this.#swarm.piece(peer, ask, span.end - span.start, signal).catch((error: unknown) => {
+      if (isRubbish(error)) this.#swarm.wrongPiece(peer)
+      throw error
+    })
+    if (answer.first === span.first && verifyPiece(this.#stored, span.first, answer))
+      return { bytes: answer.bytes, source: 'peer' }
     this.#swarm.wrongPiece(peer)
     throw new RegistryError('corrupt', 'A peer sent a piece of something else')
   }
@@ -126,17 +146,9 @@ export class Fetching {
 
   async #askLeaves(signal: AbortSignal): Promise<Uint8Array> {
     const leaves = await this.#primary.leaves(this.#stored, this.#scope, signal)
-    if (!isRoot(rootOf(leaves), this.#stored.root)) throw new RegistryError('corrupt', 'The primary sent the leaf hashes of another blob')
+    if (!isRoot(rootOf(leaves), this.#stored.root))
+      throw new RegistryError('corrupt', 'The primary sent the leaf hashes of another blob')
     return leaves
-  }
-
-  #nobody(cause: unknown): RegistryError {
-    const why = this.#primary.reachable ? 'the primary does not give it' : 'the primary cannot be reached'
-    return new RegistryError('unavailable', `No reachable node has ${this.#name} (${this.#stored.digest}), and ${why}`, {
-      code: 'blob_unavailable',
-      retryAfter: 10,
-      cause,
-    })
   }
 }
 

@@ -2,27 +2,19 @@
  * The mesh: libp2p between the nodes of one fleet. Only peers with a valid certificate are ever connected (secured.ts); gossip on
  * one topic, requests over one stream each way and pair. It knows nothing of blobs or the log: others handle and ask by name.
  */
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import { type GossipSub, gossipsub, type Message, TopicValidatorResult } from '@libp2p/gossipsub'
-import { identify } from '@libp2p/identify'
-import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
-import { mdns } from '@libp2p/mdns'
-import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
-import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
+import { type Message, TopicValidatorResult } from '@libp2p/gossipsub'
+import type { Connection, PeerId } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
 import { type Certificate, expired, type Keyring, verify } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { EXCHANGE } from '../../protocol/wire/peer.js'
-import { Answerer } from './answerer.js'
-import { Asker, type AskOptions } from './asker.js'
+import type { AskOptions } from './asker.js'
 import { Dialling, type Introduction } from './dialling.js'
-import { type GossipHandler, gossipOptions, logTopic, MAX_GOSSIP_BYTES } from './gossip.js'
-import { speaksOther } from './negotiation.js'
-import { type Judge, SECURED, secured } from './secured.js'
+import { Exchange } from './exchange.js'
+import { type GossipHandler, gossipOptions, logTopic, MAX_GOSSIP_BYTES, type Verdict } from './gossip.js'
+import { DIAL_MS, type MeshNode, newMeshNode } from './libp2p.js'
 import { type Offence, Standing } from './standing.js'
-import { provideWithResolvers } from './with-resolvers.js'
 
 /** A connected peer, with the certificate that it showed last. */
 export interface Member {
@@ -66,19 +58,13 @@ export interface MeshOptions {
   onFault?: (sentence: string, error: unknown) => void
 }
 
-type Services = { identify: ReturnType<ReturnType<typeof identify>>; gossip: GossipSub }
-
 const CONNECTIONS = 64
 const REVIEW_MS = 15_000
-const DIAL_MS = 10_000
-const OPEN_MS = 10_000
-/** Of yamux: more than the credit of our streams, less than its own default of 16 MiB. */
-const STREAM_WINDOW_BYTES = 4_194_304
-const VALIDATION = { accept: TopicValidatorResult.Accept, ignore: TopicValidatorResult.Ignore, reject: TopicValidatorResult.Reject }
-
-/** The peer id that belongs to a private key, for the certificate. */
-export async function peerOf(seed: Uint8Array): Promise<string> {
-  return peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', seed)).toString()
+const RENEW_MS = 10_000
+const VALIDATION = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
 }
 
 export class Mesh {
@@ -89,12 +75,11 @@ export class Mesh {
   readonly #members = new Map<string, Member>()
   /** Certificates that passed the handshake, of connections that may not be open yet. */
   readonly #shown = new Map<string, Certificate>()
-  readonly #askers = new Map<string, Promise<Asker>>()
-  readonly #answerers = new Map<Answerer, string>()
+  readonly #exchange: Exchange
   readonly #joined = new Set<(member: Member) => void>()
   readonly #left = new Set<(member: Member) => void>()
   #gossipHandler: GossipHandler | undefined
-  #node: Libp2p<Services> | undefined
+  #node: MeshNode | undefined
   #dialling: Dialling | undefined
   #self: string | undefined
   #review: NodeJS.Timeout | undefined
@@ -103,6 +88,12 @@ export class Mesh {
     this.#options = options
     this.#topic = logTopic(options.keyring.fleet)
     this.standing = new Standing(options.now ?? Date.now)
+    this.#exchange = new Exchange({
+      connections: (peer) => (this.#members.has(peer) ? this.#connections(peer) : []),
+      respond: (peer, name, payload, signal) => this.#respond(peer, name, payload, signal),
+      blame: (peer, offence) => this.blame(peer, offence),
+      fault: (error) => options.onFault?.('A request of a peer could not be answered', error),
+    })
     this.handle('certificate', (from, payload) => this.#renewed(from, payload))
   }
 
@@ -118,16 +109,20 @@ export class Mesh {
   }
 
   async start(): Promise<void> {
-    provideWithResolvers()
-    const node = await this.#create()
+    const node = await this.#newNode()
     this.#node = node
     this.#self = node.peerId.toString()
     this.#dialling = this.#newDialling(node)
     node.addEventListener('peer:connect', ({ detail }) => this.#connected(detail))
     node.addEventListener('peer:disconnect', ({ detail }) => this.#disconnected(detail))
-    node.addEventListener('peer:discovery', ({ detail }) => this.introduce([{ peer: detail.id.toString(), addresses: detail.multiaddrs.map(String) }]))
+    node.addEventListener('peer:discovery', ({ detail }) =>
+      this.introduce([{ peer: detail.id.toString(), addresses: detail.multiaddrs.map(String) }]),
+    )
     node.services.gossip.topicValidators.set(this.#topic, (peer, message) => this.#validate(peer, message))
-    await node.handle(EXCHANGE, (stream, connection) => this.#answer(stream, connection), { maxInboundStreams: 2, maxOutboundStreams: 2 })
+    await node.handle(EXCHANGE, (stream, connection) => this.#exchange.answer(stream, connection), {
+      maxInboundStreams: 2,
+      maxOutboundStreams: 2,
+    })
     await node.start()
     node.services.gossip.subscribe(this.#topic)
     this.#review = setInterval(() => this.review(), REVIEW_MS)
@@ -137,8 +132,7 @@ export class Mesh {
   async close(): Promise<void> {
     clearInterval(this.#review)
     await this.#dialling?.close()
-    await Promise.all([...this.#answerers.keys()].map((answerer) => answerer.close()))
-    for (const asker of this.#askers.values()) await asker.then((open) => open.abort()).catch(() => undefined)
+    await this.#exchange.close()
     await this.#node?.stop()
     this.#node = undefined
   }
@@ -150,7 +144,10 @@ export class Mesh {
 
   /** One attempt, now. Throws when it cannot be connected to or is refused. */
   async dial(addresses: readonly string[]): Promise<void> {
-    await this.#running().dial(addresses.map((address) => multiaddr(address)), { signal: AbortSignal.timeout(DIAL_MS) })
+    await this.#running().dial(
+      addresses.map((address) => multiaddr(address)),
+      { signal: AbortSignal.timeout(DIAL_MS) },
+    )
   }
 
   /** Connected peers. */
@@ -184,7 +181,8 @@ export class Mesh {
   }
 
   async publish(bytes: Uint8Array): Promise<void> {
-    if (bytes.length > MAX_GOSSIP_BYTES) throw new RegistryError('too_large', `A gossip message has at most ${MAX_GOSSIP_BYTES} bytes`)
+    if (bytes.length > MAX_GOSSIP_BYTES)
+      throw new RegistryError('too_large', `A gossip message has at most ${MAX_GOSSIP_BYTES} bytes`)
     await this.#running().services.gossip.publish(this.#topic, bytes)
   }
 
@@ -203,8 +201,13 @@ export class Mesh {
   }
 
   /** The answer's parts in order. Throws what the peer refused with, `unavailable` when it is not connected, silent or gone. */
-  async *request(peer: string, name: string, payload: Uint8Array, options: AskOptions): AsyncGenerator<Uint8Array, void, undefined> {
-    yield* (await this.#asker(peer)).ask(name, payload, options)
+  request(
+    peer: string,
+    name: string,
+    payload: Uint8Array,
+    options: AskOptions,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.#exchange.request(peer, name, payload, options)
   }
 
   /** Counts an offence; a peer with too many is thrown out. */
@@ -228,58 +231,41 @@ export class Mesh {
   async renew(): Promise<void> {
     const payload = Buffer.from(this.#options.certificate())
     const show = async ({ peer }: Member): Promise<void> => {
-      const signal = AbortSignal.timeout(OPEN_MS)
+      const signal = AbortSignal.timeout(RENEW_MS)
       for await (const _ of this.request(peer, 'certificate', payload, { signal, limit: 1024 }));
     }
     // A peer that does not take it will end the connection when the old one expires, and be dialled again.
     await Promise.allSettled(this.members().map(show))
   }
 
-  async #create(): Promise<Libp2p<Services>> {
-    const { seed, listen, announce, connections = CONNECTIONS, keyring } = this.#options
-    return createLibp2p<Services>({
-      privateKey: await generateKeyPairFromSeed('Ed25519', seed),
-      addresses: { listen: listen ?? ['/ip4/0.0.0.0/tcp/0'], ...(announce ? { announce } : {}) },
-      transports: [tcp()],
-      connectionEncrypters: [secured(this.#newJudge())],
-      streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, maxInboundStreams: 64, maxOutboundStreams: 64 })],
-      connectionGater: {
-        denyDialPeer: (peer) => this.#denied(peer),
-        denyInboundConnection: (connection) => speaksOther(connection, SECURED),
-        denyInboundEncryptedConnection: (peer) => this.#denied(peer),
+  #newNode(): Promise<MeshNode> {
+    const { seed, listen, announce, connections = CONNECTIONS, certificate, keyring } = this.#options
+    return newMeshNode({
+      seed,
+      listen: listen ?? ['/ip4/0.0.0.0/tcp/0'],
+      announce,
+      mdns: this.#options.mdns ? { fleet: keyring.fleet } : undefined,
+      connections: 2 * connections,
+      judge: {
+        certificate,
+        judge: (text, peer) => this.#judge(text, peer),
+        spoken: () => this.#node?.getProtocols() ?? [],
       },
-      connectionManager: {
-        maxConnections: 2 * connections,
-        // An office behind one address opens all its connections at once.
-        inboundConnectionThreshold: 1000,
-        maxIncomingPendingConnections: 64,
-        dialTimeout: DIAL_MS,
-        inboundUpgradeTimeout: DIAL_MS,
-        reconnectRetries: 0,
-      },
-      connectionMonitor: { pingInterval: 10_000, pingTimeout: { minTimeout: 10_000 } },
-      peerDiscovery: this.#options.mdns ? [mdns({ serviceTag: `_cairn-${keyring.fleet.toLowerCase().slice(0, 40)}._udp.local` })] : [],
-      services: { identify: identify(), gossip: gossipsub(gossipOptions(this.#topic, (peer) => this.standing.points(peer))) },
-      start: false,
+      denied: (peer) => this.#denied(peer.toString()),
+      gossip: gossipOptions(this.#topic, (peer) => this.standing.points(peer)),
     })
   }
 
-  #newJudge(): Judge {
-    return {
-      certificate: this.#options.certificate,
-      judge: (text, peer) => this.#judge(text, peer),
-      spoken: () => this.#node?.getProtocols() ?? [],
-    }
-  }
-
-  #newDialling(node: Libp2p<Services>): Dialling {
+  #newDialling(node: MeshNode): Dialling {
     return new Dialling({
       self: node.peerId.toString(),
       most: this.#options.connections ?? CONNECTIONS,
       connected: () => new Set(this.#members.keys()),
       allowed: (peer) => !this.standing.refused(peer),
       dial: async ({ peer, addresses }, signal) => {
-        const targets = addresses.map((address) => multiaddr(address.includes('/p2p/') ? address : `${address}/p2p/${peer}`))
+        const targets = addresses.map((address) =>
+          multiaddr(address.includes('/p2p/') ? address : `${address}/p2p/${peer}`),
+        )
         await node.dial(targets, { signal })
       },
       now: this.#options.now ?? Date.now,
@@ -287,7 +273,7 @@ export class Mesh {
     })
   }
 
-  #running(): Libp2p<Services> {
+  #running(): MeshNode {
     if (!this.#node) throw new RegistryError('unavailable', 'The mesh is not running')
     return this.#node
   }
@@ -296,9 +282,9 @@ export class Mesh {
     return this.#node?.getConnections(peerIdFromString(peer)) ?? []
   }
 
-  #denied(peer: PeerId): boolean {
-    const known = this.#shown.get(peer.toString())
-    return this.standing.refused(peer.toString()) || (known !== undefined && this.#options.revoked(known))
+  #denied(peer: string): boolean {
+    const known = this.#shown.get(peer)
+    return this.standing.refused(peer) || (known !== undefined && this.#options.revoked(known))
   }
 
   async #judge(text: string, peer: string): Promise<void> {
@@ -319,7 +305,10 @@ export class Mesh {
   #connected(id: PeerId): void {
     const peer = id.toString()
     const certificate = this.#shown.get(peer)
-    if (!certificate) return this.#disconnect(peer, 'it showed no certificate')
+    if (!certificate) {
+      this.#disconnect(peer, 'it showed no certificate')
+      return
+    }
     const member = { peer, certificate }
     this.#members.set(peer, member)
     this.#dialling?.changed(peer)
@@ -330,13 +319,14 @@ export class Mesh {
     const peer = id.toString()
     const member = this.#members.get(peer)
     this.#members.delete(peer)
-    this.#askers.delete(peer)
+    this.#exchange.forget(peer)
     this.#dialling?.changed(peer)
     if (member) for (const listener of this.#left) listener(member)
   }
 
   #disconnect(peer: string, reason: string): void {
-    for (const connection of this.#connections(peer)) connection.abort(new RegistryError('forbidden', `The peer was disconnected: ${reason}`))
+    for (const connection of this.#connections(peer))
+      connection.abort(new RegistryError('forbidden', `The peer was disconnected: ${reason}`))
   }
 
   async #validate(id: PeerId, message: Message): Promise<TopicValidatorResult> {
@@ -350,54 +340,13 @@ export class Mesh {
   }
 
   /** A handler that fails has no opinion about the sender. */
-  async #verdict(bytes: Uint8Array, peer: string): Promise<'accept' | 'ignore' | 'reject'> {
+  async #verdict(bytes: Uint8Array, peer: string): Promise<Verdict> {
     try {
       return (await this.#gossipHandler?.(bytes, peer)) ?? 'ignore'
     } catch (error) {
       this.#options.onFault?.('A gossip message could not be judged', error)
       return 'ignore'
     }
-  }
-
-  async #asker(peer: string): Promise<Asker> {
-    const known = this.#askers.get(peer)
-    if (known) {
-      const asker = await known
-      if (!asker.closed) return asker
-      if (this.#askers.get(peer) === known) this.#askers.delete(peer)
-    }
-    const opening = this.#askers.get(peer) ?? this.#open(peer)
-    this.#askers.set(peer, opening)
-    return opening
-  }
-
-  #open(peer: string): Promise<Asker> {
-    const forget = (): void => {
-      if (this.#askers.get(peer) === opening) this.#askers.delete(peer)
-    }
-    const opening = this.#newAsker(peer, forget).catch((error: unknown) => {
-      forget()
-      throw error instanceof RegistryError ? error : new RegistryError('unavailable', 'The peer takes no requests', { cause: error })
-    })
-    return opening
-  }
-
-  async #newAsker(peer: string, closed: () => void): Promise<Asker> {
-    const connection = this.#connections(peer).find(({ status }) => status === 'open')
-    if (!connection || !this.#members.has(peer)) throw new RegistryError('unavailable', 'The peer is not connected', { code: 'peer_gone' })
-    const stream = await connection.newStream(EXCHANGE, { signal: AbortSignal.timeout(OPEN_MS), negotiateFully: false })
-    return new Asker(stream, { malformed: () => this.blame(peer, 'malformed_frame'), closed })
-  }
-
-  #answer(stream: Stream, connection: Connection): void {
-    const peer = connection.remotePeer.toString()
-    const answerer = new Answerer(stream, (name, payload, signal) => this.#respond(peer, name, payload, signal), {
-      malformed: () => this.blame(peer, 'malformed_frame'),
-      flood: () => this.blame(peer, 'flood'),
-      closed: () => this.#answerers.delete(answerer),
-      fault: (error) => this.#options.onFault?.('A request of a peer could not be answered', error),
-    })
-    this.#answerers.set(answerer, peer)
   }
 
   #respond(peer: string, name: string, payload: Buffer, signal: AbortSignal): AsyncIterable<Uint8Array> {

@@ -57,7 +57,9 @@ export function guard(stream: MessageStream, spoken: () => string[]): void {
     if (state !== 'more') stream.removeEventListener('message', check)
     if (state !== 'bad') return
     event.stopImmediatePropagation()
-    stream.abort(new RegistryError('invalid', 'A peer sent what is no protocol negotiation', { code: 'malformed_frame' }))
+    stream.abort(
+      new RegistryError('invalid', 'A peer sent what is no protocol negotiation', { code: 'malformed_frame' }),
+    )
   }
   stream.addEventListener('message', check)
 }
@@ -75,7 +77,12 @@ export class Negotiation {
   push(bytes: Uint8Array): 'more' | 'done' | 'bad' {
     this.#rest = Buffer.concat([this.#rest, bytes])
     for (let text = this.#next(); text !== undefined; text = this.#next()) {
-      if (!text.endsWith('\n') || (this.#messages === 0 && text !== `${MULTISTREAM}\n`) || this.#messages > MOST_PROPOSALS) return 'bad'
+      if (
+        !text.endsWith('\n') ||
+        (this.#messages === 0 && text !== `${MULTISTREAM}\n`) ||
+        this.#messages > MOST_PROPOSALS
+      )
+        return 'bad'
       if (this.#messages++ > 0 && this.#spoken().includes(text.slice(0, -1))) return 'done'
     }
     // What could still be the beginning of a message is shorter than one: #next takes everything else.

@@ -21,7 +21,13 @@ const MIB = 1_048_576
 
 export function geometryOf(size: number): Geometry {
   const pieceBytes = size <= 64 * MIB ? MIB / 4 : size <= 512 * MIB ? MIB / 2 : MIB
-  return { size, leaves: leafCount(size), pieceLeaves: pieceBytes / LEAF_BYTES, pieceBytes, pieces: Math.ceil(size / pieceBytes) }
+  return {
+    size,
+    leaves: leafCount(size),
+    pieceLeaves: pieceBytes / LEAF_BYTES,
+    pieceBytes,
+    pieces: Math.ceil(size / pieceBytes),
+  }
 }
 
 /** It fits into one piece: it is asked for whole, in one round trip, and verified by its own bytes. */

@@ -60,8 +60,8 @@ const UNKNOWN_PATIENCE_MS = 1500
 const LEAST_PATIENCE_MS = 400
 const MOST_PATIENCE_MS = 5000
 const PATIENCE_FACTOR = 6
-/** After so many patiences without progress an ask is given up. */
-const GIVE_UP_FACTOR = 4
+/** After so many patiences without progress another peer is asked, the primary is asked, the ask is given up. */
+const [HEDGE, BACKUP, GIVE_UP] = [1, 2, 4]
 const MOST_FAILURES = 3
 
 export class Plan {
@@ -197,8 +197,9 @@ export class Plan {
   overdue(nowMs: number): Ask[] {
     const late: Ask[] = []
     for (const [source, known] of this.#sources) {
-      const limitMs = this.#patienceMs(known) * GIVE_UP_FACTOR
-      for (const [first, { sinceMs }] of known.asked) if (nowMs - Math.max(sinceMs, known.lastMs) > limitMs) late.push({ source, first, count: 1 })
+      const limitMs = this.#patienceMs(known) * giveUpAfter(known)
+      for (const [first, { sinceMs }] of known.asked)
+        if (nowMs - Math.max(sinceMs, known.lastMs) > limitMs) late.push({ source, first, count: 1 })
     }
     return late
   }
@@ -210,7 +211,10 @@ export class Plan {
       for (const { sinceMs } of known.asked.values()) {
         const quietMs = nowMs - Math.max(sinceMs, known.lastMs)
         const patienceMs = this.#patienceMs(known)
-        const leftMs = quietMs < patienceMs ? patienceMs - quietMs : patienceMs * GIVE_UP_FACTOR - quietMs
+        const leftMs = Math.min(
+          ...[HEDGE, BACKUP, GIVE_UP].map((step) => step * patienceMs - quietMs).filter((ms) => ms > 0),
+          MOST_PATIENCE_MS,
+        )
         least = Math.min(least ?? leftMs, Math.max(leftMs, 10))
       }
     }
@@ -224,7 +228,8 @@ export class Plan {
       let piece = this.#nextMissing(demand.next, demand.end)
       for (let seen = 0; piece < demand.end && seen < this.#options.window; seen++) {
         if (seen < URGENT) urgent.add(piece)
-        if (!this.#underWay.has(piece)) found.set(piece, (urgent.has(piece) ? 0 : 1 + (this.#copies[piece] ?? 0)) + this.#options.random())
+        if (!this.#underWay.has(piece))
+          found.set(piece, (urgent.has(piece) ? 0 : 1 + (this.#copies[piece] ?? 0)) + this.#options.random())
         piece = this.#nextMissing(piece + 1, demand.end)
       }
     }
@@ -247,7 +252,9 @@ export class Plan {
   /** Runs of pieces that no peer has: urgent ones, then the lowest. */
   #askPrimary(asks: Ask[], urgent: Set<number>, nowMs: number, room: () => boolean): void {
     if (!this.direct) return
-    for (const first of this.#candidates(urgent).sort((a, b) => Number(urgent.has(b)) - Number(urgent.has(a)) || a - b)) {
+    for (const first of this.#candidates(urgent).sort(
+      (a, b) => Number(urgent.has(b)) - Number(urgent.has(a)) || a - b,
+    )) {
       // The first piece is what somebody waits for most: nothing runs beside it.
       if (this.#runs >= (this.have.count === 0 ? 1 : this.#options.runs)) return
       if (this.#underWay.has(first) || this.#held(first)) continue
@@ -262,9 +269,16 @@ export class Plan {
   /** Second and third asks for pieces whose sources are all late. */
   #hedge(asks: Ask[], urgent: Set<number>, nowMs: number, room: () => boolean): void {
     for (const [piece, asked] of this.#underWay) {
-      if (this.have.has(piece) || asked.size >= HEDGES || !this.#isWanted(piece) || !this.#allLate(piece, asked, nowMs)) continue
+      if (
+        this.have.has(piece) ||
+        asked.size >= HEDGES ||
+        !this.#isWanted(piece) ||
+        !this.#allLate(piece, asked, HEDGE, nowMs)
+      )
+        continue
       const peer = this.#peerFor(piece, urgent.has(piece))
-      const source = peer ?? (this.#primaryHelps(asked) ? PRIMARY : undefined)
+      const backup = this.#primaryHelps(asked) && this.#allLate(piece, asked, BACKUP, nowMs)
+      const source = peer ?? (backup ? PRIMARY : undefined)
       if (source === undefined) continue
       if (!room()) return
       if (source === PRIMARY) this.#runs++
@@ -293,11 +307,12 @@ export class Plan {
     if (asked?.size === 0) this.#underWay.delete(piece)
   }
 
-  #allLate(piece: number, asked: Set<string>, nowMs: number): boolean {
+  #allLate(piece: number, asked: Set<string>, step: number, nowMs: number): boolean {
     for (const source of asked) {
       const known = this.#sources.get(source)
       const sinceMs = known?.asked.get(piece)?.sinceMs
-      if (known && sinceMs !== undefined && nowMs - Math.max(sinceMs, known.lastMs) < this.#patienceMs(known)) return false
+      if (known && sinceMs !== undefined && nowMs - Math.max(sinceMs, known.lastMs) < step * this.#patienceMs(known))
+        return false
     }
     return true
   }
@@ -332,6 +347,19 @@ export class Plan {
   }
 }
 
+/** Who never gave anything gets no second chance. */
+function giveUpAfter({ tookMs }: Source): number {
+  return tookMs === undefined ? BACKUP : GIVE_UP
+}
+
 function newSource(pieces: number): Source {
-  return { map: new Bitmap(pieces), fetches: false, asked: new Map(), lastMs: 0, arrivedMs: 0, tookMs: undefined, failures: 0 }
+  return {
+    map: new Bitmap(pieces),
+    fetches: false,
+    asked: new Map(),
+    lastMs: 0,
+    arrivedMs: 0,
+    tookMs: undefined,
+    failures: 0,
+  }
 }

@@ -7,7 +7,13 @@
  *     u8 1                                   "accepted"; a side that refuses closes instead
  */
 import { noise } from '@chainsafe/libp2p-noise'
-import type { ConnectionEncrypter, MessageStream, PeerId, SecureConnectionOptions, SecuredConnection } from '@libp2p/interface'
+import type {
+  ConnectionEncrypter,
+  MessageStream,
+  PeerId,
+  SecureConnectionOptions,
+  SecuredConnection,
+} from '@libp2p/interface'
 import { byteStream } from '@libp2p/utils'
 import { MAX_CERTIFICATE_LENGTH } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
@@ -62,7 +68,11 @@ class Secured implements ConnectionEncrypter {
     try {
       const connection = await this.#handshake(secure.connection, secure.remotePeer, timer.signal)
       const { streamMuxer } = secure
-      return { ...secure, connection, ...(streamMuxer ? { streamMuxer: guarded(streamMuxer, this.#judge.spoken) } : {}) }
+      return {
+        ...secure,
+        connection,
+        ...(streamMuxer ? { streamMuxer: guarded(streamMuxer, this.#judge.spoken) } : {}),
+      }
     } catch (error) {
       secure.connection.abort(error instanceof Error ? error : new Error(String(error)))
       throw error
@@ -77,7 +87,8 @@ class Secured implements ConnectionEncrypter {
     await bytes.write(framed(this.#judge.certificate()), { signal })
     const head = (await bytes.read({ bytes: 2, signal })).subarray()
     const length = ((head[0] ?? 0) << 8) | (head[1] ?? 0)
-    if (length === 0 || length > MAX_CERTIFICATE_LENGTH) throw new RegistryError('unauthenticated', 'The peer has no certificate')
+    if (length === 0 || length > MAX_CERTIFICATE_LENGTH)
+      throw new RegistryError('unauthenticated', 'The peer has no certificate')
     const text = Buffer.from((await bytes.read({ bytes: length, signal })).subarray()).toString('latin1')
     await this.#judge.judge(text, peer.toString())
     await bytes.write(Uint8Array.of(ACCEPTED), { signal })

@@ -7,7 +7,15 @@ import type { Certificate } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { leafCount, pieceLevel } from '../../protocol/merkle.js'
 import type { Digest, Stored } from '../../protocol/records.js'
-import { decodePieceAsk, decodeSwarmAsk, encodePieceAnswer, encodeSwarmNews, type PieceAnswer, type PieceAsk, type SwarmAsk } from '../../protocol/wire/swarm.js'
+import {
+  decodePieceAsk,
+  decodeSwarmAsk,
+  encodePieceAnswer,
+  encodeSwarmNews,
+  type PieceAnswer,
+  type PieceAsk,
+  type SwarmAsk,
+} from '../../protocol/wire/swarm.js'
 import { outranks } from './homes.js'
 import type { Member, Mesh } from './mesh.js'
 import { geometryOf, isSmall } from './pieces.js'
@@ -15,9 +23,14 @@ import { Pulse } from './pulse.js'
 import { type Roster, Rosters } from './rosters.js'
 import { Slots } from './slots.js'
 import type { Transfer } from './transfer.js'
+import { withResolvers } from './with-resolvers.js'
 
 /** The blob's record as this node has it, or undefined: the peer may not have it, or nothing is known of it. */
-export type Entitled = (certificate: Certificate, scope: string, digest: Digest) => Promise<Stored | undefined> | Stored | undefined
+export type Entitled = (
+  certificate: Certificate,
+  scope: string,
+  digest: Digest,
+) => Promise<Stored | undefined> | Stored | undefined
 
 /** What the node has and can get, as serving sees it. */
 export interface Holdings {
@@ -99,11 +112,17 @@ export class Serving {
     return begun
   }
 
-  async #read(ask: PieceAsk, stored: Stored, transfer: Transfer | undefined, signal: AbortSignal): Promise<PieceAnswer> {
+  async #read(
+    ask: PieceAsk,
+    stored: Stored,
+    transfer: Transfer | undefined,
+    signal: AbortSignal,
+  ): Promise<PieceAnswer> {
     const { first, count, scope } = ask
     const here = await transfer?.piece(first, count)
     if (here) return { first, ...here }
-    if (this.#holdings.holds(stored.digest)) return { first, ...(await this.#holdings.disk.piece(stored, first, count, scope, signal)) }
+    if (this.#holdings.holds(stored.digest))
+      return { first, ...(await this.#holdings.disk.piece(stored, first, count, scope, signal)) }
     if (ask.fetch && isSmall(stored.size)) {
       const bytes = await this.#holdings.small(stored, scope)
       return { first, proof: new Uint8Array(0), bytes }
@@ -117,18 +136,20 @@ export class Serving {
     const transfer = this.#holdings.holds(stored.digest) ? undefined : await this.#following(stored, ask.scope, fetch)
     const roster = this.#rosters.join(stored.digest, from.peer)
     transfer?.meet(from.peer)
-    const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-    const whole = fetch ? transfer?.whole(gone) : undefined
+    const listening = withResolvers<void>()
+    const whole = fetch ? transfer?.whole(listening.promise) : undefined
     try {
       yield* news(from.peer, roster, transfer, stored, signal)
     } finally {
       this.#rosters.leave(stored.digest, from.peer)
+      listening.resolve()
+      await whole
     }
-    await whole
   }
 
   async #following(stored: Stored, scope: string, fetch: boolean): Promise<Transfer> {
-    const transfer = this.#holdings.transfer(stored.digest) ?? (fetch ? await this.#holdings.begin(stored, scope) : undefined)
+    const transfer =
+      this.#holdings.transfer(stored.digest) ?? (fetch ? await this.#holdings.begin(stored, scope) : undefined)
     if (transfer) return transfer
     throw new RegistryError(fetch ? 'unavailable' : 'missing', 'This node does not have the blob')
   }

@@ -4,7 +4,10 @@
  */
 export type Attempt<T> = (signal: AbortSignal) => Promise<T>
 
-export function staggered<T>(attempts: readonly Attempt<T>[], options: { staggerMs: number; signal: AbortSignal }): Promise<T> {
+export function staggered<T>(
+  attempts: readonly Attempt<T>[],
+  options: { staggerMs: number; signal: AbortSignal },
+): Promise<T> {
   const { staggerMs, signal } = options
   return new Promise<T>((resolve, reject) => {
     const stop = new AbortController()

@@ -21,12 +21,14 @@ import { Slots } from './slots.js'
 export interface Swarm {
   /** This node among peers, in the form of peer ids. */
   readonly self: string
-  /** Connected peers whose certificate covers the scope's repository. */
+  /** Connected peers whose certificate covers the scope's repository, without those that were silent a moment ago. */
   entitled(scope: string): string[]
   /** Unverified. `bytes`: how many are expected. `progress` is called as they arrive. */
   piece(peer: string, ask: PieceAsk, bytes: number, signal: AbortSignal, progress?: () => void): Promise<PieceAnswer>
   /** What the peer has, and then everything it gets, until the reader stops. */
   follow(peer: string, ask: SwarmAsk, signal: AbortSignal): AsyncIterable<SwarmNews>
+  /** It let this node wait in vain: it is left alone for half a minute, or until it is connected anew. */
+  silent(peer: string): void
   /** It sent wrong bytes: thrown out. */
   wrongPiece(peer: string): void
   /** The returned function ends it. */
@@ -35,19 +37,26 @@ export interface Swarm {
 
 /** Pieces asked of one peer at once, over all transfers; further ones wait here. */
 const ASKS_PER_PEER = 16
+/** Fewer bytes are no sign of life: a peer that drips is as bad as one that is silent. */
+const PROGRESS_BYTES = 32_768
 /** A home may need this long to get a piece itself. */
 const PIECE_IDLE_MS = 30_000
+const SILENT_MS = 30_000
 const FOLLOW_LIMIT_BYTES = 268_435_456
 
 export class MeshSwarm implements Swarm {
   readonly #mesh: Mesh
   readonly #covers: (certificate: Certificate, scope: string) => boolean
+  readonly #now: () => number
   readonly #slots = new Map<string, Slots>()
+  readonly #silentUntilMs = new Map<string, number>()
 
   /** `covers`: may the certificate's owner hold what belongs to the scope. */
-  constructor(mesh: Mesh, covers: (certificate: Certificate, scope: string) => boolean) {
+  constructor(mesh: Mesh, covers: (certificate: Certificate, scope: string) => boolean, now: () => number) {
     this.#mesh = mesh
     this.#covers = covers
+    this.#now = now
+    mesh.onLeave(({ peer }) => this.#silentUntilMs.delete(peer))
   }
 
   get self(): string {
@@ -55,18 +64,36 @@ export class MeshSwarm implements Swarm {
   }
 
   entitled(scope: string): string[] {
-    return this.#mesh.members().flatMap(({ peer, certificate }) => (this.#covers(certificate, scope) ? [peer] : []))
+    const nowMs = this.#now()
+    return this.#mesh.members().flatMap(({ peer, certificate }) => {
+      const quiet = (this.#silentUntilMs.get(peer) ?? 0) > nowMs
+      return !quiet && this.#covers(certificate, scope) ? [peer] : []
+    })
   }
 
-  async piece(peer: string, ask: PieceAsk, bytes: number, signal: AbortSignal, progress?: () => void): Promise<PieceAnswer> {
+  async piece(
+    peer: string,
+    ask: PieceAsk,
+    bytes: number,
+    signal: AbortSignal,
+    progress?: () => void,
+  ): Promise<PieceAnswer> {
     const slots = this.#slots.get(peer) ?? new Slots(ASKS_PER_PEER, Number.POSITIVE_INFINITY)
     this.#slots.set(peer, slots)
     await slots.enter(signal)
     try {
       const limit = bytes + PIECE_OVERHEAD_BYTES
       const parts: Uint8Array[] = []
-      for await (const part of this.#mesh.request(peer, 'piece', encodePieceAsk(ask), { signal, limit, idleMs: PIECE_IDLE_MS })) {
+      let unseen = 0
+      for await (const part of this.#mesh.request(peer, 'piece', encodePieceAsk(ask), {
+        signal,
+        limit,
+        idleMs: PIECE_IDLE_MS,
+      })) {
         parts.push(part)
+        unseen += part.length
+        if (unseen < PROGRESS_BYTES) continue
+        unseen = 0
         progress?.()
       }
       return decodePieceAnswer(parts)
@@ -78,7 +105,12 @@ export class MeshSwarm implements Swarm {
 
   async *follow(peer: string, ask: SwarmAsk, signal: AbortSignal): AsyncGenerator<SwarmNews, void, undefined> {
     const options = { signal, limit: FOLLOW_LIMIT_BYTES, idleMs: Number.POSITIVE_INFINITY }
-    for await (const part of this.#mesh.request(peer, 'swarm', encodeSwarmAsk(ask), options)) yield decodeSwarmNews(part)
+    for await (const part of this.#mesh.request(peer, 'swarm', encodeSwarmAsk(ask), options))
+      yield decodeSwarmNews(part)
+  }
+
+  silent(peer: string): void {
+    if (this.#mesh.member(peer)) this.#silentUntilMs.set(peer, this.#now() + SILENT_MS)
   }
 
   wrongPiece(peer: string): void {
@@ -88,6 +120,17 @@ export class MeshSwarm implements Swarm {
   onLeave(listener: (peer: string) => void): () => void {
     return this.#mesh.onLeave(({ peer }) => listener(peer))
   }
+}
+
+/** What the peer answered breaks the rules of the wire: it is no honest peer. */
+export function isRubbish(error: unknown): boolean {
+  return error instanceof RegistryError && (error.code === 'answer_too_long' || error.code === 'malformed_message')
+}
+
+/** The peer said that it does not get the blob for this node. */
+export function isRefusal(error: unknown): boolean {
+  const kinds = ['missing', 'forbidden', 'unavailable', 'too_large']
+  return error instanceof RegistryError && !isGone(error) && kinds.includes(error.kind)
 }
 
 /** The peer is not connected any more, rather than saying no. */

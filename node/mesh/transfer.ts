@@ -1,24 +1,23 @@
 /**
  * One blob on its way into this node, shared by all who read it. Plan decides what is asked of whom; this carries it out,
- * verifies every piece before anybody sees it, gives bytes to readers in order while others still arrive, and tells peers what
- * is here. It finds sources by itself: the blob's home, the primary, at last everybody who is connected.
+ * verifies every piece before anybody sees it, and gives bytes to readers in order while others still arrive. It finds sources
+ * by itself: the blob's home, the primary, at last everybody who is connected.
  */
-import { leavesOf } from '../../protocol/blobs/trees.js'
+import { setMaxListeners } from 'node:events'
 import type { Partial } from '../../protocol/blobs/partial.js'
 import { type Piece, verifyPiece } from '../../protocol/blobs/piece.js'
 import { RegistryError } from '../../protocol/errors.js'
-import { HASH_BYTES, Tree } from '../../protocol/merkle.js'
 import type { Stored } from '../../protocol/records.js'
-import type { SwarmNews } from '../../protocol/wire/swarm.js'
-import { abortable } from './abortable.js'
-import { Bitmap } from './bitmap.js'
+import { Arriving, type Verified } from './arriving.js'
 import type { Budget } from './budget.js'
-import { homes } from './homes.js'
+import { Company } from './company.js'
+import { nobodyHas } from './nobody.js'
 import { type Geometry, geometryOf, spanOf } from './pieces.js'
 import { type Ask, type Demand, Plan, PRIMARY } from './plan.js'
 import type { PrimaryBytes } from './primary-bytes.js'
-import { Pulse } from './pulse.js'
-import { isGone, type Swarm } from './swarm.js'
+import { PrimarySource } from './primary-source.js'
+import type { Pulse } from './pulse.js'
+import { isGone, isRefusal, isRubbish, type Swarm } from './swarm.js'
 
 export interface TransferParts {
   stored: Stored
@@ -36,74 +35,86 @@ export interface TransferParts {
   lingerMs?: number
 }
 
+export type Outcome = 'complete' | 'failed' | 'stopped'
+
 /** An ask that is under way. */
 interface Asked extends Ask {
   stop: AbortController
 }
 
-export type Outcome = 'complete' | 'failed' | 'stopped'
-
 const LINGER_MS = 5000
 /** Bytes asked of one peer at once. */
 const UNDER_WAY_BYTES = 2_097_152
 const READ_BYTES = 262_144
-/** Peers whose have-maps are followed. */
-const FOLLOWED = 12
-/** Peers asked when the home and the primary are away. */
-const EVERYBODY = 64
-const PRIMARY_FAILURES = 2
-/** Up to so many leaves their tree is held, to pass pieces on before they are on disk: 1 GiB of bytes, 1 MiB of memory. */
-const PROVEN_LEAVES = 16_384
 
 export class Transfer {
-  readonly stored: Stored
-  readonly scope: string
   /** Never rejects. */
   readonly done: Promise<Outcome>
   readonly #parts: TransferParts
   readonly #geometry: Geometry
   readonly #plan: Plan
-  readonly #changed = new Pulse()
+  readonly #arriving: Arriving
+  readonly #primary: PrimarySource
+  readonly #company: Company
   readonly #stop = new AbortController()
   readonly #work = new Set<Promise<void>>()
   readonly #asks = new Set<Asked>()
-  /** Followed peers; the value says whether the first news is still awaited. */
-  readonly #followed = new Map<string, { waiting: boolean; home: boolean; stop: AbortController }>()
-  readonly #tried = new Set<string>()
-  readonly #arrivals: number[] = []
-  /** Verified pieces that are still being written: who waits for one need not wait for the disk. */
-  readonly #fresh = new Map<number, { bytes: Uint8Array; proof: Uint8Array | undefined }>()
+  readonly #endLeave: () => void
+  #settle: (outcome: Outcome) => void = () => undefined
   #first: 'peer' | 'primary' | undefined
-  #homeRefused = false
-  #askedAll = false
-  #primaryFailures = 0
-  #learned: Promise<Uint8Array> | undefined
-  #tree: Tree | undefined
   #error: RegistryError | undefined
   #outcome: Outcome | undefined
   #readers = 0
   #timer: NodeJS.Timeout | undefined
   #linger: NodeJS.Timeout | undefined
   #pumping = false
+  #awaitingRoom = false
   #closed = false
-  #settle: (outcome: Outcome) => void = () => undefined
-  readonly #endLeave: () => void
 
   constructor(parts: TransferParts) {
-    this.stored = parts.stored
-    this.scope = parts.scope
+    const { stored, scope, swarm, primary, random } = parts
+    const { signal } = this.#stop
+    setMaxListeners(0, signal)
+    const geometry = geometryOf(stored.size)
+    const depth = Math.max(2, Math.floor(UNDER_WAY_BYTES / geometry.pieceBytes))
+    const arriving = new Arriving(parts.partial, geometry)
+    const plan = new Plan({ pieces: geometry.pieces, depth, random })
     this.#parts = parts
-    this.#geometry = geometryOf(parts.stored.size)
-    const depth = Math.max(2, Math.floor(UNDER_WAY_BYTES / this.#geometry.pieceBytes))
-    this.#plan = new Plan({ pieces: this.#geometry.pieces, depth, random: parts.random })
+    this.#geometry = geometry
+    this.#plan = plan
+    this.#arriving = arriving
+    const learn = (leaves: Uint8Array): void => arriving.learn(leaves)
+    this.#primary = new PrimarySource({ stored, scope, geometry, primary, learn, signal })
+    const [changed, run] = [() => this.#pump(), (work: Promise<void>) => this.#run(work)]
+    this.#company = new Company({ stored, scope, geometry, plan, swarm, changed, run })
+    this.#endLeave = swarm.onLeave((peer) => this.#drop(peer))
     this.done = new Promise((resolve) => {
       this.#settle = resolve
     })
-    this.#endLeave = parts.swarm.onLeave((peer) => this.#drop(peer))
     this.#rest()
   }
 
-  /** `start` inclusive, `end` exclusive. Bytes in order, each chunk valid until the next; throws `unavailable` when nobody has them. */
+  /** Can it be read from. */
+  get open(): boolean {
+    return !this.#closed && this.#outcome !== 'failed' && this.#outcome !== 'stopped'
+  }
+
+  /** Beats when a piece arrived or the transfer ended. */
+  get changed(): Pulse {
+    return this.#arriving.changed
+  }
+
+  /** Written pieces, in the order in which they arrived. */
+  get arrivals(): readonly number[] {
+    return this.#arriving.arrivals
+  }
+
+  /** What is here now. */
+  map(): { pieceLeaves: number; bitmap: Uint8Array } {
+    return { pieceLeaves: this.#geometry.pieceLeaves, bitmap: this.#plan.have.toBytes() }
+  }
+
+  /** Bytes in order, each chunk valid until the next; `end` exclusive. Throws `unavailable` when nobody has them. */
   async *read(start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     const { pieceBytes } = this.#geometry
     const demand = { next: Math.floor(start / pieceBytes), end: Math.ceil(end / pieceBytes) }
@@ -112,15 +123,13 @@ export class Transfer {
     this.#want(demand)
     try {
       for (let at = start; at < end; ) {
-        const index = Math.floor(at / pieceBytes)
-        await this.#until(index, signal)
-        const stop = Math.min(end, at + buffer.length, (index + 1) * pieceBytes)
-        const fresh = this.#fresh.get(index)?.bytes.subarray(at % pieceBytes, (at % pieceBytes) + stop - at)
-        const bytes = fresh ?? (await this.#parts.partial.read(at, stop, buffer))
+        demand.next = Math.floor(at / pieceBytes)
+        await this.#until(demand.next, signal)
+        const stop = Math.min(end, at + buffer.length, (demand.next + 1) * pieceBytes)
+        const bytes = await this.#arriving.read(at, stop, buffer)
         if (!bytes) throw this.#ended()
         yield bytes
         at = stop
-        demand.next = Math.floor(at / pieceBytes)
       }
     } finally {
       this.#readers--
@@ -136,7 +145,7 @@ export class Transfer {
     try {
       while (!this.#first) {
         if (this.#outcome) throw this.#ended()
-        await this.#changed.next()
+        await this.changed.next()
       }
       return this.#first
     } finally {
@@ -144,13 +153,8 @@ export class Transfer {
     }
   }
 
-  /** Can it be read from. */
-  get open(): boolean {
-    return !this.#closed && this.#outcome !== 'failed' && this.#outcome !== 'stopped'
-  }
-
   has(firstLeaf: number, count: number): boolean {
-    return this.#parts.partial.has(firstLeaf, count) || this.#freshPiece(firstLeaf, count) !== undefined
+    return this.#arriving.hasPiece(firstLeaf, count)
   }
 
   /** Wants the piece that a leaf is in, and waits for it. */
@@ -165,34 +169,7 @@ export class Transfer {
     }
   }
 
-  /** A piece for a peer; undefined: it is not here. */
-  async piece(firstLeaf: number, count: number): Promise<Piece | undefined> {
-    if (!this.open) return undefined
-    this.#readers++
-    try {
-      return this.#freshPiece(firstLeaf, count) ?? (await this.#parts.partial.piece(firstLeaf, count))
-    } finally {
-      this.#readers--
-      this.#finish()
-    }
-  }
-
-  /** Beats when a piece arrived or the transfer ended. */
-  get changed(): Pulse {
-    return this.#changed
-  }
-
-  /** What is here now. */
-  map(): { pieceLeaves: number; bitmap: Uint8Array } {
-    return { pieceLeaves: this.#geometry.pieceLeaves, bitmap: this.#plan.have.toBytes() }
-  }
-
-  /** Pieces in the order in which they arrived. */
-  get arrivals(): readonly number[] {
-    return this.#arrivals
-  }
-
-  /** Gets all of it for as long as `stay` does not resolve, for peers that follow. */
+  /** Gets all of it until `stay` resolves, for peers that follow. */
   async whole(stay: Promise<void>): Promise<void> {
     const demand = { next: 0, end: this.#geometry.pieces }
     this.#want(demand)
@@ -200,17 +177,28 @@ export class Transfer {
     this.#unwant(demand)
   }
 
-  /** Another node wants the blob, too: it will have pieces. */
+  /** A piece for a peer; undefined: it is not here. */
+  async piece(firstLeaf: number, count: number): Promise<Piece | undefined> {
+    if (!this.open) return undefined
+    this.#readers++
+    try {
+      return await this.#arriving.piece(firstLeaf, count)
+    } finally {
+      this.#readers--
+      this.#finish()
+    }
+  }
+
+  /** Another node wants the blob, too. */
   meet(peer: string): void {
-    if (this.#outcome || peer === this.#parts.swarm.self || this.#followed.has(peer) || this.#followed.size >= FOLLOWED) return
-    if (this.#parts.swarm.entitled(this.scope).includes(peer)) this.#follow(peer, false)
+    if (!this.#outcome) this.#company.meet(peer)
   }
 
   /** Ends it whatever has arrived; waits for everything that runs. */
   async close(): Promise<void> {
     this.#end('stopped', new RegistryError('unavailable', 'The node is stopping', { retryAfter: 5 }))
     while (this.#work.size > 0) await Promise.all(this.#work)
-    await this.#parts.partial.close()
+    await this.#arriving.close()
   }
 
   // Demand.
@@ -229,21 +217,22 @@ export class Transfer {
 
   #rest(): void {
     if (this.#plan.wanted || this.#outcome || this.#linger) return
-    const stop = (): void => this.#end('stopped', new RegistryError('unavailable', 'Nobody waits for these bytes any more', { retryAfter: 1 }))
-    this.#linger = setTimeout(stop, this.#parts.lingerMs ?? LINGER_MS)
+    const error = new RegistryError('unavailable', 'Nobody waits for these bytes any more', { retryAfter: 1 })
+    this.#linger = setTimeout(() => this.#end('stopped', error), this.#parts.lingerMs ?? LINGER_MS)
     this.#linger.unref()
   }
 
   async #until(piece: number, signal?: AbortSignal): Promise<void> {
-    while (!this.#plan.have.has(piece) && !this.#fresh.has(piece)) {
+    while (!this.#arriving.has(piece)) {
       signal?.throwIfAborted()
       if (this.#outcome) throw this.#ended()
-      await this.#changed.next(signal ? { signal } : {})
+      await this.changed.next(signal ? { signal } : {})
     }
   }
 
   #ended(): RegistryError {
-    return this.#error ?? new RegistryError('unavailable', `The transfer of ${this.#parts.name} ended`, { retryAfter: 1 })
+    const sentence = `The transfer of ${this.#parts.name} ended`
+    return this.#error ?? new RegistryError('unavailable', sentence, { retryAfter: 1 })
   }
 
   // What is asked.
@@ -253,18 +242,40 @@ export class Transfer {
     if (this.#pumping || this.#outcome) return
     this.#pumping = true
     const nowMs = this.#parts.now()
-    this.#plan.backup = this.#primaryHelps
+    this.#plan.backup = this.#primary.helps
     this.#giveUp(nowMs)
     let full = false
     const room = (): boolean => {
       full = !this.#parts.budget.take(this.#geometry.pieceBytes)
       return !full
     }
-    for (const ask of this.#plan.next(nowMs, room)) this.#run(ask.source === PRIMARY ? this.#askPrimary(ask) : this.#askPeer(ask))
+    for (const ask of this.#plan.next(nowMs, room)) this.#begin(ask)
     this.#pumping = false
-    if (full) this.#run(this.#parts.budget.freed.next({ signal: this.#stop.signal }))
-    else if (this.#plan.hungry && this.#plan.underWay === 0 && !this.#awaitingNews) this.#seek()
+    if (full) this.#awaitRoom()
+    else if (this.#plan.hungry && this.#plan.underWay === 0 && !this.#company.awaited) this.#seek()
     this.#watchTime(nowMs)
+  }
+
+  #awaitRoom(): void {
+    if (this.#awaitingRoom) return
+    this.#awaitingRoom = true
+    const freed = this.#parts.budget.freed.next({ signal: this.#stop.signal })
+    this.#run(
+      freed.then(() => {
+        this.#awaitingRoom = false
+      }),
+    )
+  }
+
+  /** Nothing is under way: the next source is the home, then the primary, then everybody. */
+  #seek(): void {
+    if (!this.#plan.direct && this.#company.seekHome()) return
+    if (!this.#plan.direct && this.#primary.helps) {
+      this.#plan.direct = true
+      this.#pump()
+    } else if (!this.#company.seekEverybody()) {
+      this.#end('failed', nobodyHas(this.#parts.stored, this.#parts.name, this.#primary.reachable))
+    }
   }
 
   #giveUp(nowMs: number): void {
@@ -273,6 +284,9 @@ export class Transfer {
         const late = asked.source === source && first >= asked.first && first < asked.first + asked.count
         if (late) asked.stop.abort(new RegistryError('unavailable', 'It took too long'))
       }
+      if (source === PRIMARY) continue
+      this.#parts.swarm.silent(source)
+      this.#drop(source)
     }
   }
 
@@ -287,7 +301,9 @@ export class Transfer {
   /** Work that may change what can be asked. */
   #run(work: Promise<void>): void {
     const tracked = work
-      .catch((error: unknown) => this.#end('failed', new RegistryError('unavailable', 'The transfer failed', { cause: error })))
+      .catch((cause: unknown) =>
+        this.#end('failed', new RegistryError('unavailable', 'The transfer failed', { cause })),
+      )
       .then(() => {
         this.#work.delete(tracked)
         this.#pump()
@@ -296,254 +312,86 @@ export class Transfer {
     this.#work.add(tracked)
   }
 
-  async #askPeer(ask: Ask): Promise<void> {
-    const { source, first } = ask
-    const asked = this.#begin(ask)
-    try {
-      const piece = await this.#pieceOf(source, first, asked.stop.signal)
-      if (piece) await this.#keep(source, first, piece.bytes, piece.leaves, piece.proof)
-    } finally {
-      this.#finished(asked)
-    }
-  }
-
-  /** A verified piece; undefined when the peer did not give it. */
-  async #pieceOf(peer: string, index: number, signal: AbortSignal): Promise<(Piece & { leaves: Uint8Array }) | undefined> {
-    const span = spanOf(this.#geometry, index)
-    const { stored, scope } = this
-    const ask = { digest: stored.digest, scope, first: span.first, count: span.count, fetch: this.#followed.get(peer)?.home ?? false }
-    try {
-      const progress = (): void => this.#plan.progress(peer, this.#parts.now())
-      const answer = await this.#parts.swarm.piece(peer, ask, span.end - span.start, signal, progress)
-      const leaves = answer.first === span.first ? verifyPiece(stored, span.first, answer) : undefined
-      if (leaves) return { bytes: answer.bytes, proof: answer.proof, leaves }
-      this.#drop(peer)
-      this.#parts.swarm.wrongPiece(peer)
-    } catch (error) {
-      if (!this.#outcome) this.#peerFailed(peer, index, error)
-    }
-    return undefined
-  }
-
-  #peerFailed(peer: string, piece: number, error: unknown): void {
-    const home = this.#followed.get(peer)?.home === true
-    if (home && error instanceof RegistryError && !isGone(error) && ['missing', 'forbidden', 'unavailable', 'too_large'].includes(error.kind)) {
-      this.#plan.stopFetching(peer)
-      this.#homeRefused = true
-    }
-    if (this.#plan.failed(peer, piece) || isGone(error)) this.#drop(peer)
-  }
-
-  async #askPrimary(ask: Ask): Promise<void> {
-    const { first, count } = ask
-    const asked = this.#begin(ask)
-    const { signal } = asked.stop
-    const start = spanOf(this.#geometry, first).start
-    const { end } = spanOf(this.#geometry, first + count - 1)
-    let next = first
-    try {
-      const learned = this.#learn()
-      for await (const bytes of this.#cut(this.#parts.primary.read(this.stored, this.scope, start, end, signal), first, signal)) {
-        await this.#keep(PRIMARY, next, bytes, this.#leavesIn(await abortable(learned, signal), next, bytes))
-        this.#plan.ended(PRIMARY, next++)
-      }
-      if (next < first + count) throw new RegistryError('upstream', 'The primary sent fewer bytes than were asked for')
-      this.#primaryFailures = 0
-    } catch {
-      // Why does not matter: what it does not send is asked for elsewhere, and at last there is a sentence for the reader.
-      this.#primaryFailures++
-      if (!this.#primaryHelps) this.#plan.direct = false
-    } finally {
-      this.#plan.runEnded()
-      this.#finished(asked)
-    }
-  }
-
-  /** All leaf hashes, asked for beside the first bytes: pieces from the primary come without proofs. */
-  #learn(): Promise<Uint8Array> {
-    if (this.#learned) return this.#learned
-    const { partial, primary } = this.#parts
-    const learned = primary.leaves(this.stored, this.scope, this.#stop.signal).then((leaves) => {
-      partial.learn(leaves)
-      return leaves
-    })
-    learned.catch(() => {
-      this.#learned = undefined
-    })
-    this.#learned = learned
-    return learned
-  }
-
-  /** The leaf hashes of a piece, which must be among all those of the blob. Throws `corrupt`. */
-  #leavesIn(all: Uint8Array, index: number, bytes: Uint8Array): Uint8Array {
-    const { first, count } = spanOf(this.#geometry, index)
-    const leaves = leavesOf(bytes)
-    const right = Buffer.compare(leaves, all.subarray(first * HASH_BYTES, (first + count) * HASH_BYTES)) === 0
-    if (!right) throw new RegistryError('corrupt', `The primary sent other bytes than ${this.stored.digest}`)
-    if (all.length <= PROVEN_LEAVES * HASH_BYTES) this.#tree ??= new Tree(all)
-    return leaves
-  }
-
-  #freshPiece(firstLeaf: number, count: number): Piece | undefined {
-    const index = firstLeaf / this.#geometry.pieceLeaves
-    const fresh = this.#fresh.get(index)
-    if (!fresh || spanOf(this.#geometry, index).count !== count) return undefined
-    const proof = fresh.proof ?? this.#tree?.proof(firstLeaf, count)
-    return proof && { bytes: fresh.bytes, proof }
-  }
-
-  /** Whole pieces out of a stream that begins at one, in memory of their own. */
-  async *#cut(body: AsyncIterable<Uint8Array>, first: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    let index = first
-    let span = spanOf(this.#geometry, index)
-    let piece = Buffer.allocUnsafeSlow(span.end - span.start)
-    let filled = 0
-    for await (const chunk of body) {
-      signal.throwIfAborted()
-      this.#plan.progress(PRIMARY, this.#parts.now())
-      for (let at = 0; at < chunk.length; ) {
-        const part = chunk.subarray(at, at + piece.length - filled)
-        piece.set(part, filled)
-        filled += part.length
-        at += part.length
-        if (filled < piece.length) continue
-        yield piece
-        span = spanOf(this.#geometry, ++index)
-        // Beyond the last piece nothing is taken: a body that is too long ends here.
-        if (span.end <= span.start) return
-        piece = Buffer.allocUnsafeSlow(span.end - span.start)
-        filled = 0
-      }
-    }
-  }
-
-  /** A verified piece is written, and everybody told. What the disk says ends the transfer; it is nobody else's fault. */
-  async #keep(source: string, index: number, bytes: Uint8Array, leaves: Uint8Array, proof?: Uint8Array): Promise<void> {
-    // A hedged piece that came twice.
-    if (this.#plan.have.has(index) || this.#fresh.has(index)) return
-    this.#fresh.set(index, { bytes, proof })
-    this.#first ??= source === PRIMARY ? 'primary' : 'peer'
-    this.#changed.beat()
-    try {
-      await this.#parts.partial.write(spanOf(this.#geometry, index).first, bytes, leaves, proof)
-    } catch (error) {
-      return this.#end('failed', keepingFailed(error))
-    } finally {
-      this.#fresh.delete(index)
-    }
-    if (!this.#plan.arrived(source, index, this.#parts.now())) return
-    // Whoever was asked in vain may be asked again once there was progress.
-    this.#askedAll = false
-    this.#arrivals.push(index)
-    this.#changed.beat()
-    if (this.#plan.have.full) await this.#complete()
-  }
-
-  async #complete(): Promise<void> {
-    try {
-      await this.#parts.partial.complete()
-      this.#end('complete')
-    } catch (error) {
-      this.#end('failed', keepingFailed(error))
-    }
-  }
-
-  #begin(ask: Ask): Asked {
+  #begin(ask: Ask): void {
     const asked = { ...ask, stop: new AbortController() }
     this.#asks.add(asked)
-    return asked
+    const work = ask.source === PRIMARY ? this.#askPrimary(asked) : this.#askPeer(asked)
+    this.#run(work.finally(() => this.#over(asked)))
   }
 
-  #finished(asked: Asked): void {
+  #over(asked: Asked): void {
     const { source, first, count } = asked
     this.#asks.delete(asked)
+    if (source === PRIMARY) this.#plan.runEnded()
     for (let piece = first; piece < first + count; piece++) this.#plan.ended(source, piece)
     this.#parts.budget.give(this.#geometry.pieceBytes)
   }
 
-  // Who is asked.
-
-  get #primaryHelps(): boolean {
-    return this.#primaryFailures < PRIMARY_FAILURES && this.#parts.primary.reachable
-  }
-
-  get #awaitingNews(): boolean {
-    for (const { waiting } of this.#followed.values()) if (waiting) return true
-    return false
-  }
-
-  /** Nothing is under way: the next source is the home, then the primary, then everybody. */
-  #seek(): void {
-    const { swarm } = this.#parts
-    const home = this.#homeRefused || this.#plan.direct ? undefined : this.#nextHome()
-    if (home !== undefined && home !== swarm.self) return this.#follow(home, true)
-    if (!this.#plan.direct && this.#primaryHelps) {
-      this.#plan.direct = true
-      return this.#pump()
-    }
-    if (this.#askedAll) return this.#end('failed', this.#nobody())
-    this.#askedAll = true
-    for (const peer of swarm.entitled(this.scope).slice(0, EVERYBODY)) if (!this.#followed.has(peer)) this.#follow(peer, false)
-    if (!this.#awaitingNews) this.#end('failed', this.#nobody())
-  }
-
-  #nextHome(): string | undefined {
-    const { swarm } = this.#parts
-    const home = homes(this.stored.digest, [swarm.self, ...swarm.entitled(this.scope)]).find((peer) => !this.#tried.has(peer))
-    if (home !== undefined && home !== swarm.self) this.#tried.add(home)
-    return home
-  }
-
-  #follow(peer: string, home: boolean): void {
-    const entry = { waiting: true, home, stop: new AbortController() }
-    this.#followed.set(peer, entry)
-    this.#plan.join(peer, home)
-    this.#run(this.#listen(peer, entry))
-    this.#pump()
-  }
-
-  async #listen(peer: string, entry: { waiting: boolean; home: boolean; stop: AbortController }): Promise<void> {
-    const ask = { digest: this.stored.digest, scope: this.scope, fetch: entry.home }
+  async #askPrimary({ first, count, stop }: Asked): Promise<void> {
+    let index = first
     try {
-      for await (const news of this.#parts.swarm.follow(peer, ask, entry.stop.signal)) {
-        entry.waiting = false
-        this.#heard(peer, news)
-        this.#pump()
+      const progress = (): void => this.#plan.progress(PRIMARY, this.#parts.now())
+      for await (const piece of this.#primary.run(first, count, stop.signal, progress)) {
+        await this.#keep(PRIMARY, index, piece)
+        this.#plan.ended(PRIMARY, index++)
       }
-    } catch (error) {
-      if (entry.home && !isGone(error)) this.#homeRefused = true
-      if (this.#followed.get(peer) === entry) this.#drop(peer)
-    } finally {
-      entry.waiting = false
+    } catch {
+      // Why does not matter: what it does not send is asked for elsewhere, and at last there is a sentence for the reader.
+      if (!this.#primary.helps) this.#plan.direct = false
     }
   }
 
-  #heard(peer: string, news: SwarmNews): void {
-    if (news.have?.pieceLeaves === this.#geometry.pieceLeaves) {
-      const map = Bitmap.parse(news.have.bitmap, this.#geometry.pieces)
-      for (let piece = 0; map && piece < map.size; piece++) if (map.has(piece)) this.#plan.has(peer, piece)
+  async #askPeer({ source, first, stop }: Asked): Promise<void> {
+    let piece: Verified | undefined
+    try {
+      piece = await this.#pieceOf(source, first, stop.signal)
+    } catch (error) {
+      if (!this.#outcome) this.#failed(source, first, error)
+      return
     }
-    for (const piece of news.add) this.#plan.has(peer, piece)
-    for (const other of news.peers) this.meet(other)
+    if (piece) return this.#keep(source, first, piece)
+    this.#drop(source)
+    this.#parts.swarm.wrongPiece(source)
+  }
+
+  /** undefined: what it sent does not belong to the blob. */
+  async #pieceOf(peer: string, index: number, signal: AbortSignal): Promise<Verified | undefined> {
+    const { stored, scope, swarm, now } = this.#parts
+    const { start, end, first, count } = spanOf(this.#geometry, index)
+    const ask = { digest: stored.digest, scope, first, count, fetch: this.#company.isHome(peer) }
+    const answer = await swarm.piece(peer, ask, end - start, signal, () => this.#plan.progress(peer, now()))
+    const leaves = answer.first === first ? verifyPiece(stored, first, answer) : undefined
+    return leaves && { bytes: answer.bytes, proof: answer.proof, leaves }
+  }
+
+  #failed(peer: string, piece: number, error: unknown): void {
+    if (isRubbish(error)) this.#parts.swarm.wrongPiece(peer)
+    else if (this.#company.isHome(peer) && isRefusal(error)) this.#company.homeRefused(peer)
+    const spent = this.#plan.failed(peer, piece)
+    if (spent || isGone(error) || isRubbish(error)) this.#drop(peer)
   }
 
   #drop(peer: string): void {
-    const entry = this.#followed.get(peer)
-    if (!entry) return
-    this.#followed.delete(peer)
-    entry.stop.abort(new RegistryError('unavailable', 'The peer is not asked any more'))
-    this.#plan.leave(peer)
+    if (!this.#company.drop(peer)) return
     const gone = new RegistryError('unavailable', 'The peer is gone', { code: 'peer_gone' })
     for (const { source, stop } of this.#asks) if (source === peer) stop.abort(gone)
     this.#pump()
   }
 
-  #nobody(): RegistryError {
-    const why = this.#parts.primary.reachable ? 'the primary does not give it' : 'the primary cannot be reached'
-    return new RegistryError('unavailable', `No reachable node has ${this.#parts.name} (${this.stored.digest}), and ${why}`, {
-      code: 'blob_unavailable',
-      retryAfter: 10,
-    })
+  /** What the disk says ends the transfer; it is nobody else's fault. */
+  async #keep(source: string, index: number, piece: Verified): Promise<void> {
+    try {
+      this.#first ??= source === PRIMARY ? 'primary' : 'peer'
+      if (!(await this.#arriving.keep(index, piece))) return
+      this.#plan.arrived(source, index, this.#parts.now())
+      this.#company.progressed()
+      if (!this.#plan.have.full) return
+      await this.#arriving.complete()
+      this.#end('complete')
+    } catch (cause) {
+      const failed = new RegistryError('unavailable', 'The node cannot keep these bytes', { cause })
+      this.#end('failed', cause instanceof RegistryError ? cause : failed)
+    }
   }
 
   // The end.
@@ -555,10 +403,11 @@ export class Transfer {
     clearTimeout(this.#timer)
     clearTimeout(this.#linger)
     this.#endLeave()
-    this.#stop.abort(error ?? new RegistryError('unavailable', 'The transfer is complete'))
-    for (const { stop } of this.#asks) stop.abort(this.#stop.signal.reason)
-    for (const { stop } of this.#followed.values()) stop.abort(this.#stop.signal.reason)
-    this.#changed.beat()
+    const reason = error ?? new RegistryError('unavailable', 'The transfer is complete')
+    this.#stop.abort(reason)
+    for (const { stop } of this.#asks) stop.abort(reason)
+    this.#company.close(reason)
+    this.changed.beat()
     this.#settle(outcome)
     this.#finish()
   }
@@ -567,10 +416,6 @@ export class Transfer {
   #finish(): void {
     if (!this.#outcome || this.#readers > 0 || this.#work.size > 0 || this.#closed) return
     this.#closed = true
-    this.#parts.partial.close().catch(() => undefined)
+    this.#arriving.close().catch(() => undefined)
   }
-}
-
-function keepingFailed(error: unknown): RegistryError {
-  return error instanceof RegistryError ? error : new RegistryError('unavailable', 'The node cannot keep these bytes', { cause: error })
 }

@@ -4,10 +4,9 @@
  *     <generation>\0<key text>                  ->  8 hex digits CRC-32 | JSON
  *     <generation>d\0<digest>\0<scope>\0<path>  ->  '' (index of files by digest)
  *
- * A damaged row throws `corrupt` and calls `onDamage`; the replica then rebuilds the rows as the next generation.
+ * A damaged row throws `unavailable` and calls `onDamage`; the replica then rebuilds the rows as the next generation.
  */
 import { crc32 } from 'node:zlib'
-import type { Level } from 'level'
 import { RegistryError } from '../../protocol/errors.js'
 import {
   keyText,
@@ -20,8 +19,8 @@ import {
   type Tables,
 } from '../../protocol/metadata/rows.js'
 import type { Digest, FileRecord } from '../../protocol/records.js'
+import { type Database, isDamage } from './database.js'
 
-export type Database = Level<string, string>
 export type Operation = { type: 'put'; key: string; value: string } | { type: 'del'; key: string }
 
 const CRC_CHARACTERS = 8
@@ -40,7 +39,7 @@ export class LevelRows implements Rows {
   async get<T extends Table>(key: RowKey<T>): Promise<Tables[T] | undefined> {
     const name = this.#key(key)
     // Records are small and mostly in memory: the synchronous read is eight times faster than a thread's round trip.
-    const text = this.#db.getSync(name)
+    const text = this.#read(name)
     return text === undefined ? undefined : (this.#open(name, text) as Tables[T])
   }
 
@@ -50,7 +49,7 @@ export class LevelRows implements Rows {
     scan: Scan,
   ): AsyncIterable<{ key: RowKey<T>; value: Tables[T] }> {
     const head = `${this.generation}\0${table}\0${scope}\0`
-    for await (const [name, text] of this.#db.iterator(bounds(head, scan))) {
+    for await (const [name, text] of this.#guarded(this.#db.iterator(bounds(head, scan)))) {
       const [rowName = '', sub = ''] = name.slice(head.length).split('\0')
       yield { key: rowKey(table, scope, rowName, sub), value: this.#open(name, text) as Tables[T] }
     }
@@ -83,7 +82,7 @@ export class LevelRows implements Rows {
   /** The index may name files that have changed since, so each is looked at. */
   async *#holding(digest: Digest, only?: string): AsyncIterable<{ scope: string; path: string }> {
     const head = `${this.generation}d\0${digest}\0${only === undefined ? '' : `${only}\0`}`
-    for await (const key of this.#db.keys({ gte: head, lt: `${head}\u{10ffff}` })) {
+    for await (const key of this.#guarded(this.#db.keys({ gte: head, lt: `${head}\u{10ffff}` }))) {
       const [, , scope = '', path = ''] = key.split('\0')
       const row = await this.get(rowKey('file', scope, path))
       if (row && row.digest === digest && !row.removedAt) yield { scope, path }
@@ -93,17 +92,20 @@ export class LevelRows implements Rows {
   /** Reads every row and says how many there are, or undefined when one is damaged. */
   async sound(signal: AbortSignal): Promise<number | undefined> {
     let count = 0
-    for await (const [name, text] of this.#db.iterator({
-      gt: `${this.generation}\0`,
-      lt: `${this.generation}\u0001`,
-    })) {
-      if (!isSound(name, text)) return undefined
-      count++
-      if (count % 2000 !== 0) continue
-      await new Promise((resolve) => setImmediate(resolve))
-      signal.throwIfAborted()
+    try {
+      const range = { gt: `${this.generation}\0`, lt: `${this.generation}\u0001` }
+      for await (const [name, text] of this.#db.iterator(range)) {
+        if (!isSound(name, text)) return undefined
+        count++
+        if (count % 2000 !== 0) continue
+        await new Promise((resolve) => setImmediate(resolve))
+        signal.throwIfAborted()
+      }
+      return count
+    } catch (error) {
+      if (isDamage(error)) return undefined
+      throw error
     }
-    return count
   }
 
   async clear(): Promise<void> {
@@ -119,14 +121,40 @@ export class LevelRows implements Rows {
     return `${this.generation}\0${keyText(key)}`
   }
 
+  #read(name: string): string | undefined {
+    try {
+      return this.#db.getSync(name)
+    } catch (cause) {
+      throw this.#unreadable(cause)
+    }
+  }
+
+  async *#guarded<T>(entries: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+    try {
+      yield* entries
+    } catch (cause) {
+      throw this.#unreadable(cause)
+    }
+  }
+
   #open(name: string, text: string): unknown {
     if (isSound(name, text)) return JSON.parse(text.slice(CRC_CHARACTERS))
     this.#onDamage()
-    throw new RegistryError('unavailable', 'A record of this node is damaged and is being rebuilt', {
-      retryAfter: 2,
-      code: 'replica_damaged',
-    })
+    throw damaged()
   }
+
+  #unreadable(cause: unknown): RegistryError {
+    if (isDamage(cause)) this.#onDamage()
+    return damaged(cause)
+  }
+}
+
+function damaged(cause?: unknown): RegistryError {
+  return new RegistryError('unavailable', 'A record of this node is damaged and is being rebuilt', {
+    retryAfter: 2,
+    code: 'replica_damaged',
+    cause,
+  })
 }
 
 /** A value with its check, also used for the replica's own entries. */

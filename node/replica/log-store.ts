@@ -7,7 +7,8 @@
  */
 import { RegistryError } from '../../protocol/errors.js'
 import type { LogItem } from '../../protocol/log/entry.js'
-import { type Database, type Operation, seal, unseal } from './level-rows.js'
+import { type Database, isDamage } from './database.js'
+import { type Operation, seal, unseal } from './level-rows.js'
 
 export interface Tail {
   items: LogItem[]
@@ -28,6 +29,15 @@ export class LogStore {
 
   /** Entries after a number, up to a checkpoint that this node verified; undefined when there is nothing newer or an entry is damaged. */
   async tail(after: number, limit: number): Promise<Tail | undefined> {
+    try {
+      return await this.#tail(after, limit)
+    } catch (error) {
+      if (isDamage(error)) return undefined
+      throw error
+    }
+  }
+
+  async #tail(after: number, limit: number): Promise<Tail | undefined> {
     const end = await this.#checkpoint(after, limit)
     if (!end) return undefined
     const items: LogItem[] = []

@@ -3,17 +3,19 @@
  * log that was applied before to the root of a checkpoint that the primary signed; applied exactly once, in order; the highest
  * checkpoint ever accepted is remembered apart from LevelDB, so that neither a lost tail nor an old copy rolls it back.
  */
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Level } from 'level'
 import { RegistryError } from '../../protocol/errors.js'
+import { failpoint } from '../../protocol/failpoint.js'
 import { type Checkpoint, verifyCheckpoint } from '../../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
+import type { Rows } from '../../protocol/metadata/rows.js'
 import { State } from '../../protocol/metadata/state.js'
 import type { Change, Digest, FileRecord, Position } from '../../protocol/records.js'
-import { type Database, LevelRows, type Operation, seal, unseal } from './level-rows.js'
+import { type Database, isDamage, openDatabase, startOver } from './database.js'
+import { LevelRows, type Operation, seal, unseal } from './level-rows.js'
 import { LogStore, type Tail } from './log-store.js'
 
 /** What became of a batch. `behind`: entries before it are missing, and they must be fetched first. */
@@ -37,12 +39,15 @@ interface Stand {
 }
 
 const STAND = 'stand'
+/** Name of the file that holds the highest checkpoint, sealed like a row. */
+const HIGHEST = 'checkpoint'
 const REPLAY_PAGE = 5000
+const NOTHING: Stand = { generation: 1, number: 0, epoch: 1, frontier: new Frontier().toJSON(), rows: 0 }
 
 export class Replica {
   readonly #options: ReplicaOptions
-  readonly #db: Database
-  readonly #log: LogStore
+  #db: Database
+  #log: LogStore
   #rows: LevelRows
   /** One object for the replica's whole life: others hold on to it. */
   readonly state: State
@@ -75,17 +80,18 @@ export class Replica {
 
   static async open(options: ReplicaOptions): Promise<Replica> {
     await mkdir(options.dir, { recursive: true })
-    const db = await openDatabase(join(options.dir, 'records'), options.onAlarm)
-    const text = unseal(STAND, await db.get(STAND))
-    const stand: Stand =
-      text === undefined
-        ? { generation: 1, number: 0, epoch: 1, frontier: new Frontier().toJSON(), rows: 0 }
-        : (JSON.parse(text) as Stand)
+    const db = await openDatabase(recordsIn(options.dir), options.onAlarm)
     const holder: { replica?: Replica } = {}
-    const rows = new LevelRows(db, `g${stand.generation}`, () => holder.replica?.rebuild())
-    const state = await State.open(rows, { epoch: stand.epoch, number: stand.number })
-    const replica = new Replica(options, db, stand, await readHighest(options), rows, state)
+    const onDamage = () => holder.replica?.rebuild()
+    const found = await readStand(db)
+    const rows = new LevelRows(db, `g${found?.generation ?? 1}`, onDamage)
+    const state = found && (await State.open(rows, found).catch(() => undefined))
+    const highest = await readHighest(options)
+    const replica = state
+      ? new Replica(options, db, found, highest, rows, state)
+      : new Replica(options, db, found ?? NOTHING, highest, rows, await State.open(NO_ROWS, NOTHING))
     holder.replica = replica
+    if (!state) await replica.#rebuild()
     return replica
   }
 
@@ -227,12 +233,23 @@ export class Replica {
       rows: this.#stand.rows + grown,
     }
     operations.push(...this.#log.operations(items, checkpoint.number, note), standOperation(stand))
-    await this.#db.batch(operations, { sync: true })
+    failpoint('before-apply')
+    await this.#write(operations)
+    failpoint('applied')
     this.#stand = stand
     this.#frontier = frontier
     this.state.note(changes, { epoch: checkpoint.epoch, number: checkpoint.number })
     await this.#remember(checkpoint)
     for (const look of [...this.#waiting]) look()
+  }
+
+  async #write(operations: Operation[]): Promise<void> {
+    try {
+      await this.#db.batch(operations, { sync: true })
+    } catch (error) {
+      if (isDamage(error)) this.rebuild()
+      throw error
+    }
   }
 
   async #reduce(
@@ -270,10 +287,11 @@ export class Replica {
 
   async #writeHighest(highest: Checkpoint): Promise<void> {
     this.#written = highest.time
-    const path = join(this.#options.dir, 'checkpoint')
+    const path = join(this.#options.dir, HIGHEST)
     const file = await open(`${path}.new`, 'w', 0o600)
     try {
-      await file.writeFile(JSON.stringify({ ...highest, root: Buffer.from(highest.root).toString('base64') }))
+      const json = JSON.stringify({ ...highest, root: Buffer.from(highest.root).toString('base64') })
+      await file.writeFile(seal(HIGHEST, json))
       await file.datasync()
     } finally {
       await file.close()
@@ -282,11 +300,27 @@ export class Replica {
   }
 
   async #rebuild(): Promise<void> {
-    const done = this.#turn.then(() => this.#replay())
+    const done = this.#turn.then(() => this.#replayOrStartOver())
     this.#turn = done.catch(() => undefined)
     await done.catch((error: unknown) =>
       this.#options.onAlarm(`Records could not be rebuilt: ${error instanceof Error ? error.message : String(error)}`),
     )
+  }
+
+  /** From the log that is held; when not even that can be read, from nothing. */
+  async #replayOrStartOver(): Promise<void> {
+    try {
+      await this.#replay()
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      await this.#db.close()
+      this.#db = await startOver(recordsIn(this.#options.dir), this.#options.onAlarm)
+      this.#log = new LogStore(this.#db)
+      this.#rows = new LevelRows(this.#db, `g${NOTHING.generation}`, () => this.rebuild())
+      this.#stand = NOTHING
+      this.#frontier = new Frontier()
+      await this.state.replace(this.#rows, NOTHING)
+    }
   }
 
   /** Replays the held log as far as it is sound; the rest is fetched again like any missing tail. */
@@ -330,26 +364,26 @@ export class Replica {
   }
 }
 
-/** A database that LevelDB cannot open is of no use: it is set aside, and the log is fetched again. */
-async function openDatabase(path: string, onAlarm: (sentence: string) => void): Promise<Database> {
+const NO_ROWS: Rows = {
+  get: async () => undefined,
+  async *scan() {},
+}
+
+function recordsIn(dir: string): string {
+  return join(dir, 'records')
+}
+
+/** How far a database is; undefined when that is lost, and with it the meaning of all rows. */
+async function readStand(db: Database): Promise<Stand | undefined> {
   try {
-    const db: Database = new Level(path, { keyEncoding: 'utf8', valueEncoding: 'utf8' })
-    await db.open()
-    return db
+    const text = await db.get(STAND)
+    const known = unseal(STAND, text)
+    if (known !== undefined) return JSON.parse(known) as Stand
+    for await (const _ of db.keys({ limit: 1 })) return undefined
+    return NOTHING
   } catch (error) {
-    if (
-      error instanceof Error &&
-      error.cause instanceof Error &&
-      'code' in error.cause &&
-      error.cause.code === 'LEVEL_LOCKED'
-    )
-      throw new RegistryError('unavailable', 'Another process uses the data of this node', { cause: error })
-    onAlarm('The records could not be opened; they are set aside and fetched again')
-    await rm(`${path}.damaged`, { recursive: true, force: true })
-    await rename(path, `${path}.damaged`)
-    const db: Database = new Level(path, { keyEncoding: 'utf8', valueEncoding: 'utf8' })
-    await db.open()
-    return db
+    if (isDamage(error)) return undefined
+    throw error
   }
 }
 
@@ -362,8 +396,13 @@ function standOperation(stand: Stand): Operation {
 }
 
 async function readHighest(options: ReplicaOptions): Promise<Checkpoint | undefined> {
-  const text = await readFile(join(options.dir, 'checkpoint'), 'utf8').catch(() => undefined)
+  const text = await readFile(join(options.dir, HIGHEST), 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
-  const value = JSON.parse(text) as Omit<Checkpoint, 'root'> & { root: string }
+  const json = unseal(HIGHEST, text)
+  if (json === undefined) {
+    options.onAlarm('The highest checkpoint that this node has seen is damaged; it is learned anew')
+    return undefined
+  }
+  const value = JSON.parse(json) as Omit<Checkpoint, 'root'> & { root: string }
   return value.fleet === options.fleet ? { ...value, root: Buffer.from(value.root, 'base64') } : undefined
 }

@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto'
 import type pg from 'pg'
+import { failpoint } from '../../protocol/failpoint.js'
 import { type Checkpoint, signCheckpoint } from '../../protocol/log/checkpoint.js'
 import type { LogItem } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
@@ -101,6 +102,7 @@ export class Signer {
 
   async #sign(): Promise<void> {
     const items = await this.#take()
+    if (items.length > 0) failpoint('before-sign')
     const frontier = Frontier.fromJSON(this.#frontier.toJSON())
     for (const { leaf } of items) frontier.append(leaf)
     const checkpoint = {
@@ -116,6 +118,7 @@ export class Signer {
        on conflict (epoch, number) do update set note = excluded.note`,
       [checkpoint.epoch, checkpoint.number, note, JSON.stringify(frontier.toJSON())],
     )
+    if (items.length > 0) failpoint('before-feed')
     this.#frontier = frontier
     this.#latest = { checkpoint, note }
     for (const listener of this.#listeners) listener({ items, checkpoint, note })

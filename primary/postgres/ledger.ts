@@ -1,23 +1,30 @@
 /**
  * The ledger in Postgres. Proposals that arrive together share one transaction: the lock on `head` orders the log across
  * processes, the rows they need are read in one query, reduce.ts decides, one call appends. A refused proposal does not
- * disturb the others. Nothing is acknowledged before the commit.
+ * disturb the others. Nothing is acknowledged before the commit. A commit whose answer was lost may have happened: it is looked
+ * for until the database answers, so that this process knows what it wrote, a revocation for instance.
  */
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
+import { failpoint } from '../../protocol/failpoint.js'
 import type { Ledger, Proposal } from '../../protocol/ledger.js'
-import { type Entry, encodeChange, leafOf, SALT_BYTES } from '../../protocol/log/entry.js'
+import { decodeChange, type Entry, encodeChange, leafOf, SALT_BYTES } from '../../protocol/log/entry.js'
 import { Batch, growth } from '../../protocol/metadata/batch.js'
 import { checkQuota, refuseIfChanged } from '../../protocol/metadata/conditions.js'
 import { needs } from '../../protocol/metadata/reduce.js'
 import { keyText, type RowWrite, rowKey } from '../../protocol/metadata/rows.js'
 import type { State } from '../../protocol/metadata/state.js'
 import { type Change, FLEET, type Position } from '../../protocol/records.js'
+import { readLog } from '../log/signer.js'
+import { unavailable } from './pool.js'
 import { PostgresRows } from './rows.js'
 
 const MAX_BATCH = 64
 const MAX_WAITING = 10_000
+const RETRY_MS = 250
+const LOG_PAGE = 1000
 
 interface Waiting {
   proposal: Proposal
@@ -42,6 +49,9 @@ export class PostgresLedger implements Ledger {
   readonly #listeners = new Set<(entries: Committed[]) => void>()
   readonly #queue: Waiting[] = []
   #running: Promise<void> | undefined
+  /** A transaction failed, and nobody knows whether it was committed before that. */
+  #inDoubt = false
+  readonly #stop = new AbortController()
 
   constructor(pool: pg.Pool, state: State, now: () => string) {
     this.#pool = pool
@@ -70,18 +80,22 @@ export class PostgresLedger implements Ledger {
 
   /** Waits until nothing is in flight. */
   async close(): Promise<void> {
+    this.#stop.abort()
     await this.#running
   }
 
   async #drain(): Promise<void> {
     // A turn of the event loop lets proposals that arrived together share the transaction.
     await new Promise((resolve) => setImmediate(resolve))
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 || (this.#inDoubt && !this.#stop.signal.aborted)) {
       const taken = this.#queue.splice(0, MAX_BATCH)
       try {
         await this.#write(taken)
+        this.#inDoubt = false
       } catch (error) {
-        for (const { reject } of taken) reject(databaseError(error))
+        this.#inDoubt = true
+        for (const { reject } of taken) reject(error instanceof RegistryError ? error : unavailable(error))
+        if (taken.length === 0) await delay(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
       }
     }
     // In the same turn as the last look at the queue, so that no proposal falls in between.
@@ -93,7 +107,11 @@ export class PostgresLedger implements Ledger {
     let broken: Error | undefined
     try {
       const { accepted, refused, entries } = await this.#transact(client, taken)
-      if (entries.length > 0) this.#publish(accepted, entries)
+      if (entries.length > 0)
+        this.#publish(
+          accepted.flatMap(({ group }) => group),
+          entries,
+        )
       for (const { waiting, group } of accepted)
         waiting.resolve({ epoch: this.#state.head.epoch, number: group.at(-1)?.number ?? 0 })
       for (const { waiting, error } of refused) waiting.reject(error)
@@ -115,6 +133,7 @@ export class PostgresLedger implements Ledger {
     )) as unknown as pg.QueryResult<{ number: string }>[]
     const head = results.at(-1)?.rows[0]
     if (!head) throw new Error('the head row is missing')
+    await this.#catchUp(client, Number(head.number))
     const rows = new PostgresRows(client)
     const batch = new Batch(rows)
     await prefetch(rows, batch, taken)
@@ -135,7 +154,9 @@ export class PostgresLedger implements Ledger {
     }
     const entries = accepted.flatMap(({ group }) => group.map(seal))
     if (entries.length > 0) await append(client, entries, batch.writes, usage)
+    if (entries.length > 0) failpoint('before-commit')
     await client.query(entries.length > 0 ? 'commit' : 'rollback')
+    if (entries.length > 0) failpoint('committed')
     return { accepted, refused, entries }
   }
 
@@ -166,9 +187,20 @@ export class PostgresLedger implements Ledger {
     return writes
   }
 
-  #publish(accepted: Accepted[], entries: Committed[]): void {
-    const groups = accepted.flatMap(({ group }) => group)
-    this.#state.note(groups, {
+  /** Takes over what the log holds and this process never heard of. */
+  async #catchUp(client: pg.PoolClient, last: number): Promise<void> {
+    while (this.#state.head.number < last) {
+      const items = await readLog(client, this.#state.head.number, LOG_PAGE)
+      const entries = items.flatMap(({ item, leaf }) =>
+        'body' in item ? [{ ...item, leaf, change: decodeChange(item.body) }] : [],
+      )
+      if (entries.length === 0) throw new Error('the log is shorter than its head says')
+      this.#publish(entries, entries)
+    }
+  }
+
+  #publish(changes: { change: Change; number: number }[], entries: Committed[]): void {
+    this.#state.note(changes, {
       epoch: this.#state.head.epoch,
       number: entries.at(-1)?.number ?? this.#state.head.number,
     })
@@ -267,14 +299,4 @@ function keyColumns(writes: RowWrite[]): string[][] {
     keys.map((key) => key.name),
     keys.map((key) => key.sub),
   ]
-}
-
-/** Sentences for the user; the driver's own words go into the cause, which only the log sees. */
-function databaseError(error: unknown): unknown {
-  if (error instanceof RegistryError) return error
-  return new RegistryError('unavailable', 'The database cannot be written at the moment', {
-    retryAfter: 2,
-    cause: error,
-    code: 'database_unavailable',
-  })
 }

@@ -12,6 +12,11 @@ export function alive(pid: number): boolean {
   }
 }
 
+/** Does it still do anything: a zombie, which nobody waits for in some containers, does not. */
+export async function runs(pid: number): Promise<boolean> {
+  return alive(pid) && (await commandLine(pid)) !== ''
+}
+
 /** Program and arguments, separated by spaces; undefined where it cannot be told. */
 export async function commandLine(pid: number): Promise<string | undefined> {
   if (process.platform === 'win32') return undefined

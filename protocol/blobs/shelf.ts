@@ -7,6 +7,7 @@ import { futimesSync, lstatSync, renameSync } from 'node:fs'
 import { lstat, mkdir, readdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { RegistryError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import type { Digest } from '../records.js'
 import {
   closeFile,
@@ -91,13 +92,16 @@ export class Shelf {
       if (synced.status === 'rejected') throw synced.reason
       if (written.status === 'rejected') throw written.reason
       await this.#ensureFan(this.layout.fan(digest))
+      failpoint('bytes-synced')
       await bytes.rename(this.layout.blob(digest))
+      failpoint('blob-renamed')
       await tree?.rename(this.layout.tree(digest))
     } catch (error) {
       await tree?.discard()
       throw error
     }
     await this.folder(this.layout.fan(digest)).sync()
+    failpoint('names-synced')
   }
 
   /** A disk that fails throws: it is no absence. */

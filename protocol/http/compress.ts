@@ -47,9 +47,13 @@ export function identityHeaders(headers: Reply['headers']): Record<string, strin
 /** The headers of the gzip form. */
 export function gzipHeaders(headers: Reply['headers']): Record<string, string> {
   const result = { ...headers, vary: vary(headers.vary), 'content-encoding': 'gzip' }
-  // Strong entity tags differ between content codings of one representation (RFC 9110, 8.8.3.3).
-  if (headers.etag !== undefined) Object.assign(result, { etag: headers.etag.replace(/"$/, '-gzip"') })
+  if (headers.etag !== undefined) Object.assign(result, { etag: gzipTag(headers.etag) })
   return result
+}
+
+/** Strong entity tags differ between content codings of one representation (RFC 9110, 8.8.3.3). */
+export function gzipTag(etag: string): string {
+  return etag.replace(/"$/, '-gzip"')
 }
 
 export async function compressed(body: string | Uint8Array): Promise<Uint8Array> {

@@ -4,6 +4,7 @@
  */
 import { RegistryError } from '../errors.js'
 import { isStream, sizeOf, slice } from './body.js'
+import { gzipTag } from './compress.js'
 import { rangeOf } from './range.js'
 import type { Reply } from './reply.js'
 import type { HttpRequest } from './request.js'
@@ -19,6 +20,8 @@ export function conditional(request: Asked, reply: Reply): Reply {
   const outcome = evaluate(request.headers, reply.headers)
   if (outcome === 412) return failed(request)
   if (outcome === 304) return notModified(reply)
+  const coded = codedTagHeld(request.headers, reply.headers)
+  if (coded !== undefined) return notModified({ ...reply, headers: { ...reply.headers, etag: coded } })
   return ranged(request, reply)
 }
 
@@ -44,6 +47,17 @@ function evaluate(asked: ReadonlyMap<string, string>, has: Reply['headers']): 20
     if (compareDates(has['last-modified'], modifiedSince) === 'not newer') return 304
   }
   return 200
+}
+
+/**
+ * The tag of the gzip form, when the client says that it has that one and does not say which codings it takes now: "If no
+ * Accept-Encoding header field is in the request, any content coding is considered acceptable by the user agent" (12.5.3).
+ */
+function codedTagHeld(asked: ReadonlyMap<string, string>, has: Reply['headers']): string | undefined {
+  const held = asked.get('if-none-match')
+  if (held === undefined || has.etag === undefined || asked.has('accept-encoding')) return undefined
+  const coded = gzipTag(has.etag)
+  return listed(held, coded, weak) ? coded : undefined
 }
 
 function ranged(request: Asked, reply: Reply): Reply {

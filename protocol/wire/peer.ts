@@ -78,7 +78,7 @@ export class PeerFrames {
   readonly #header = Buffer.alloc(HEADER_BYTES)
   #filled = 0
   #at = 0
-  #payload: Buffer | undefined
+  #payload: Buffer | undefined;
 
   *push(chunk: Uint8Array): Iterable<PeerFrame> {
     let rest = chunk
@@ -161,11 +161,17 @@ const KINDS: Record<ErrorKind, true> = {
   upstream: true,
   corrupt: true,
 }
-const refusal = z.object({ kind: z.string(), message: z.string().max(1000), retryAfter: z.number().min(0).max(86_400).optional() })
+const refusal = z.object({
+  kind: z.string(),
+  message: z.string().max(1000),
+  retryAfter: z.number().min(0).max(86_400).optional(),
+})
 
 function encodeRefusal(error: RegistryError): Buffer {
   const { kind, message, retryAfter } = error
-  return Buffer.from(JSON.stringify({ kind, message: message.slice(0, 900), ...(retryAfter === undefined ? {} : { retryAfter }) }))
+  return Buffer.from(
+    JSON.stringify({ kind, message: message.slice(0, 900), ...(retryAfter === undefined ? {} : { retryAfter }) }),
+  )
 }
 
 function parseRefusal(payload: Buffer): RegistryError {

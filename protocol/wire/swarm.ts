@@ -89,7 +89,8 @@ export function encodePieceAnswer({ first, proof, bytes }: PieceAnswer): [Uint8A
 export function decodePieceAnswer(parts: readonly Uint8Array[]): PieceAnswer {
   const [header, bytes] = parts
   // As it is sent, header and piece arrive in parts of their own, and the piece need not be copied.
-  if (parts.length === 2 && header && bytes && header.length === headerLength(header)) return { ...decodeHeader(header), bytes }
+  if (parts.length === 2 && header && bytes && header.length === headerLength(header))
+    return { ...decodeHeader(header), bytes }
   const answer = Buffer.concat(parts)
   const end = headerLength(answer)
   if (end > answer.length) throw malformed()
@@ -97,7 +98,9 @@ export function decodePieceAnswer(parts: readonly Uint8Array[]): PieceAnswer {
 }
 
 function headerLength(answer: Uint8Array): number {
-  return answer.length < 6 ? Number.POSITIVE_INFINITY : 6 + new DataView(answer.buffer, answer.byteOffset).getUint16(4) * HASH_BYTES
+  return answer.length < 6
+    ? Number.POSITIVE_INFINITY
+    : 6 + new DataView(answer.buffer, answer.byteOffset).getUint16(4) * HASH_BYTES
 }
 
 function decodeHeader(header: Uint8Array): { first: number; proof: Uint8Array } {
@@ -108,7 +111,9 @@ export function encodeSwarmNews(news: Partial<SwarmNews>): Buffer {
   const { have, add, peers } = news
   return Buffer.from(
     JSON.stringify({
-      ...('have' in news ? { have: have ? Buffer.from(have.bitmap).toString('base64') : null, pieceLeaves: have?.pieceLeaves } : {}),
+      ...('have' in news
+        ? { have: have ? Buffer.from(have.bitmap).toString('base64') : null, pieceLeaves: have?.pieceLeaves }
+        : {}),
       ...(add?.length ? { add } : {}),
       ...(peers?.length ? { peers } : {}),
     }),
@@ -119,7 +124,10 @@ export function encodeSwarmNews(news: Partial<SwarmNews>): Buffer {
 export function decodeSwarmNews(payload: Uint8Array): SwarmNews {
   if (payload.length > MAX_SWARM_MESSAGE_BYTES) throw malformed()
   const { have, pieceLeaves, add, peers } = checked(swarmNews, payload)
-  const map = typeof have === 'string' && pieceLeaves !== undefined ? { pieceLeaves, bitmap: Buffer.from(have, 'base64') } : undefined
+  const map =
+    typeof have === 'string' && pieceLeaves !== undefined
+      ? { pieceLeaves, bitmap: Buffer.from(have, 'base64') }
+      : undefined
   return { have: map, add: add ?? [], peers: peers ?? [] }
 }
 
@@ -130,5 +138,7 @@ function checked<T>(schema: z.ZodType<T>, payload: Uint8Array): T {
 }
 
 function malformed(): RegistryError {
-  return new RegistryError('invalid', 'A peer sent a message about a blob that cannot be read', { code: 'malformed_message' })
+  return new RegistryError('invalid', 'A peer sent a message about a blob that cannot be read', {
+    code: 'malformed_message',
+  })
 }

@@ -7,11 +7,21 @@ import { type Certificate, expired, issue, verify } from '../../protocol/certifi
 const { privateKey, publicKey } = generateKeyPairSync('ed25519')
 const keyring = { fleet: 'acme', keys: [publicKey] }
 const iat = 1_800_000_000
-const claims: Certificate = { fleet: 'acme', sub: 'n1', name: 'berlin', peer: '12D3KooWx', repositories: ['npm-*'], iat, exp: iat + 3600 }
+const claims: Certificate = {
+  fleet: 'acme',
+  sub: 'n1',
+  name: 'berlin',
+  peer: '12D3KooWx',
+  repositories: ['npm-*'],
+  iat,
+  exp: iat + 3600,
+}
 const at = (seconds: number) => new Date((iat + seconds) * 1000)
 
 async function signed(payload: unknown, header: object = {}): Promise<string> {
-  return new CompactSign(Buffer.from(JSON.stringify(payload))).setProtectedHeader({ alg: 'EdDSA', typ: 'cairn-node+jwt', ...header }).sign(privateKey)
+  return new CompactSign(Buffer.from(JSON.stringify(payload)))
+    .setProtectedHeader({ alg: 'EdDSA', typ: 'cairn-node+jwt', ...header })
+    .sign(privateKey)
 }
 
 test('a certificate reads back as it was issued', async () => {
@@ -20,7 +30,10 @@ test('a certificate reads back as it was issued', async () => {
 
 test('any key of the keyring will do', async () => {
   const older = generateKeyPairSync('ed25519').publicKey
-  assert.equal((await verify(await issue(privateKey, claims), { fleet: 'acme', keys: [older, publicKey] }, at(10))).sub, 'n1')
+  assert.equal(
+    (await verify(await issue(privateKey, claims), { fleet: 'acme', keys: [older, publicKey] }, at(10))).sub,
+    'n1',
+  )
 })
 
 test('its age is judged by the given time, with a minute of leeway, and a time before its issue is no reason to refuse', async () => {
@@ -40,10 +53,21 @@ const refused: [string, () => Promise<string> | string][] = [
   ['another signer', () => issue(generateKeyPairSync('ed25519').privateKey, claims)],
   ['another type', () => signed(claims, { typ: 'JWT' })],
   ['no type', () => signed(claims, { typ: undefined })],
-  ['claims that are no JSON', () => new CompactSign(Buffer.from('{')).setProtectedHeader({ alg: 'EdDSA', typ: 'cairn-node+jwt' }).sign(privateKey)],
+  [
+    'claims that are no JSON',
+    () =>
+      new CompactSign(Buffer.from('{')).setProtectedHeader({ alg: 'EdDSA', typ: 'cairn-node+jwt' }).sign(privateKey),
+  ],
   ['an end before the beginning', () => signed({ ...claims, exp: iat })],
-  ['a shared secret', () => new SignJWT({ ...claims }).setProtectedHeader({ alg: 'HS256', typ: 'cairn-node+jwt' }).sign(Buffer.alloc(32))],
-  ['no algorithm', () => `${Buffer.from('{"alg":"none","typ":"cairn-node+jwt"}').toString('base64url')}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.`],
+  [
+    'a shared secret',
+    () => new SignJWT({ ...claims }).setProtectedHeader({ alg: 'HS256', typ: 'cairn-node+jwt' }).sign(Buffer.alloc(32)),
+  ],
+  [
+    'no algorithm',
+    () =>
+      `${Buffer.from('{"alg":"none","typ":"cairn-node+jwt"}').toString('base64url')}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.`,
+  ],
   ...(['fleet', 'sub', 'name', 'peer', 'repositories', 'iat', 'exp'] as const).map(
     (claim): [string, () => Promise<string>] => [`no ${claim}`, () => signed({ ...claims, [claim]: undefined })],
   ),
@@ -51,7 +75,10 @@ const refused: [string, () => Promise<string> | string][] = [
 
 for (const [what, make] of refused) {
   test(`a certificate with ${what} is refused`, async () => {
-    await assert.rejects(verify(await make(), keyring, at(10)), { kind: 'unauthenticated', code: 'certificate_refused' })
+    await assert.rejects(verify(await make(), keyring, at(10)), {
+      kind: 'unauthenticated',
+      code: 'certificate_refused',
+    })
   })
 }
 
@@ -59,5 +86,7 @@ test('claims that no judge would accept are not signed', async () => {
   for (const wrong of [{ exp: iat }, { sub: '' }, { repositories: [''] }, { iat: 0.5 }]) {
     await assert.rejects(issue(privateKey, { ...claims, ...wrong }), { kind: 'invalid' })
   }
-  await assert.rejects(issue(privateKey, { ...claims, repositories: Array(500).fill('x'.repeat(100)) }), { kind: 'invalid' })
+  await assert.rejects(issue(privateKey, { ...claims, repositories: Array(500).fill('x'.repeat(100)) }), {
+    kind: 'invalid',
+  })
 })

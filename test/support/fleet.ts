@@ -98,7 +98,7 @@ export async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
-async function primaryAt(dir: string, settings: Partial<PrimarySettings> = {}): Promise<PrimarySettings> {
+export async function primaryAt(dir: string, settings: Partial<PrimarySettings> = {}): Promise<PrimarySettings> {
   return {
     data: join(dir, 'primary'),
     host: '127.0.0.1',
@@ -119,7 +119,7 @@ async function primaryAt(dir: string, settings: Partial<PrimarySettings> = {}): 
   }
 }
 
-async function nodeAt(dir: string, index: number, joinToken: string): Promise<NodeSettings> {
+export async function nodeAt(dir: string, index: number, joinToken: string): Promise<NodeSettings> {
   return {
     data: join(dir, `node-${index + 1}`),
     host: '127.0.0.1',
@@ -139,7 +139,7 @@ async function nodeAt(dir: string, index: number, joinToken: string): Promise<No
   }
 }
 
-async function signIn(url: string): Promise<string> {
+export async function signIn(url: string): Promise<string> {
   const reply = await fetch(`${url}/api/v1/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -7,6 +7,7 @@ import pg from 'pg'
 import { packageRoot } from '../../deploy/root.js'
 import { embedded } from '../../primary/postgres/embedded.js'
 import { migrate } from '../../primary/postgres/migrate.js'
+import { openPool } from '../../primary/postgres/pool.js'
 
 export interface TestDatabase {
   url: string
@@ -20,8 +21,7 @@ export async function testDatabase(): Promise<TestDatabase> {
   await run(server.url, `create database ${name}`)
   // No URL to `new URL`: one that names a socket has no host before its path.
   const url = server.url.replace(/^(postgres(?:ql)?:\/\/[^/]*\/)[^?]*/, `$1${name}`)
-  const pool = new pg.Pool({ connectionString: url, max: 10 })
-  pool.on('error', () => undefined)
+  const pool = openPool({ url, connections: 10, onLost: () => undefined })
   await migrate(pool, join(packageRoot(), 'migrations'))
   return {
     url,

@@ -3,10 +3,10 @@ import { generateKeyPairSync } from 'node:crypto'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import type { Stream } from '@libp2p/interface'
-import { issue } from '../../../protocol/certificate.js'
 import type { Member, Mesh } from '../../../node/mesh/mesh.js'
+import { issue } from '../../../protocol/certificate.js'
 import { rawPeer } from './raw.js'
-import { connectAll, newRig, reached, type Rig } from './rig.js'
+import { connectAll, newRig, type Rig, reached } from './rig.js'
 
 const never = new AbortController().signal
 
@@ -39,14 +39,20 @@ test('nodes with certificates of the fleet connect and see who the others are', 
 const strangers: [string, (rig: Rig) => Promise<Mesh>][] = [
   ['of another fleet', (rig) => rig.join('x', { fleet: 'other' })],
   ['that the primary did not sign', (rig) => rig.join('x', {}, { key: generateKeyPairSync('ed25519').privateKey })],
-  ['that has expired by log time', (rig) => rig.join('x', { iat: rig.time.getTime() / 1000 - 7200, exp: rig.time.getTime() / 1000 - 3600 })],
+  [
+    'that has expired by log time',
+    (rig) => rig.join('x', { iat: rig.time.getTime() / 1000 - 7200, exp: rig.time.getTime() / 1000 - 3600 }),
+  ],
   ['that belongs to another peer', async (rig) => rig.join('x', { peer: rig.meshes[0]?.self ?? '' })],
   ['that is not there', (rig) => rig.join('x', {}, { certificate: () => '' })],
   ['that is no certificate', (rig) => rig.join('x', {}, { certificate: () => 'a.b.c' })],
-  ['that was revoked', async (rig) => {
-    rig.revoked.add('x')
-    return rig.join('x', {}, { revoked: () => false })
-  }],
+  [
+    'that was revoked',
+    async (rig) => {
+      rig.revoked.add('x')
+      return rig.join('x', {}, { revoked: () => false })
+    },
+  ],
 ]
 
 for (const [what, make] of strangers) {
@@ -74,7 +80,12 @@ test('a plain TCP client that says nothing, or rubbish, gets nowhere and keeps n
     const [a, b] = [await rig.join('a'), await rig.join('b')]
     const port = Number(/tcp\/(\d+)/.exec(a.addresses[0] ?? '')?.[1])
     const negotiation = '\x13/multistream/1.0.0\n'
-    const rubbish = ['', '\xff'.repeat(1_000_000), `${negotiation}${'\xff'.repeat(1_000_000)}`, `${negotiation}\x07/noise\n${'\xff'.repeat(1_000_000)}`]
+    const rubbish = [
+      '',
+      '\xff'.repeat(1_000_000),
+      `${negotiation}${'\xff'.repeat(1_000_000)}`,
+      `${negotiation}\x07/noise\n${'\xff'.repeat(1_000_000)}`,
+    ]
     const before = process.cpuUsage()
     const sockets = rubbish.map((text) => {
       const socket = connect(port, '127.0.0.1')
@@ -98,7 +109,10 @@ const malformed: [string, Buffer][] = [
   ['whose name is longer than itself', frame(1, 1, Buffer.of(200, 65))],
   ['that gives credit which nobody used', frame(3, 0, Buffer.of(255, 255, 255, 255))],
   ['with request id 0', frame(1, 0, Buffer.from('\x05short'))],
-  ['whose id is used twice', Buffer.concat([frame(1, 1, Buffer.from('\x07endless')), frame(1, 1, Buffer.from('\x07endless'))])],
+  [
+    'whose id is used twice',
+    Buffer.concat([frame(1, 1, Buffer.from('\x07endless')), frame(1, 1, Buffer.from('\x07endless'))]),
+  ],
 ]
 
 function frame(type: number, id: number, payload: Buffer, length = 5 + payload.length): Buffer {
@@ -168,8 +182,12 @@ test('a request is answered in parts of any size, and a refusal arrives as it wa
     })
     const got = await collect(a.request(b.self, 'body', Buffer.from('7'), { signal: never, limit: 10_000_000 }))
     assert.ok(got.equals(body.subarray(7)))
-    await assert.rejects(collect(a.request(b.self, 'nothing', Buffer.from('7'), { signal: never, limit: 10 })), { kind: 'unsupported' })
-    await assert.rejects(collect(a.request(b.self, 'body', Buffer.from('7'), { signal: never, limit: 100 })), { kind: 'too_large' })
+    await assert.rejects(collect(a.request(b.self, 'nothing', Buffer.from('7'), { signal: never, limit: 10 })), {
+      kind: 'unsupported',
+    })
+    await assert.rejects(collect(a.request(b.self, 'body', Buffer.from('7'), { signal: never, limit: 100 })), {
+      kind: 'too_large',
+    })
     assert.deepEqual(rig.faults, [])
   }))
 
@@ -187,7 +205,10 @@ test('a consumer that stops reading holds up its own request only', () =>
     const slow = a.request(b.self, 'endless', Buffer.of(), { signal: never, limit: 1e9 })[Symbol.asyncIterator]()
     await slow.next()
     for (let i = 0; i < 50; i++) {
-      assert.equal((await collect(a.request(b.self, 'short', Buffer.of(), { signal: never, limit: 10 }))).toString(), 'here')
+      assert.equal(
+        (await collect(a.request(b.self, 'short', Buffer.of(), { signal: never, limit: 10 }))).toString(),
+        'here',
+      )
     }
     assert.ok(yielded <= 2_000_000, `${yielded} bytes were made for somebody who does not read`)
     await slow.return?.()
@@ -242,7 +263,15 @@ test('an expired certificate ends a connection, and a renewed one keeps it', () 
     await connectAll([a, b, c])
     rig.time = new Date(rig.time.getTime() + 2 * 3_600_000)
     const seconds = rig.time.getTime() / 1000
-    const fresh = await issue(rig.key, { fleet: 'acme', sub: 'b', name: 'b', peer: b.self, repositories: ['*'], iat: seconds, exp: seconds + 60 })
+    const fresh = await issue(rig.key, {
+      fleet: 'acme',
+      sub: 'b',
+      name: 'b',
+      peer: b.self,
+      repositories: ['*'],
+      iat: seconds,
+      exp: seconds + 60,
+    })
     rig.certificates.set('b', fresh)
     await b.renew()
     a.review()

@@ -6,11 +6,12 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
-import { issue } from '../../../protocol/certificate.js'
-import { EXCHANGE } from '../../../protocol/wire/peer.js'
-import { type Mesh, peerOf } from '../../../node/mesh/mesh.js'
+import { peerOf } from '../../../node/mesh/libp2p.js'
+import type { Mesh } from '../../../node/mesh/mesh.js'
 import { secured } from '../../../node/mesh/secured.js'
 import { provideWithResolvers } from '../../../node/mesh/with-resolvers.js'
+import { issue } from '../../../protocol/certificate.js'
+import { EXCHANGE } from '../../../protocol/wire/peer.js'
 import type { Rig } from './rig.js'
 
 export interface RawPeer {
@@ -26,7 +27,15 @@ export async function rawPeer(rig: Rig, name: string): Promise<RawPeer> {
   const seed = randomBytes(32)
   const self = await peerOf(seed)
   const iat = Math.floor(rig.time.getTime() / 1000)
-  const certificate = await issue(rig.key, { fleet: rig.fleet, sub: name, name, peer: self, repositories: ['*'], iat, exp: iat + 3600 })
+  const certificate = await issue(rig.key, {
+    fleet: rig.fleet,
+    sub: name,
+    name,
+    peer: self,
+    repositories: ['*'],
+    iat,
+    exp: iat + 3600,
+  })
   const judge = { certificate: () => certificate, judge: () => Promise.resolve(), spoken: () => [EXCHANGE] }
   const node = await createLibp2p({
     privateKey: await generateKeyPairFromSeed('Ed25519', seed),
@@ -37,7 +46,10 @@ export async function rawPeer(rig: Rig, name: string): Promise<RawPeer> {
   return {
     self,
     dial: async (mesh) => {
-      await node.dial(mesh.addresses.map((address) => multiaddr(address)), { force: true })
+      await node.dial(
+        mesh.addresses.map((address) => multiaddr(address)),
+        { force: true },
+      )
     },
     stream: (mesh, bare = false) => open(node, mesh, bare),
     close: async () => {

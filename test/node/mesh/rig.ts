@@ -1,7 +1,8 @@
 /** A fleet of real meshes over loopback TCP in one process: a signing key, certificates, and whatever a test wants to break. */
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { peerOf } from '../../../node/mesh/libp2p.js'
+import { Mesh, type MeshOptions } from '../../../node/mesh/mesh.js'
 import { type Certificate, issue } from '../../../protocol/certificate.js'
-import { Mesh, type MeshOptions, peerOf } from '../../../node/mesh/mesh.js'
 
 export interface Rig {
   fleet: string
@@ -40,10 +41,23 @@ export function newRig(fleet = 'acme'): Rig {
   return rig
 }
 
-async function join(rig: Rig, name: string, claims: Partial<Certificate> = {}, options: Partial<MeshOptions> & { key?: KeyObject } = {}) {
+async function join(
+  rig: Rig,
+  name: string,
+  claims: Partial<Certificate> = {},
+  options: Partial<MeshOptions> & { key?: KeyObject } = {},
+) {
   const seed = randomBytes(32)
   const iat = Math.floor(rig.time.getTime() / 1000)
-  const own = { fleet: rig.fleet, sub: name, name, peer: await peerOf(seed), repositories: ['*'], iat, exp: iat + HOUR_SECONDS }
+  const own = {
+    fleet: rig.fleet,
+    sub: name,
+    name,
+    peer: await peerOf(seed),
+    repositories: ['*'],
+    iat,
+    exp: iat + HOUR_SECONDS,
+  }
   const text = await issue(options.key ?? rig.key, { ...own, ...claims })
   const mesh = new Mesh({
     seed,

@@ -3,15 +3,15 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { NodeBlobs, type NodeBlobsOptions } from '../../../node/blobs.js'
+import { Cache } from '../../../node/cache.js'
+import type { Mesh } from '../../../node/mesh/mesh.js'
+import type { PrimaryBytes } from '../../../node/mesh/primary-bytes.js'
 import { hashBody } from '../../../protocol/blobs/hashing.js'
 import type { Certificate } from '../../../protocol/certificate.js'
 import { RegistryError } from '../../../protocol/errors.js'
 import { matchesAny } from '../../../protocol/glob.js'
 import type { Stored } from '../../../protocol/records.js'
-import { NodeBlobs, type NodeBlobsOptions } from '../../../node/blobs.js'
-import { Cache } from '../../../node/cache.js'
-import type { Mesh } from '../../../node/mesh/mesh.js'
-import type { PrimaryBytes } from '../../../node/mesh/primary-bytes.js'
 import { connectAll, newRig, type Rig } from './rig.js'
 
 export interface Blob {
@@ -126,7 +126,13 @@ async function newBlob(primary: FakePrimary, size: number, scope: string): Promi
   return blob
 }
 
-async function newNode(rig: Rig, primary: FakePrimary, dir: string, name: string, options: NodeOptions = {}): Promise<TestNode> {
+async function newNode(
+  rig: Rig,
+  primary: FakePrimary,
+  dir: string,
+  name: string,
+  options: NodeOptions = {},
+): Promise<TestNode> {
   const { repositories = ['*'], limit = 1e9, ...rest } = options
   const mesh = await rig.join(name, { repositories })
   const cache = await Cache.open(dir, { limit, onFault: (error) => rig.faults.push(error) })

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { open } from 'node:fs/promises'
 import { test } from 'node:test'
 import { homes } from '../../../node/mesh/homes.js'
+import { inclusionProof } from '../../../protocol/merkle.js'
+import { encodePieceAnswer } from '../../../protocol/wire/swarm.js'
 import { type Blob, newSwarmRig, type SwarmRig, type TestNode } from './swarm-rig.js'
 
 const MIB = 1_048_576
@@ -23,7 +25,10 @@ async function fleet(swarm: SwarmRig, count: number): Promise<TestNode[]> {
 }
 
 function homeOf(nodes: TestNode[], blob: Blob): TestNode {
-  const [home] = homes(blob.stored.digest, nodes.map(({ mesh }) => mesh.self))
+  const [home] = homes(
+    blob.stored.digest,
+    nodes.map(({ mesh }) => mesh.self),
+  )
   const found = nodes.find(({ mesh }) => mesh.self === home)
   assert.ok(found)
   return found
@@ -35,7 +40,10 @@ test('five nodes that fetch one blob at once take about one copy from the primar
     const blob = await swarm.blob(16 * MIB + 12_345)
     const read = await Promise.all(nodes.map((node) => node.read(blob)))
     for (const { body } of read) assert.ok(body.equals(blob.bytes))
-    assert.ok(swarm.primary.sent <= 1.2 * blob.bytes.length, `${swarm.primary.sent / blob.bytes.length} copies left the primary`)
+    assert.ok(
+      swarm.primary.sent <= 1.2 * blob.bytes.length,
+      `${swarm.primary.sent / blob.bytes.length} copies left the primary`,
+    )
     for (const node of nodes) {
       await node.kept(blob)
       assert.equal((await node.read(blob)).source, 'cache')
@@ -120,7 +128,10 @@ test('a peer that flips bits is thrown out, and no wrong byte is seen', () =>
     const nodes = await fleet(swarm, 4)
     for (const size of [8 * MIB, 9000]) {
       const blob = await swarm.blob(size)
-      const evil = homeOf(nodes.filter(({ mesh }) => mesh.members().length > 0), blob)
+      const evil = homeOf(
+        nodes.filter(({ mesh }) => mesh.members().length > 0),
+        blob,
+      )
       const wrong = { ...blob, bytes: Buffer.from(blob.bytes) }
       for (let at = 0; at < size; at += 5000) wrong.bytes[at] = (wrong.bytes[at] ?? 0) ^ 1
       lie(evil, wrong)
@@ -134,8 +145,13 @@ test('a peer that flips bits is thrown out, and no wrong byte is seen', () =>
 /** Answers requests for pieces with other bytes, and says that it has everything. */
 function lie(node: TestNode, blob: Blob): void {
   node.mesh.handle('swarm', async function* (_, __, signal) {
-    yield Buffer.from(JSON.stringify({ pieceLeaves: 4, have: Buffer.alloc(Math.ceil(blob.bytes.length / 262_144 / 8), 0xff).toString('base64') }))
-    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    yield Buffer.from(
+      JSON.stringify({
+        pieceLeaves: 4,
+        have: Buffer.alloc(Math.ceil(blob.bytes.length / 262_144 / 8), 0xff).toString('base64'),
+      }),
+    )
+    await aborted(signal)
   })
   node.mesh.handle('piece', async function* (_, payload) {
     const { first, count } = JSON.parse(payload.toString())
@@ -144,6 +160,97 @@ function lie(node: TestNode, blob: Blob): void {
     yield header
     yield blob.bytes.subarray(first * 65_536, (first + count) * 65_536)
   })
+}
+
+const bad: [string, (node: TestNode, blob: Blob) => void][] = [
+  [
+    'says nothing',
+    (node) => {
+      for (const name of ['piece', 'swarm']) {
+        node.mesh.handle(name, async function* (_, __, signal) {
+          await aborted(signal)
+          yield Buffer.of(0)
+        })
+      }
+    },
+  ],
+  [
+    'sends a byte at a time',
+    (node, blob) =>
+      pieces(node, blob, async function* (answer, signal) {
+        for (let at = 0; at < answer.length && !signal.aborted; at++) {
+          yield answer.subarray(at, at + 1)
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
+      }),
+  ],
+  [
+    'stops at the last byte',
+    (node, blob) =>
+      pieces(node, blob, async function* (answer, signal) {
+        yield answer.subarray(0, -1)
+        await aborted(signal)
+      }),
+  ],
+  [
+    'never ends',
+    (node, blob) =>
+      pieces(node, blob, async function* (answer, signal) {
+        yield answer
+        while (!signal.aborted) yield Buffer.alloc(65_536)
+      }),
+  ],
+  [
+    'sends a byte more',
+    (node, blob) =>
+      pieces(node, blob, async function* (answer) {
+        yield Buffer.concat([answer, Buffer.of(0)])
+      }),
+  ],
+  ['sends nothing', (node, blob) => pieces(node, blob, async function* () {})],
+]
+
+for (const [what, spoil] of bad) {
+  test(`a home that ${what} costs time and nothing else`, () =>
+    withSwarm(async (swarm) => {
+      const nodes = await fleet(swarm, 3)
+      const blobs = [await blobAt(swarm, nodes, 0, 3 * MIB), await blobAt(swarm, nodes, 0, 100_000)]
+      for (const blob of blobs) {
+        spoil(nodes[0] as TestNode, blob)
+        for (const node of nodes.slice(1)) assert.ok((await node.read(blob)).body.equals(blob.bytes))
+      }
+    }))
+}
+
+/** A blob whose home is the given node. */
+async function blobAt(swarm: SwarmRig, nodes: TestNode[], at: number, size: number): Promise<Blob> {
+  for (;;) {
+    const blob = await swarm.blob(size)
+    if (homeOf(nodes, blob) === nodes[at]) return blob
+  }
+}
+
+/** Says that it has everything, and answers requests for pieces in a way of its own; the proof is right. */
+function pieces(
+  node: TestNode,
+  blob: Blob,
+  answer: (whole: Buffer, signal: AbortSignal) => AsyncIterable<Uint8Array>,
+): void {
+  lie(node, blob)
+  node.mesh.handle('piece', async function* (_, payload, signal) {
+    const { first, count } = JSON.parse(payload.toString())
+    const proof = inclusionProof(blob.leaves, first, count)
+    const parts = encodePieceAnswer({
+      first,
+      proof,
+      bytes: blob.bytes.subarray(first * 65_536, (first + count) * 65_536),
+    })
+    yield* answer(Buffer.concat(parts), signal)
+  })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
 }
 
 test('what a certificate does not cover is refused, and so is a blob that is not in the scope', () =>
@@ -167,8 +274,17 @@ test('what a certificate does not cover is refused, and so is a blob that is not
       await assert.rejects(ask(name, { digest: '../../etc/passwd', scope: 's1' }), { kind: 'invalid' })
       await assert.rejects(ask(name, { scope: 's1' }), { kind: 'invalid' })
     }
-    for (const [first, count] of [[0, 2], [5, 1], [-1, 1], [0.5, 1], [0, 0], [0, 1e9]]) {
-      await assert.rejects(ask('piece', { digest: shown.stored.digest, scope: 's1', first, count }), { kind: 'invalid' })
+    for (const [first, count] of [
+      [0, 2],
+      [5, 1],
+      [-1, 1],
+      [0.5, 1],
+      [0, 0],
+      [0, 1e9],
+    ]) {
+      await assert.rejects(ask('piece', { digest: shown.stored.digest, scope: 's1', first, count }), {
+        kind: 'invalid',
+      })
     }
   }))
 
@@ -176,7 +292,9 @@ test('the limit of the cache holds while more than it can hold arrives at once',
   withSwarm(async (swarm) => {
     const limit = 3 * MIB
     const node = await swarm.node('small', { limit, lingerMs: 50 })
-    const blobs = await Promise.all([MIB, 2 * MIB, MIB, 4 * MIB, 300_000, 5000, 1_500_000, 2 * MIB].map((size) => swarm.blob(size)))
+    const blobs = await Promise.all(
+      [MIB, 2 * MIB, MIB, 4 * MIB, 300_000, 5000, 1_500_000, 2 * MIB].map((size) => swarm.blob(size)),
+    )
     let most = 0
     swarm.primary.pace = async () => {
       most = Math.max(most, node.cache.used)

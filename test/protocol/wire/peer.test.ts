@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RegistryError } from '../../../protocol/errors.js'
-import { encodePeerFrame, type PeerFrame, PeerFrames } from '../../../protocol/wire/peer.js'
-import { decodePieceAnswer, decodePieceAsk, decodeSwarmNews, encodePieceAnswer, encodePieceAsk, encodeSwarmNews } from '../../../protocol/wire/swarm.js'
 import type { Digest } from '../../../protocol/records.js'
+import { encodePeerFrame, type PeerFrame, PeerFrames } from '../../../protocol/wire/peer.js'
+import {
+  decodePieceAnswer,
+  decodePieceAsk,
+  decodeSwarmNews,
+  encodePieceAnswer,
+  encodePieceAsk,
+  encodeSwarmNews,
+} from '../../../protocol/wire/swarm.js'
 
 const frames: PeerFrame[] = [
   { type: 'ask', id: 1, name: 'piece', payload: Buffer.from('{}') },
@@ -30,7 +37,11 @@ test('a refusal keeps its kind, sentence and time, and one of a later version is
     assert.ok(frame?.type === 'refuse')
     return frame.error
   }
-  const error = refused(Buffer.concat(encodePeerFrame({ type: 'refuse', id: 1, error: new RegistryError('throttled', 'Später', { retryAfter: 3 }) })))
+  const error = refused(
+    Buffer.concat(
+      encodePeerFrame({ type: 'refuse', id: 1, error: new RegistryError('throttled', 'Später', { retryAfter: 3 }) }),
+    ),
+  )
   assert.deepEqual([error.kind, error.message, error.retryAfter], ['throttled', 'Später', 3])
   const later = Buffer.from('{"kind":"eclipsed","message":"?","since":4}')
   const header = Buffer.from([0, 0, 0, 5 + later.length, 18, 0, 0, 0, 1])
@@ -39,8 +50,19 @@ test('a refusal keeps its kind, sentence and time, and one of a later version is
 })
 
 test('memory is not taken for what a header announces beyond its limit', () => {
-  for (const header of [[4, 0, 0, 0, 16], [0, 4, 0, 6, 16], [0, 1, 0, 6, 1], [0, 0, 0, 6, 2], [0, 0, 0, 4, 17], [0, 0, 0, 5, 16], [0, 0, 0, 9, 0]]) {
-    assert.throws(() => [...new PeerFrames().push(Buffer.from([...header, 0, 0, 0, 1]))], { kind: 'invalid', code: 'malformed_frame' })
+  for (const header of [
+    [4, 0, 0, 0, 16],
+    [0, 4, 0, 6, 16],
+    [0, 1, 0, 6, 1],
+    [0, 0, 0, 6, 2],
+    [0, 0, 0, 4, 17],
+    [0, 0, 0, 5, 16],
+    [0, 0, 0, 9, 0],
+  ]) {
+    assert.throws(() => [...new PeerFrames().push(Buffer.from([...header, 0, 0, 0, 1]))], {
+      kind: 'invalid',
+      code: 'malformed_frame',
+    })
   }
 })
 
@@ -48,11 +70,20 @@ test('a piece and its proof survive the wire, whether its parts arrive as they w
   const answer = { first: 4096, proof: Buffer.alloc(96, 1), bytes: Buffer.alloc(70_000, 2) }
   const [header, bytes] = encodePieceAnswer(answer)
   const whole = Buffer.concat([header, bytes])
-  for (const parts of [[header, bytes], [whole], [whole.subarray(0, 3), whole.subarray(3, 50), whole.subarray(50)], [header, bytes.subarray(0, 9), bytes.subarray(9)]]) {
+  for (const parts of [
+    [header, bytes],
+    [whole],
+    [whole.subarray(0, 3), whole.subarray(3, 50), whole.subarray(50)],
+    [header, bytes.subarray(0, 9), bytes.subarray(9)],
+  ]) {
     const read = decodePieceAnswer(parts)
-    assert.deepEqual([read.first, Buffer.from(read.proof), Buffer.from(read.bytes)], [answer.first, answer.proof, answer.bytes])
+    assert.deepEqual(
+      [read.first, Buffer.from(read.proof), Buffer.from(read.bytes)],
+      [answer.first, answer.proof, answer.bytes],
+    )
   }
-  for (const short of [Buffer.alloc(0), Buffer.alloc(5), Buffer.from([0, 0, 0, 0, 0, 1, 9])]) assert.throws(() => decodePieceAnswer([short]), { kind: 'invalid' })
+  for (const short of [Buffer.alloc(0), Buffer.alloc(5), Buffer.from([0, 0, 0, 0, 0, 1, 9])])
+    assert.throws(() => decodePieceAnswer([short]), { kind: 'invalid' })
 })
 
 test('what is asked and told of a blob survives the wire, and unknown fields are ignored', () => {
@@ -61,7 +92,11 @@ test('what is asked and told of a blob survives the wire, and unknown fields are
   assert.deepEqual(decodePieceAsk(Buffer.from(JSON.stringify({ ...ask, colour: 'red' }))), ask)
   const have = { pieceLeaves: 4, bitmap: Buffer.from([0xf0]) }
   assert.deepEqual(decodeSwarmNews(encodeSwarmNews({ have })), { have, add: [], peers: [] })
-  assert.deepEqual(decodeSwarmNews(encodeSwarmNews({ add: [1, 2], peers: ['x'] })), { have: undefined, add: [1, 2], peers: ['x'] })
+  assert.deepEqual(decodeSwarmNews(encodeSwarmNews({ add: [1, 2], peers: ['x'] })), {
+    have: undefined,
+    add: [1, 2],
+    peers: ['x'],
+  })
   for (const wrong of ['', 'null', '[]', '{"digest":"..","scope":"s","first":0,"count":1}', '{"add":[-1]}']) {
     assert.throws(() => decodePieceAsk(Buffer.from(wrong)), { kind: 'invalid' })
   }
