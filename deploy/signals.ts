@@ -1,11 +1,11 @@
 /**
  * What asks a process to end. The first signal asks for a clean end, one that comes later for an immediate end. Signals within
- * a moment are one: npm passes on a Ctrl-C that the terminal has sent to the program already.
+ * a moment are one: npm passes on a Ctrl-C that the terminal has sent to the program already. Listened to until the process is
+ * gone: one that comes while it leaves changes nothing.
  */
 export interface Ending {
   first: Promise<void>
   second: Promise<void>
-  close(): void
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -20,10 +20,7 @@ export function endingSignals(nowMs: () => number = Date.now): Ending {
     first.happen()
   }
   for (const name of SIGNALS) process.on(name, seen)
-  const close = (): void => {
-    for (const name of SIGNALS) process.off(name, seen)
-  }
-  return { first: first.happened, second: second.happened, close }
+  return { first: first.happened, second: second.happened }
 }
 
 function once(): { happened: Promise<void>; happen: () => void } {

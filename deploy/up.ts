@@ -51,7 +51,6 @@ export async function up(options: UpOptions): Promise<void> {
     if (stopping.signal.aborted) report('Ending; once more Ctrl-C ends at once')
     await Promise.race([endAll(plan, spared), atOnce])
     await claimed.release()
-    ending.close()
   }
 }
 

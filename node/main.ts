@@ -121,7 +121,12 @@ async function compose(settings: NodeSettings, version: string, closers: (() => 
     accounts: () => accounts,
     formats,
     open: (record) => new Remote(record, state, blobs),
-    forward: forwarding,
+    primary: {
+      get reachable() {
+        return link.reachable
+      },
+      forward: forwarding,
+    },
     count: (record, path) => downloads.count(record.scope, path),
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,

@@ -33,13 +33,20 @@ export interface RegistryOptions {
   formats: readonly Format[]
   /** The repository of a record that is not virtual. */
   open: (record: RepositoryRecord) => Repository
-  /** On a node: sends a request that changes something to the primary and waits until its effect can be read here. */
-  forward?: (request: HttpRequest) => Promise<Reply>
+  /** On a node: where requests that change something go. */
+  primary?: Upward
   /** Called for each file that a client gets. */
   count?: (record: RepositoryRecord, path: string) => void
   /** A failure that is not the client's: logged once, here. */
   onError: (error: unknown, request: HttpRequest) => void
   cacheBytes: number
+}
+
+export interface Upward {
+  /** Did the last exchange with the primary reach it. */
+  reachable: boolean
+  /** Sends a request to the primary and waits until its effect can be read here. */
+  forward: (request: HttpRequest) => Promise<Reply>
 }
 
 interface Resolved {
@@ -105,9 +112,11 @@ export class Registry {
       format = this.#formatAt(address)
       const resolved = this.#resolve(request, address)
       if (resolved.route?.writes) refuseCrossSite(request)
-      if (resolved.route?.writes && this.#options.forward) {
-        this.#refuseStrangers(request, resolved, resolved.route)
-        return await this.#options.forward(request)
+      const { primary } = this.#options
+      if (resolved.route?.writes && primary) {
+        // Cut off, the answer is the same for everyone: no credentials would help.
+        if (primary.reachable) this.#refuseStrangers(request, resolved, resolved.route)
+        return await primary.forward(request)
       }
       const principal = await this.#principal(request, resolved.format)
       return await this.#run(request, resolved, principal)

@@ -165,7 +165,10 @@ export class Link {
   }
 }
 
-async function* noting(body: AsyncIterable<Uint8Array>, begin: () => void): AsyncGenerator<Uint8Array, void, undefined> {
+async function* noting(
+  body: AsyncIterable<Uint8Array>,
+  begin: () => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   begin()
   yield* body
 }
@@ -209,7 +212,12 @@ function refusal(status: number, text: string): RegistryError {
 /** Connects by TLS and goes on only if the server holds the pinned key; names and authorities do not matter. */
 function pinned(pin: string): buildConnector.connector {
   // A resumed TLS session shows no certificate, so none is resumed.
-  const connect = buildConnector({ rejectUnauthorized: false, timeout: CONNECT_MS, keepAlive: true, maxCachedSessions: 0 })
+  const connect = buildConnector({
+    rejectUnauthorized: false,
+    timeout: CONNECT_MS,
+    keepAlive: true,
+    maxCachedSessions: 0,
+  })
   return (options, callback) =>
     connect(options, (error, socket) => {
       if (error || !socket) return callback(error ?? new Error('no socket'), null)

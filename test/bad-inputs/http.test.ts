@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
-import { publishDocument } from '../support/npm-package.js'
 import { exchange, RawClient, statusOf } from '../protocol/http/raw.js'
+import { publishDocument } from '../support/npm-package.js'
 import { type Watched, watched } from './watched.js'
 
 const CONTENT = 'what is kept here'
@@ -27,15 +27,36 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
       ['hidden', 'generic', false],
     ])
       await at.fleet.api('POST', '/api/v1/repositories', { key, name: key, format, repo_type: 'local', is_public })
-    const put = (path: string, body: string): Promise<Response> => fetch(at.primary + path, { method: 'PUT', body, headers: { authorization: admin, 'content-type': 'application/json' } })
-    for (const path of ['kept.txt', 'kept.html', 'kept.svg', 'kept.xhtml', 'kept.pdf', 'kept.xml', 'kept.tgz', 'kept.js'])
+    const put = (path: string, body: string): Promise<Response> =>
+      fetch(at.primary + path, {
+        method: 'PUT',
+        body,
+        headers: { authorization: admin, 'content-type': 'application/json' },
+      })
+    for (const path of [
+      'kept.txt',
+      'kept.html',
+      'kept.svg',
+      'kept.xhtml',
+      'kept.pdf',
+      'kept.xml',
+      'kept.tgz',
+      'kept.js',
+    ])
       assert.equal((await put(`${FILES}/folder/${path}`, CONTENT)).status, 201)
     assert.equal((await put('/repository/hidden/kept.txt', CONTENT)).status, 201)
-    for (const name of ['one', '@scope/two']) assert.equal((await put(`${NPM}/${name.replace('/', '%2f')}`, JSON.stringify(publishDocument({ name, version: '1.0.0' })))).status, 201)
+    for (const name of ['one', '@scope/two'])
+      assert.equal(
+        (await put(`${NPM}/${name.replace('/', '%2f')}`, JSON.stringify(publishDocument({ name, version: '1.0.0' }))))
+          .status,
+        201,
+      )
     await at.begin()
     for (const [, url] of at.sides) {
       const client = await RawClient.open(port(url()))
-      await client.send(`PUT ${FILES}/silent HTTP/1.1\r\nHost: a\r\nAuthorization: ${admin}\r\nContent-Length: 10\r\n\r\n`)
+      await client.send(
+        `PUT ${FILES}/silent HTTP/1.1\r\nHost: a\r\nAuthorization: ${admin}\r\nContent-Length: 10\r\n\r\n`,
+      )
       silent.push(client)
     }
   })
@@ -49,19 +70,49 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
 
   describe('A: framing', () => {
     const PUT = `PUT ${FILES}/smuggler HTTP/1.1\r\nHost: a\r\nAuthorization: `
-    const inner = (authorization: string): string => `PUT ${FILES}/smuggled HTTP/1.1\r\nHost: a\r\nAuthorization: ${authorization}\r\nContent-Length: 1\r\n\r\nx`
+    const inner = (authorization: string): string =>
+      `PUT ${FILES}/smuggled HTTP/1.1\r\nHost: a\r\nAuthorization: ${authorization}\r\nContent-Length: 1\r\n\r\nx`
     const rows: [id: string, bytes: (authorization: string) => string, statuses: (number | undefined)[]][] = [
-      ['A01', (who) => `${PUT}${who}\r\nContent-Length: 0\r\nContent-Length: 35\r\n\r\n${inner(who)}`, [400, undefined]],
-      ['A02', (who) => `${PUT}${who}\r\nContent-Length: 5\r\nContent-Length: 10\r\n\r\nhelloworld`, [400, undefined, 505]],
-      ['A04', (who) => `${PUT}${who}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner(who)}`, [400, undefined]],
-      ['A05', (who) => `${PUT}${who}\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n${inner(who)}`, [400, undefined]],
-      ['A06', (who) => `${PUT}${who}\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${inner(who)}`, [400, 501, undefined]],
-      ['A07', (who) => `${PUT}${who}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n${inner(who)}`, [400, 501, undefined]],
+      [
+        'A01',
+        (who) => `${PUT}${who}\r\nContent-Length: 0\r\nContent-Length: 35\r\n\r\n${inner(who)}`,
+        [400, undefined],
+      ],
+      [
+        'A02',
+        (who) => `${PUT}${who}\r\nContent-Length: 5\r\nContent-Length: 10\r\n\r\nhelloworld`,
+        [400, undefined, 505],
+      ],
+      [
+        'A04',
+        (who) => `${PUT}${who}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner(who)}`,
+        [400, undefined],
+      ],
+      [
+        'A05',
+        (who) => `${PUT}${who}\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n${inner(who)}`,
+        [400, undefined],
+      ],
+      [
+        'A06',
+        (who) => `${PUT}${who}\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${inner(who)}`,
+        [400, 501, undefined],
+      ],
+      [
+        'A07',
+        (who) => `${PUT}${who}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n${inner(who)}`,
+        [400, 501, undefined],
+      ],
       ['A16 plus', (who) => `${PUT}${who}\r\nContent-Length: +5\r\n\r\nhello`, [400]],
       ['A16 hex', (who) => `${PUT}${who}\r\nContent-Length: 0x5\r\n\r\nhello`, [400]],
       ['A16 list', (who) => `${PUT}${who}\r\nContent-Length: 5, 5\r\n\r\nhello`, [400]],
       ['A16 wrap', (who) => `${PUT}${who}\r\nContent-Length: 18446744073709551621\r\n\r\nhello`, [400]],
-      ['A17', (who) => `PUT ${FILES}/two HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: ${who}\r\nContent-Length: 1\r\n\r\nx`, [400]],
+      [
+        'A17',
+        (who) =>
+          `PUT ${FILES}/two HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: ${who}\r\nContent-Length: 1\r\n\r\nx`,
+        [400],
+      ],
       ['A19', () => `G@T ${FILES}/folder/kept.txt HTTP/1.1\r\nHost: a\r\n\r\n`, [400, 405]],
     ]
     for (const [id, bytes, statuses] of rows)
@@ -69,7 +120,8 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
         const received = await exchange(port(url), [bytes(admin)])
         assert.ok(statuses.includes(statusOf(received)), received.slice(0, 200))
         assert.ok(received.split('HTTP/1.1 ').length <= 2, 'there is a second reply')
-        for (const name of ['smuggler', 'smuggled', 'two']) assert.equal((await fetch(`${url}${FILES}/${name}`)).status, 404, name)
+        for (const name of ['smuggler', 'smuggled', 'two'])
+          assert.equal((await fetch(`${url}${FILES}/${name}`)).status, 404, name)
       })
 
     for (const [id, odd] of [
@@ -95,20 +147,28 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
       await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
       const received = await client.untilClosed()
       const replies = received.split('HTTP/1.1 200 OK').slice(1)
-      assert.deepEqual(replies.map((reply) => reply.slice(reply.indexOf('\r\n\r\n') + 4)), ['', CONTENT])
+      assert.deepEqual(
+        replies.map((reply) => reply.slice(reply.indexOf('\r\n\r\n') + 4)),
+        ['', CONTENT],
+      )
       for (const reply of replies) assert.match(reply, new RegExp(`content-length: ${CONTENT.length}\r\n`, 'i'))
     })
 
     both('A22 long credentials get one answer in one segment and in two', async (url) => {
       const head = `GET ${FILES}/folder/kept.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer ${SECRET}${'y'.repeat(8192)}`
-      const [whole, split] = [await exchange(port(url), [`${head}\r\n\r\n`]), await exchange(port(url), [head.slice(0, 4000), `${head.slice(4000)}\r\n\r\n`])]
+      const [whole, split] = [
+        await exchange(port(url), [`${head}\r\n\r\n`]),
+        await exchange(port(url), [head.slice(0, 4000), `${head.slice(4000)}\r\n\r\n`]),
+      ]
       assert.equal(statusOf(whole), 401)
       assert.equal(statusOf(split), 401)
     })
 
     both('A24 a large upload without credentials is refused before its body', async (url) => {
       const client = await RawClient.open(port(url))
-      await client.send(`PUT ${FILES}/large HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${5 * 1024 ** 3}\r\n\r\n`)
+      await client.send(
+        `PUT ${FILES}/large HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${5 * 1024 ** 3}\r\n\r\n`,
+      )
       const received = await client.until((text) => /HTTP\/1\.1 401/.test(text))
       assert.match(received, /HTTP\/1\.1 401/)
       client.end()
@@ -148,7 +208,28 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
         assert.ok(!received.includes('root:') && !received.includes('"one"'), received)
       })
 
-    const names = ['a/../../b', '//abs', 'C:%5Cx', '%5C%5Chost%5Cx', 'a//b', 'a/./b', 'a/%2e/b', 'a.%20', 'a.', 'a%20', 'CON', 'aux.txt', 'a%00b', 'a%0Ab', 'a%7Fb', '%22%0D%0ASet-Cookie:%20a=b', 'x'.repeat(4096), '%E2%80%AEexe.txt', 'a%E2%80%8Bb', '%C0%AF']
+    const names = [
+      'a/../../b',
+      '//abs',
+      'C:%5Cx',
+      '%5C%5Chost%5Cx',
+      'a//b',
+      'a/./b',
+      'a/%2e/b',
+      'a.%20',
+      'a.',
+      'a%20',
+      'CON',
+      'aux.txt',
+      'a%00b',
+      'a%0Ab',
+      'a%7Fb',
+      '%22%0D%0ASet-Cookie:%20a=b',
+      'x'.repeat(4096),
+      '%E2%80%AEexe.txt',
+      'a%E2%80%8Bb',
+      '%C0%AF',
+    ]
     for (const name of names)
       both(`B04, B15, B16 nothing is stored as ${name.slice(0, 30)}`, async (url) => {
         const head = `PUT ${FILES}/${name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: ${admin}\r\nContent-Length: 1\r\n\r\n`
@@ -159,19 +240,49 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
 
     it('B12 every variation of a protected path answers a stranger as the path itself does, or that there is nothing', async () => {
       const base = '/repository/hidden/kept.txt'
-      const variations = ['', '/', '//', '/.', ';a=b', '?', '?x=y', '.json', '%2f', '/%2e', '%20', '%00'].map((tail) => base + tail)
-      variations.push('/repository/hidden//kept.txt', '/repository//hidden/kept.txt', '//repository/hidden/kept.txt', '/Repository/hidden/kept.txt', '/repository/HIDDEN/kept.txt', '/repository/hidden%2fkept.txt')
-      variations.push('/repository%2fhidden/kept.txt', '/generic/hidden/kept.txt', '/artifactory/hidden/kept.txt', '/artifactory/api/generic/hidden/kept.txt', '/repository/./hidden/kept.txt', '/repository/files/../hidden/kept.txt')
+      const variations = ['', '/', '//', '/.', ';a=b', '?', '?x=y', '.json', '%2f', '/%2e', '%20', '%00'].map(
+        (tail) => base + tail,
+      )
+      variations.push(
+        '/repository/hidden//kept.txt',
+        '/repository//hidden/kept.txt',
+        '//repository/hidden/kept.txt',
+        '/Repository/hidden/kept.txt',
+        '/repository/HIDDEN/kept.txt',
+        '/repository/hidden%2fkept.txt',
+      )
+      variations.push(
+        '/repository%2fhidden/kept.txt',
+        '/generic/hidden/kept.txt',
+        '/artifactory/hidden/kept.txt',
+        '/artifactory/api/generic/hidden/kept.txt',
+        '/repository/./hidden/kept.txt',
+        '/repository/files/../hidden/kept.txt',
+      )
       for (const [, url] of at.sides)
         for (const target of variations)
           for (const method of ['GET', 'HEAD']) {
             const received = await raw(url(), method, target)
-            assert.ok([400, 401, 404].includes(statusOf(received) ?? 0), `${method} ${target}: ${received.slice(0, 200)}`)
+            assert.ok(
+              [400, 401, 404].includes(statusOf(received) ?? 0),
+              `${method} ${target}: ${received.slice(0, 200)}`,
+            )
             assert.ok(!received.includes(CONTENT), target)
           }
     })
 
-    const ranges = [`bytes=${Array.from({ length: 1000 }, () => '0-0').join(',')}`, 'bytes=9-1', 'bytes=-0', 'bytes=0-99999999999999999999', 'bytes=99999999999999999999-', 'bytes=a-b', 'bytes=', 'lines=0-1', 'bytes=--1', 'bytes=0-0-0']
+    const ranges = [
+      `bytes=${Array.from({ length: 1000 }, () => '0-0').join(',')}`,
+      'bytes=9-1',
+      'bytes=-0',
+      'bytes=0-99999999999999999999',
+      'bytes=99999999999999999999-',
+      'bytes=a-b',
+      'bytes=',
+      'lines=0-1',
+      'bytes=--1',
+      'bytes=0-0-0',
+    ]
     for (const range of ranges)
       both(`B14 the range ${range.slice(0, 30)}`, async (url) => {
         const reply = await fetch(`${url}${FILES}/folder/kept.txt`, { headers: { range } })
@@ -182,7 +293,9 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
 
     both('B17 absolute addresses come from the settings, whatever Host and forwarded headers say', async (url) => {
       const headers = `X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\nForwarded: host=evil.example\r\nX-Original-Host: evil.example\r\n`
-      const received = await exchange(port(url), [`GET ${NPM}/one HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n${headers}\r\n`])
+      const received = await exchange(port(url), [
+        `GET ${NPM}/one HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n${headers}\r\n`,
+      ])
       assert.ok([200, 400, 421].includes(statusOf(received) ?? 0))
       assert.ok(!received.includes('evil.example'), received)
     })
@@ -194,7 +307,9 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
         const { headers, status } = await fetch(`${url}${FILES}/folder/${name}`)
         assert.equal(status, 200)
         assert.equal(headers.get('x-content-type-options'), 'nosniff')
-        const inert = /attachment/.test(headers.get('content-disposition') ?? '') || /sandbox/.test(headers.get('content-security-policy') ?? '')
+        const inert =
+          /attachment/.test(headers.get('content-disposition') ?? '') ||
+          /sandbox/.test(headers.get('content-security-policy') ?? '')
         assert.ok(inert, JSON.stringify([...headers]))
       })
 
@@ -204,7 +319,8 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
     })
 
     both('M04 indexes are asked for again, files never, private ones by nobody else', async (url) => {
-      const of = async (path: string): Promise<string> => (await fetch(url + path, { headers: { authorization: admin } })).headers.get('cache-control') ?? ''
+      const of = async (path: string): Promise<string> =>
+        (await fetch(url + path, { headers: { authorization: admin } })).headers.get('cache-control') ?? ''
       assert.match(await of(`${NPM}/one`), /no-cache/)
       assert.match(await of(`${FILES}/folder/kept.txt`), /immutable/)
       assert.match(await of('/repository/hidden/kept.txt'), /private/)
@@ -213,7 +329,12 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
     })
 
     both('M05 an error in a browser is data, and reflects nothing that could be markup', async (url) => {
-      for (const path of ['/api/v1/repositories/%3Cscript%3Ealert(1)%3C%2Fscript%3E', `${FILES}/%3Cscript%3E`, '/%3Cscript%3E', `${NPM}/%3Cscript%3E`]) {
+      for (const path of [
+        '/api/v1/repositories/%3Cscript%3Ealert(1)%3C%2Fscript%3E',
+        `${FILES}/%3Cscript%3E`,
+        '/%3Cscript%3E',
+        `${NPM}/%3Cscript%3E`,
+      ]) {
         const reply = await fetch(url + path, { headers: { accept: 'text/html' } })
         const body = await reply.text()
         assert.ok(reply.status >= 400 && reply.status < 500, `${path}: ${reply.status}`)
@@ -225,34 +346,79 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
     both('M06 no other origin is allowed to read', async (url) => {
       for (const path of [`${NPM}/one`, '/api/v1/repositories', `${FILES}/folder/kept.txt`])
         for (const method of ['GET', 'OPTIONS']) {
-          const { headers } = await fetch(url + path, { method, headers: { origin: 'https://evil.example', authorization: admin, 'access-control-request-method': 'PUT' } })
+          const { headers } = await fetch(url + path, {
+            method,
+            headers: { origin: 'https://evil.example', authorization: admin, 'access-control-request-method': 'PUT' },
+          })
           assert.equal(headers.get('access-control-allow-origin'), null, path)
           assert.equal(headers.get('access-control-allow-credentials'), null, path)
         }
     })
 
     both('a cross-site write is refused, whoever is signed in', async (url) => {
-      for (const headers of [{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }, { origin: 'null' }]) {
-        const reply = await fetch(`${url}${FILES}/cross`, { method: 'PUT', body: 'x', headers: { authorization: admin, ...headers } })
+      for (const headers of [
+        { origin: 'https://evil.example' },
+        { 'sec-fetch-site': 'cross-site' },
+        { origin: 'null' },
+      ]) {
+        const reply = await fetch(`${url}${FILES}/cross`, {
+          method: 'PUT',
+          body: 'x',
+          headers: { authorization: admin, ...headers },
+        })
         assert.equal(reply.status, 403, JSON.stringify(headers))
       }
     })
   })
 
   describe('O: limits', () => {
-    for (const query of ['limit=99999999999', 'limit=-1', 'limit=1e9', 'limit=NaN', 'limit=', 'limit=0', 'after=%00', 'cursor=%00', 'limit=5&limit=6', 'page=-1&per_page=1000000000'])
+    for (const query of [
+      'limit=99999999999',
+      'limit=-1',
+      'limit=1e9',
+      'limit=NaN',
+      'limit=',
+      'limit=0',
+      'after=%00',
+      'cursor=%00',
+      'limit=5&limit=6',
+      'page=-1&per_page=1000000000',
+    ])
       both(`O01 a page with ${query}`, async (url) => {
-        for (const path of ['/api/v1/repositories', '/api/v1/repositories/files/artifacts', '/api/v1/search/artifacts', `${FILES}/folder/`, `${NPM}/-/v1/search`]) {
-          const reply = await fetch(`${url}${path}?${query}`, { headers: { authorization: admin, accept: 'application/json' } })
+        for (const path of [
+          '/api/v1/repositories',
+          '/api/v1/repositories/files/artifacts',
+          '/api/v1/search/artifacts',
+          `${FILES}/folder/`,
+          `${NPM}/-/v1/search`,
+        ]) {
+          const reply = await fetch(`${url}${path}?${query}`, {
+            headers: { authorization: admin, accept: 'application/json' },
+          })
           const body = await reply.text()
           assert.ok([200, 400].includes(reply.status), `${path}: ${reply.status} ${body}`)
           assert.ok(body.length < 1_000_000)
         }
       })
 
-    for (const text of ['(a%2B)%2B%24', `${'a%3F'.repeat(30)}${'a'.repeat(30)}`, '%5B%5B%5B%5B', '%5C', '%25', '_', '%27%3B%20DROP%20TABLE%20x%3B--', '*'.repeat(2000), '%00', 'a'.repeat(10_000)])
+    for (const text of [
+      '(a%2B)%2B%24',
+      `${'a%3F'.repeat(30)}${'a'.repeat(30)}`,
+      '%5B%5B%5B%5B',
+      '%5C',
+      '%25',
+      '_',
+      '%27%3B%20DROP%20TABLE%20x%3B--',
+      '*'.repeat(2000),
+      '%00',
+      'a'.repeat(10_000),
+    ])
       both(`O06 a search for ${text.slice(0, 20)} is answered within a second`, async (url) => {
-        for (const path of [`/api/v1/search/artifacts?q=${text}`, `/api/v1/search/artifacts?name=${text}`, `${NPM}/-/v1/search?text=${text}`]) {
+        for (const path of [
+          `/api/v1/search/artifacts?q=${text}`,
+          `/api/v1/search/artifacts?name=${text}`,
+          `${NPM}/-/v1/search?text=${text}`,
+        ]) {
           const begun = performance.now()
           const reply = await fetch(url + path, { headers: { authorization: admin } })
           await reply.arrayBuffer()
@@ -271,10 +437,26 @@ describe('bad inputs over HTTP', { timeout: 120_000 }, () => {
     })
 
     it('O10 a JSON body without end, too deep, too long, or none at all', async () => {
-      const bodies = ['{', '['.repeat(100_000), `{"username":${'['.repeat(50_000)}`, `{"username":"${'x'.repeat(20_000_000)}"}`, '', 'null', '[]', '"x"', '\ud800', '{"username":"admin","username":"bob","password":"x"}', '{"__proto__":{"admin":true},"username":"x","password":"y"}']
+      const bodies = [
+        '{',
+        '['.repeat(100_000),
+        `{"username":${'['.repeat(50_000)}`,
+        `{"username":"${'x'.repeat(20_000_000)}"}`,
+        '',
+        'null',
+        '[]',
+        '"x"',
+        '\ud800',
+        '{"username":"admin","username":"bob","password":"x"}',
+        '{"__proto__":{"admin":true},"username":"x","password":"y"}',
+      ]
       for (const [, url] of at.sides)
         for (const body of bodies) {
-          const reply = await fetch(`${url()}/api/v1/auth/login`, { method: 'POST', body, headers: { 'content-type': 'application/json' } }).catch(() => undefined)
+          const reply = await fetch(`${url()}/api/v1/auth/login`, {
+            method: 'POST',
+            body,
+            headers: { 'content-type': 'application/json' },
+          }).catch(() => undefined)
           if (!reply) continue
           await reply.arrayBuffer()
           assert.ok([400, 401, 413, 422, 429].includes(reply.status), `${body.slice(0, 40)}: ${reply.status}`)

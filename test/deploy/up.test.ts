@@ -192,7 +192,6 @@ it('a second Ctrl-C ends everything at once, a part that hangs too', { timeout: 
   process.kill(node, 'SIGSTOP')
   started.child.kill('SIGINT')
   await until(async () => started.said().includes('once more Ctrl-C'))
-  // Not after its work is done: then nobody listens for signals any more, and one would end it before it says 0.
   await until(async () => {
     if (isAlive(node)) started.child.kill('SIGINT')
     return !isAlive(node)

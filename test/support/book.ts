@@ -145,7 +145,10 @@ export class Book {
   /** What is there is something that was sent; what was acknowledged is there. */
   #checkBytes(where: string, attempts: Attempt[], seen: { status: number; digest: string } | undefined): void {
     const acknowledged = attempts.find(({ outcome }) => outcome === 'acknowledged')
-    if (seen === undefined) return assert.equal(acknowledged, undefined, `${where} was acknowledged and is gone`)
+    if (seen === undefined) {
+      assert.equal(acknowledged, undefined, `${where} was acknowledged and is gone`)
+      return
+    }
     assert.equal(seen.status, 200, where)
     const possible = acknowledged ? [acknowledged] : attempts.filter(mayHaveHappened)
     assert.ok(

@@ -28,7 +28,12 @@ export class History {
   readonly counts = { done: 0, refused: 0, unknown: 0, reads: 0 }
 
   path(path: string): PathModel {
-    const known = this.paths.get(path) ?? { sent: new Set(), written: undefined, seen: new Map(), removal: 'none' as const }
+    const known = this.paths.get(path) ?? {
+      sent: new Set(),
+      written: undefined,
+      seen: new Map(),
+      removal: 'none' as const,
+    }
     this.paths.set(path, known)
     return known
   }
@@ -37,7 +42,10 @@ export class History {
     this.counts[outcome]++
     const model = this.path(path)
     if (outcome !== 'done') return
-    assert.ok(model.written === undefined || model.written === digest, `${path} was acknowledged twice, with different bytes`)
+    assert.ok(
+      model.written === undefined || model.written === digest,
+      `${path} was acknowledged twice, with different bytes`,
+    )
     model.written = digest
     this.saw(path, digest, 'its writer')
   }
@@ -56,7 +64,8 @@ export class History {
   saw(path: string, digest: string, where: string): void {
     const { seen, sent } = this.path(path)
     assert.ok(sent.has(digest), `${where} showed bytes of ${path} that nobody has sent`)
-    for (const [other, before] of seen) assert.equal(digest, other, `${where} and ${before} showed different bytes of ${path}`)
+    for (const [other, before] of seen)
+      assert.equal(digest, other, `${where} and ${before} showed different bytes of ${path}`)
     seen.set(digest, where)
   }
 
@@ -77,7 +86,8 @@ export class History {
       const found = await digest(path)
       if (found !== undefined) this.saw(path, found, where)
       if (model.removal === 'acknowledged') assert.equal(found, undefined, `${where}: ${path} was removed and is there`)
-      if (model.removal === 'none' && model.written !== undefined) assert.equal(found, model.written, `${where}: ${path} was acknowledged and is gone`)
+      if (model.removal === 'none' && model.written !== undefined)
+        assert.equal(found, model.written, `${where}: ${path} was acknowledged and is gone`)
     }
   }
 }

@@ -23,7 +23,7 @@ import {
   type TokenRecord,
   type UserRecord,
 } from '../../protocol/records.js'
-import { Registry } from '../../protocol/registry.js'
+import { Registry, type Upward } from '../../protocol/registry.js'
 import { bodyOf, ORIGIN, requestOf } from './request.js'
 
 export type Send = (url: string, init?: SendOptions) => Promise<Response>
@@ -65,13 +65,24 @@ export class MemoryFleet {
     this.node = new Registry({
       ...shared,
       open: (record) => new Remote(record, ledger.state, this.blobs),
+      primary: this.#upward(),
+    })
+  }
+
+  #upward(): Upward {
+    const { primary } = this
+    const cutOff = () => this.cutOff
+    return {
+      get reachable() {
+        return !cutOff()
+      },
       forward: async (request) => {
-        if (this.cutOff) throw new RegistryError('unavailable', 'The primary cannot be reached from here')
-        const reply = await this.primary.handle(request)
+        if (cutOff()) throw new RegistryError('unavailable', 'The primary cannot be reached from here')
+        const reply = await primary.handle(request)
         if (!reply) throw new RegistryError('missing', 'There is nothing at this address')
         return reply
       },
-    })
+    }
   }
 
   /** With the users `ann`, who may do everything in all repositories, and `bob`, who may not do anything but read. */

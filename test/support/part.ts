@@ -3,17 +3,12 @@
  * parent by a message when it is ready. It ends cleanly with SIGTERM, and when its parent is gone.
  */
 import { packageRoot } from '../../deploy/root.js'
-import { startNode } from '../../node/main.js'
-import { startPrimary } from '../../primary/main.js'
-import type { NodeSettings, PrimarySettings } from '../../protocol/settings.js'
+import type { NodeSettings, PrimarySettings, Running } from '../../protocol/settings.js'
 
 const VERSION = '0.0.0-test'
 
 const [kind = '', settings = '{}'] = process.argv.slice(2)
-const running =
-  kind === 'primary'
-    ? await startPrimary(JSON.parse(settings) as PrimarySettings, { root: packageRoot(), version: VERSION })
-    : await startNode(JSON.parse(settings) as NodeSettings, { version: VERSION })
+const running = await (kind === 'primary' ? primary() : node())
 const end = async (): Promise<void> => {
   await running.close()
   process.exit(0)
@@ -21,3 +16,14 @@ const end = async (): Promise<void> => {
 process.once('SIGTERM', () => void end())
 process.once('disconnect', () => void end())
 process.send?.({ url: running.url })
+
+// Imported only where it is needed: half of a start is loading what it runs.
+async function primary(): Promise<Running> {
+  const { startPrimary } = await import('../../primary/main.js')
+  return startPrimary(JSON.parse(settings) as PrimarySettings, { root: packageRoot(), version: VERSION })
+}
+
+async function node(): Promise<Running> {
+  const { startNode } = await import('../../node/main.js')
+  return startNode(JSON.parse(settings) as NodeSettings, { version: VERSION })
+}
