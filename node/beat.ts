@@ -83,7 +83,9 @@ export class Beat {
     const counts = downloads.take()
     try {
       const message = { ...status(), downloads: counts }
-      return replySchema.parse(await link.json('POST', '/fleet/v1/heartbeat', message, AbortSignal.timeout(DEADLINE_MS)))
+      return replySchema.parse(
+        await link.json('POST', '/fleet/v1/heartbeat', message, AbortSignal.timeout(DEADLINE_MS)),
+      )
     } catch (error) {
       downloads.restore(counts)
       throw error

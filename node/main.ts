@@ -16,13 +16,13 @@ import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
+import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
 import { errorFields, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import type { Accounts } from '../protocol/ports.js'
 import { FLEET } from '../protocol/records.js'
 import { Registry } from '../protocol/registry.js'
 import type { NodeSettings, Running } from '../protocol/settings.js'
-import { decodeChange, leafOf, type LogItem } from '../protocol/log/entry.js'
 import { encodeFrame } from '../protocol/wire/feed.js'
 import { Beat, type Learned } from './beat.js'
 import { NodeBlobs } from './blobs.js'
@@ -55,16 +55,31 @@ export async function startNode(settings: NodeSettings, { version }: { version: 
   }
 }
 
-async function compose(settings: NodeSettings, version: string, closers: (() => Promise<void>)[], close: () => Promise<void>): Promise<Running> {
+async function compose(
+  settings: NodeSettings,
+  version: string,
+  closers: (() => Promise<void>)[],
+  close: () => Promise<void>,
+): Promise<Running> {
   let self = await identity(settings.data, settings.join, settings.name)
   const log = logger('node', settings.logLevel).child({ node: self.name })
   const alarm = (sentence: string) => log.error({ alarm: true }, sentence)
 
-  const link = new Link({ url: self.url, pin: self.pin, identity: { key: self.key, node: self.node, fleet: self.fleet }, now: Date.now })
+  const link = new Link({
+    url: self.url,
+    pin: self.pin,
+    identity: { key: self.key, node: self.node, fleet: self.fleet },
+    now: Date.now,
+  })
   closers.push(() => link.close())
 
   const logKey = Buffer.from(self.logKey, 'base64url')
-  const replica = await Replica.open({ dir: join(settings.data, 'replica'), fleet: self.fleet, publicKey: logKey, onAlarm: alarm })
+  const replica = await Replica.open({
+    dir: join(settings.data, 'replica'),
+    fleet: self.fleet,
+    publicKey: logKey,
+    onAlarm: alarm,
+  })
   closers.push(() => replica.close())
   const { state } = replica
   const logTime = () => new Date(replica.highest?.time ?? 0)
@@ -83,13 +98,17 @@ async function compose(settings: NodeSettings, version: string, closers: (() => 
     const repository = state.scope(scope)
     return scope === FLEET || (repository !== undefined && matchesAny(repositories, repository.key))
   }
-  const cache = await Cache.open(join(settings.data, 'cache'), { limit: settings.cacheBytes, reverifyMs: settings.reverifySeconds * 1000 })
+  const cache = await Cache.open(join(settings.data, 'cache'), {
+    limit: settings.cacheBytes,
+    reverifyMs: settings.reverifySeconds * 1000,
+  })
   closers.push(() => cache.close())
   const blobs = new NodeBlobs({
     cache,
     mesh,
     primary: new LinkBytes(link),
-    entitled: (certificate, scope, digest) => (covers(certificate.repositories, scope) ? replica.held(scope, digest) : undefined),
+    entitled: (certificate, scope, digest) =>
+      covers(certificate.repositories, scope) ? replica.held(scope, digest) : undefined,
     covers: (certificate, scope) => covers(certificate.repositories, scope),
   })
   closers.push(() => blobs.close())
@@ -99,8 +118,15 @@ async function compose(settings: NodeSettings, version: string, closers: (() => 
     link,
     gossip: {
       publish: (bytes) => mesh.publish(bytes),
-      sources: () => mesh.peers().filter((peer) => self.repositories.every((glob) => peer.repositories.includes(glob) || peer.repositories.includes('*'))).map((peer) => peer.peer),
-      tail: (peer, after, limit, signal) => mesh.request(peer, 'log', Buffer.from(JSON.stringify({ after, limit })), { signal, limit: TAIL_LIMIT_BYTES }),
+      sources: () =>
+        mesh
+          .peers()
+          .filter((peer) =>
+            self.repositories.every((glob) => peer.repositories.includes(glob) || peer.repositories.includes('*')),
+          )
+          .map((peer) => peer.peer),
+      tail: (peer, after, limit, signal) =>
+        mesh.request(peer, 'log', Buffer.from(JSON.stringify({ after, limit })), { signal, limit: TAIL_LIMIT_BYTES }),
     },
     isPublic: (scope) => scope === FLEET || state.scope(scope)?.public === true,
     log: (sentence, error) => log.warn(errorFields(error), sentence),
@@ -110,11 +136,16 @@ async function compose(settings: NodeSettings, version: string, closers: (() => 
   await mesh.start()
   closers.push(() => mesh.close())
 
-  const gate = new Gate(state, { verify: (user, password, remote) => passwordAtPrimary(link, user, password, remote) }, { anonymousReads: settings.anonymous })
+  const gate = new Gate(
+    state,
+    { verify: (user, password, remote) => passwordAtPrimary(link, user, password, remote) },
+    { anonymousReads: settings.anonymous },
+  )
   const accounts = readOnly(state)
   const downloads = new DownloadCounts()
   const metrics = new Metrics('node')
-  const forwarding = (request: HttpRequest) => forward(request, { link, reached: (position, timeoutMs) => replica.reached(position, timeoutMs) })
+  const forwarding = (request: HttpRequest) =>
+    forward(request, { link, reached: (position, timeoutMs) => replica.reached(position, timeoutMs) })
   const registry = new Registry({
     metadata: state,
     access: gate,
@@ -132,7 +163,12 @@ async function compose(settings: NodeSettings, version: string, closers: (() => 
     cacheBytes: INDEX_CACHE_BYTES,
   })
 
-  const prefetch = new Prefetch({ metadata: state, blobs, now: () => new Date(), onError: (error) => log.warn(errorFields(error), 'a blob could not be fetched ahead') })
+  const prefetch = new Prefetch({
+    metadata: state,
+    blobs,
+    now: () => new Date(),
+    onError: (error) => log.warn(errorFields(error), 'a blob could not be fetched ahead'),
+  })
   state.onChange((change) => prefetch.note(change))
   closers.push(() => prefetch.close())
 
@@ -257,14 +293,18 @@ function readOnly(state: Replica['state']): Accounts {
     login: refuse,
     createToken: refuse,
     revokeToken: refuse,
-    tokens: ({ user }) => (user ? state.accessAll('token').filter((token) => token.user === user.name && token.use === 'api') : []),
+    tokens: ({ user }) =>
+      user ? state.accessAll('token').filter((token) => token.user === user.name && token.use === 'api') : [],
   }
 }
 
 /** The missing tail of the log for a peer, as far as it may see it. */
 async function* tail(replica: Replica, sees: (scope: string) => boolean, payload: Buffer): AsyncIterable<Uint8Array> {
   const asked: unknown = JSON.parse(payload.toString('utf8'))
-  const { after, limit } = (typeof asked === 'object' && asked !== null ? asked : {}) as { after?: unknown; limit?: unknown }
+  const { after, limit } = (typeof asked === 'object' && asked !== null ? asked : {}) as {
+    after?: unknown
+    limit?: unknown
+  }
   if (typeof after !== 'number' || typeof limit !== 'number' || !Number.isSafeInteger(after) || after < 0)
     throw new RegistryError('invalid', 'That is no request for a tail of the log')
   const found = await replica.tail(after, Math.min(Math.max(1, limit), MAX_TAIL))
@@ -303,6 +343,13 @@ function withFreshness(
 
 /** Past half its life by log time, or for other repositories than it should name. */
 function certificateIsOld(text: string, now: Date, repositories: string[]): boolean {
-  const claims = JSON.parse(Buffer.from(text.split('.')[1] ?? '', 'base64url').toString('utf8')) as { iat: number; exp: number; repositories: string[] }
-  return now.getTime() / 1000 > (claims.iat + claims.exp) / 2 || JSON.stringify(claims.repositories) !== JSON.stringify(repositories)
+  const claims = JSON.parse(Buffer.from(text.split('.')[1] ?? '', 'base64url').toString('utf8')) as {
+    iat: number
+    exp: number
+    repositories: string[]
+  }
+  return (
+    now.getTime() / 1000 > (claims.iat + claims.exp) / 2 ||
+    JSON.stringify(claims.repositories) !== JSON.stringify(repositories)
+  )
 }

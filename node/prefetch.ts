@@ -55,7 +55,8 @@ export class Prefetch {
     const policy = repository && this.#policy(repository)
     if (!repository || !policy || (policy.mode !== 'eager' && !this.#open(policy))) return
     const files = change.kind === 'publish' ? change.manifest.files : change.files
-    for (const file of files) if (!('offered' in file) && wants(policy, file.path)) this.#add({ file, scope: change.scope })
+    for (const file of files)
+      if (!('offered' in file) && wants(policy, file.path)) this.#add({ file, scope: change.scope })
   }
 
   /** Blobs that are still to be fetched. */
@@ -74,7 +75,10 @@ export class Prefetch {
       const policy = this.#policy(repository)
       if (repository.type === 'virtual' || !policy || policy.mode === 'on_demand' || !which(policy)) continue
       for (let after = ''; ; ) {
-        const files = await this.#options.metadata.files(repository.scope, { limit: PAGE, ...(after === '' ? {} : { after }) })
+        const files = await this.#options.metadata.files(repository.scope, {
+          limit: PAGE,
+          ...(after === '' ? {} : { after }),
+        })
         for (const file of files) if (wants(policy, file.path)) this.#add({ file, scope: repository.scope })
         after = files.at(-1)?.path ?? ''
         if (files.length < PAGE) break

@@ -33,7 +33,11 @@ export async function collect(options: CollectOptions): Promise<number> {
   return removed + (await remove(options, batch, before))
 }
 
-async function remove({ pool, blobs, restoreMs, nowMs }: CollectOptions, digests: Digest[], before: number): Promise<number> {
+async function remove(
+  { pool, blobs, restoreMs, nowMs }: CollectOptions,
+  digests: Digest[],
+  before: number,
+): Promise<number> {
   if (digests.length === 0) return 0
   const { rows } = await pool.query<{ digest: Digest }>({
     name: 'unreferenced',

@@ -14,20 +14,21 @@ import { app, type Handler } from '../protocol/app/app.js'
 import { DiskBlobs } from '../protocol/blobs/disk.js'
 import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
+import type { LogEntry } from '../protocol/http/dispatcher.js'
 import type { Reply } from '../protocol/http/reply.js'
 import { type HttpRequest, seenFrom } from '../protocol/http/request.js'
-import type { LogEntry } from '../protocol/http/dispatcher.js'
 import { serve } from '../protocol/http/server.js'
 import { Hosted } from '../protocol/kinds/hosted.js'
 import { State } from '../protocol/metadata/state.js'
 import { errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
+import { Periodic } from '../protocol/periodic.js'
 import type { NodeRecord } from '../protocol/records.js'
 import { Registry } from '../protocol/registry.js'
 import type { PrimarySettings, Running } from '../protocol/settings.js'
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
-import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { Audit } from './accounts/audit.js'
+import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
 import { Downloads } from './downloads.js'
@@ -35,7 +36,6 @@ import { Fleet } from './fleet/fleet.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
 import { Signer } from './log/signer.js'
 import { Nodes } from './nodes.js'
-import { Periodic } from '../protocol/periodic.js'
 import { embedded } from './postgres/embedded.js'
 import { PostgresLedger } from './postgres/ledger.js'
 import { migrate } from './postgres/migrate.js'
@@ -59,7 +59,10 @@ const DAY_MS = 86_400_000
 const COLLECT_GRACE_MS = DAY_MS
 
 /** `root`: the package's folder, where migrations lie. `version`: of this program. */
-export async function startPrimary(settings: PrimarySettings, { root, version }: { root: string; version: string }): Promise<PrimaryRunning> {
+export async function startPrimary(
+  settings: PrimarySettings,
+  { root, version }: { root: string; version: string },
+): Promise<PrimaryRunning> {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end()
@@ -97,7 +100,13 @@ async function compose(
   await blobs.start()
   closers.push(() => blobs.close())
 
-  const signer = new Signer({ pool, key: keys.log, fleet: keys.fleet, now, onError: (error) => log.error(errorFields(error), 'signing failed') })
+  const signer = new Signer({
+    pool,
+    key: keys.log,
+    fleet: keys.fleet,
+    now,
+    onError: (error) => log.error(errorFields(error), 'signing failed'),
+  })
   await signer.start(ledger)
   closers.push(() => signer.close())
 
@@ -107,14 +116,23 @@ async function compose(
   await writeLocalToken(settings.data, accounts, state)
 
   const downloads = new Downloads(pool)
-  const flushing = new Periodic(() => downloads.flush(), DOWNLOADS_FLUSH_MS, (error) => log.warn(errorFields(error), 'download counts were not written'))
+  const flushing = new Periodic(
+    () => downloads.flush(),
+    DOWNLOADS_FLUSH_MS,
+    (error) => log.warn(errorFields(error), 'download counts were not written'),
+  )
   flushing.start()
   closers.push(() => flushing.close())
-  const sweeping = new Periodic(() => accounts.sweep(), SWEEP_MS, (error) => log.warn(errorFields(error), 'sessions were not swept'))
+  const sweeping = new Periodic(
+    () => accounts.sweep(),
+    SWEEP_MS,
+    (error) => log.warn(errorFields(error), 'sessions were not swept'),
+  )
   sweeping.start()
   closers.push(() => sweeping.close())
   const collecting = new Periodic(
-    () => collect({ pool, blobs, graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }),
+    () =>
+      collect({ pool, blobs, graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }),
     SWEEP_MS,
     (error) => log.warn(errorFields(error), 'unreferenced blobs were not collected'),
   )
@@ -122,13 +140,22 @@ async function compose(
   closers.push(() => collecting.close())
 
   const audit = new Audit(pool)
-  const repositories = new Repositories({ metadata: state, ledger, formats: formats.map((format) => format.name), types: ['local', 'virtual'] })
+  const repositories = new Repositories({
+    metadata: state,
+    ledger,
+    formats: formats.map((format) => format.name),
+    types: ['local', 'virtual'],
+  })
   const nodes = new Nodes({
     pool,
     ledger,
     metadata: state,
     downloads,
-    primary: { url: fleetUrl(settings), logKey: Buffer.from(keys.logPublic).toString('base64url'), tlsPin: keys.tls.pin },
+    primary: {
+      url: fleetUrl(settings),
+      logKey: Buffer.from(keys.logPublic).toString('base64url'),
+      tlsPin: keys.tls.pin,
+    },
   })
 
   const metrics = new Metrics('primary')
@@ -196,8 +223,11 @@ async function compose(
     return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
   }
   const interfaces: Handler = (request) => {
-    if (request.path !== '/' && !request.path.startsWith('/api/v1/') && !request.path.startsWith('/admin/')) return undefined
-    return answered(signedIn(request), (principal) => (request.path.startsWith('/api/') ? api(request, principal) : site(request, principal)))
+    if (request.path !== '/' && !request.path.startsWith('/api/v1/') && !request.path.startsWith('/admin/'))
+      return undefined
+    return answered(signedIn(request), (principal) =>
+      request.path.startsWith('/api/') ? api(request, principal) : site(request, principal),
+    )
   }
   const parts = {
     registry,
@@ -214,22 +244,39 @@ async function compose(
   }
 
   const fleetAnswer = app({
-    handlers: [(request) => (request.path.startsWith('/fleet/v1/') ? fleet.handle(request) : forwarded(fleet, request, positioned))],
+    handlers: [
+      (request) =>
+        request.path.startsWith('/fleet/v1/') ? fleet.handle(request) : forwarded(fleet, request, positioned),
+    ],
     ...parts,
   })
   const observeNodes = (line: LogEntry) => {
     // Heartbeats and feeds are no news; what nodes forward is logged like any other request.
-    if (line.path.startsWith('/fleet/v1/') && line.status < 500) metrics.request(line.method, line.status, line.ms, line.bytes)
+    if (line.path.startsWith('/fleet/v1/') && line.status < 500)
+      metrics.request(line.method, line.status, line.ms, line.bytes)
     else observe(line)
   }
   const nodesListen = await serve(
-    { host: settings.fleetHost, port: settings.fleetPort, tls: keys.tls, publicUrls: [], trustedProxies: [], log: observeNodes },
+    {
+      host: settings.fleetHost,
+      port: settings.fleetPort,
+      tls: keys.tls,
+      publicUrls: [],
+      trustedProxies: [],
+      log: observeNodes,
+    },
     fleetAnswer,
   )
   closers.push(() => nodesListen.close({ graceMs: GRACE_MS }))
   closers.push(() => fleet.close())
   const listening = await serve(
-    { host: settings.host, port: settings.port, publicUrls: settings.publicUrls, trustedProxies: settings.trustedProxies, log: observe },
+    {
+      host: settings.host,
+      port: settings.port,
+      publicUrls: settings.publicUrls,
+      trustedProxies: settings.trustedProxies,
+      log: observe,
+    },
     positioned,
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
@@ -237,7 +284,12 @@ async function compose(
   return { url: `http://${settings.host}:${listening.port}`, adminPassword, close }
 }
 
-async function database(settings: PrimarySettings, root: string, log: Logger, closers: (() => Promise<void>)[]): Promise<pg.Pool> {
+async function database(
+  settings: PrimarySettings,
+  root: string,
+  log: Logger,
+  closers: (() => Promise<void>)[],
+): Promise<pg.Pool> {
   let url = settings.databaseUrl
   if (url === undefined) {
     const server = await embedded(join(settings.data, 'postgres'))
@@ -273,7 +325,10 @@ async function writeLocalToken(data: string, accounts: PrimaryAccounts, state: S
   if (before !== undefined) return
   const user = state.access('user', FIRST_ADMINISTRATOR)
   if (!user) return
-  const { value } = await accounts.createToken({ name: user.name, user, token: undefined }, { name: `local ${randomUUID().slice(0, 8)}`, scopes: ['*'] })
+  const { value } = await accounts.createToken(
+    { name: user.name, user, token: undefined },
+    { name: `local ${randomUUID().slice(0, 8)}`, scopes: ['*'] },
+  )
   await writeFile(path, value, { mode: 0o600, flush: true })
 }
 
@@ -288,7 +343,15 @@ function fleetUrl(settings: PrimarySettings): string {
 
 function certificate(keys: PrimaryKeys, node: NodeRecord): Promise<string> {
   const iat = Math.floor(Date.now() / 1000)
-  return issue(keys.log, { fleet: keys.fleet, sub: node.id, name: node.name, peer: node.peer, repositories: node.repositories, iat, exp: iat + CERTIFICATE_SECONDS })
+  return issue(keys.log, {
+    fleet: keys.fleet,
+    sub: node.id,
+    name: node.name,
+    peer: node.peer,
+    repositories: node.repositories,
+    iat,
+    exp: iat + CERTIFICATE_SECONDS,
+  })
 }
 
 function card(node: Awaited<ReturnType<Nodes['list']>>[number]) {
@@ -304,8 +367,14 @@ function card(node: Awaited<ReturnType<Nodes['list']>>[number]) {
 }
 
 /** Replies to what may change something say where the log stands, so that a node can wait until it has applied that. */
-function withPosition(answer: (request: HttpRequest) => Promise<Reply> | Reply, state: State): (request: HttpRequest) => Promise<Reply> | Reply {
-  const add = (reply: Reply): Reply => ({ ...reply, headers: { [POSITION_HEADER]: `${state.head.epoch}.${state.head.number}`, ...reply.headers } })
+function withPosition(
+  answer: (request: HttpRequest) => Promise<Reply> | Reply,
+  state: State,
+): (request: HttpRequest) => Promise<Reply> | Reply {
+  const add = (reply: Reply): Reply => ({
+    ...reply,
+    headers: { [POSITION_HEADER]: `${state.head.epoch}.${state.head.number}`, ...reply.headers },
+  })
   return (request) => {
     const reply = answer(request)
     if (request.method === 'GET' || request.method === 'HEAD') return reply
@@ -314,15 +383,23 @@ function withPosition(answer: (request: HttpRequest) => Promise<Reply> | Reply, 
 }
 
 /** A client's request that came through a node: it is the client's own, seen from the node's address. */
-async function forwarded(fleet: Fleet, request: HttpRequest, answer: (request: HttpRequest) => Promise<Reply> | Reply): Promise<Reply> {
+async function forwarded(
+  fleet: Fleet,
+  request: HttpRequest,
+  answer: (request: HttpRequest) => Promise<Reply> | Reply,
+): Promise<Reply> {
   await fleet.member(request)
   const origin = request.headers.get(ORIGIN_HEADER) ?? ''
-  if (!/^https?:\/\/[A-Za-z0-9.:[\]-]{1,255}$/.test(origin)) throw new RegistryError('invalid', 'The node did not say where it is reached')
+  if (!/^https?:\/\/[A-Za-z0-9.:[\]-]{1,255}$/.test(origin))
+    throw new RegistryError('invalid', 'The node did not say where it is reached')
   const remote = request.headers.get('x-forwarded-for')?.split(',')[0]?.trim() ?? request.remote
   return answer(seenFrom(request, { origin, remote }))
 }
 
-function answered<T>(principal: T | Promise<T>, then: (principal: T) => Promise<Reply> | undefined): Promise<Reply> | undefined {
+function answered<T>(
+  principal: T | Promise<T>,
+  then: (principal: T) => Promise<Reply> | undefined,
+): Promise<Reply> | undefined {
   return principal instanceof Promise ? principal.then((known) => then(known) ?? missing()) : then(principal)
 }
 

@@ -3,9 +3,10 @@
  * ecosystem. Paths are relative to the repository, begin with '/', are percent-decoded once and hold no '.', '..', empty
  * or NUL segment (http/path.ts refuses those before any route is looked at).
  */
-import type { HttpRequest } from './http/request.js'
-import type { Reply } from './http/reply.js'
+
 import type { RegistryError } from './errors.js'
+import type { Reply } from './http/reply.js'
+import type { HttpRequest } from './http/request.js'
 import type { Accounts, Principal } from './ports.js'
 import type { Action, FileRecord, HashName } from './records.js'
 import type { Repository, Writable } from './repository.js'
@@ -72,8 +73,20 @@ export interface RouteOptions {
 }
 
 /** GET and HEAD. */
-export function read<P extends string>(pattern: P, handle: (call: Call<Params<P>>) => Promise<Reply>, options: RouteOptions = {}): Route {
-  return { action: 'read', params: {}, ...options, method: 'GET', pattern, writes: false, handle: handle as Route['handle'] }
+export function read<P extends string>(
+  pattern: P,
+  handle: (call: Call<Params<P>>) => Promise<Reply>,
+  options: RouteOptions = {},
+): Route {
+  return {
+    action: 'read',
+    params: {},
+    ...options,
+    method: 'GET',
+    pattern,
+    writes: false,
+    handle: handle as Route['handle'],
+  }
 }
 
 /** A route that changes something, or that only the primary can answer. */

@@ -12,8 +12,8 @@ import type {
   Held,
   Package,
   Position,
-  RepositoryRecord,
   RemovedFile,
+  RepositoryRecord,
   Stored,
   TokenRecord,
   UserRecord,
@@ -131,7 +131,10 @@ export interface Access {
 export interface Accounts {
   /** Checks a password and returns a new token's text. Throws `unauthenticated`. */
   login(user: string, password: string, tokenName: string): Promise<string>
-  createToken(principal: Principal, draft: { name: string; scopes: string[]; expiresInDays?: number }): Promise<{ value: string; token: TokenRecord }>
+  createToken(
+    principal: Principal,
+    draft: { name: string; scopes: string[]; expiresInDays?: number },
+  ): Promise<{ value: string; token: TokenRecord }>
   revokeToken(principal: Principal, idOrValue: string): Promise<boolean>
   /** API tokens of the principal's user; never their values. */
   tokens(principal: Principal): TokenRecord[]

@@ -181,7 +181,9 @@ export class Registry {
 
   #principal(request: HttpRequest, format: Format): Principal | Promise<Principal> {
     const credentials = request.headers.get('authorization') ?? format.credentials?.(request)
-    return credentials === undefined ? this.#options.access.anonymous : this.#options.access.authenticate(credentials, request.remote)
+    return credentials === undefined
+      ? this.#options.access.anonymous
+      : this.#options.access.authenticate(credentials, request.remote)
   }
 
   async #run(request: HttpRequest, resolved: Resolved, principal: Principal): Promise<Reply> {
@@ -270,7 +272,7 @@ class Calling implements Call {
     this.repository = repository
     this.principal = principal
     this.params = resolved.params
-      }
+  }
 
   get accounts(): Accounts {
     return this.#options.accounts(this.request.remote)

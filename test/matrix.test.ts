@@ -6,7 +6,9 @@ import type { Place, Script } from './formats/script.js'
 import { ADMIN_PASSWORD, type TestFleet, testFleet, until } from './support/fleet.js'
 
 const CELLS = [npmScript, genericScript].flatMap((script) =>
-  (['local', 'virtual'] as const).flatMap((type) => (['primary', 'node'] as const).map((side) => ({ script, type, side, key: `${script.format}-${type}-${side}` }))),
+  (['local', 'virtual'] as const).flatMap((type) =>
+    (['primary', 'node'] as const).map((side) => ({ script, type, side, key: `${script.format}-${type}-${side}` })),
+  ),
 )
 
 describe('the format matrix', { timeout: 240_000 }, () => {
@@ -18,7 +20,8 @@ describe('the format matrix', { timeout: 240_000 }, () => {
       await fleet.api('POST', '/api/v1/repositories', { ...draft, key, repo_type: 'local' })
       await fleet.api('POST', '/api/v1/repositories', { ...draft, key: `${key}-empty`, repo_type: 'local' })
       await fleet.api('POST', '/api/v1/repositories', { ...draft, key: `${key}-all`, repo_type: 'virtual' })
-      for (const member_key of [`${key}-empty`, key]) await fleet.api('POST', `/api/v1/repositories/${key}-all/members`, { member_key })
+      for (const member_key of [`${key}-empty`, key])
+        await fleet.api('POST', `/api/v1/repositories/${key}-all/members`, { member_key })
     }
     await caughtUp(fleet)
   })
@@ -35,7 +38,8 @@ describe('the format matrix', { timeout: 240_000 }, () => {
     }
   }
   const steps = (kind: keyof Pick<Script, 'writes' | 'reads' | 'refusals'>, cells: typeof CELLS) => {
-    for (const cell of cells) for (const step of cell.script[kind]) it(`${cell.key}: ${step.name}`, () => step.run(placeOf(cell)))
+    for (const cell of cells)
+      for (const step of cell.script[kind]) it(`${cell.key}: ${step.name}`, () => step.run(placeOf(cell)))
   }
 
   steps('writes', CELLS)
@@ -53,6 +57,7 @@ describe('the format matrix', { timeout: 240_000 }, () => {
 
 /** The node has applied what the primary has. */
 async function caughtUp(fleet: TestFleet): Promise<void> {
-  const number = async (url: string | undefined) => ((await (await fetch(`${url}/health`)).json()) as { number: number }).number
+  const number = async (url: string | undefined) =>
+    ((await (await fetch(`${url}/health`)).json()) as { number: number }).number
   await until(async () => (await number(fleet.nodeUrls[0])) === (await number(fleet.primaryUrl)))
 }

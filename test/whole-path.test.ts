@@ -21,7 +21,8 @@ describe('the whole path', { timeout: 240_000 }, () => {
   let home: string
   const url = (part: number, path = '') => `http://127.0.0.1:${port + part}${path}`
   const registry = (part: number) => url(part, '/repository/npm-local/')
-  const start = () => run([program, 'up', '--port', String(port), '--data', join(dir, 'data')], dir, { CAIRN_ADMIN_PASSWORD: PASSWORD })
+  const start = () =>
+    run([program, 'up', '--port', String(port), '--data', join(dir, 'data')], dir, { CAIRN_ADMIN_PASSWORD: PASSWORD })
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'cairn-path-'))
@@ -44,7 +45,10 @@ describe('the whole path', { timeout: 240_000 }, () => {
       body: JSON.stringify({ username: 'admin', password: PASSWORD }),
     })
     const { access_token } = (await reply.json()) as { access_token: string }
-    await writeFile(join(home, '.npmrc'), `//127.0.0.1:${port}/repository/npm-local/:_authToken=${access_token}\nupdate-notifier=false\naudit=false\nfund=false\n`)
+    await writeFile(
+      join(home, '.npmrc'),
+      `//127.0.0.1:${port}/repository/npm-local/:_authToken=${access_token}\nupdate-notifier=false\naudit=false\nfund=false\n`,
+    )
     await project('hello', { name: '@acme/hello', version: '1.0.0', main: 'index.js' })
     await writeFile(join(dir, 'hello', 'index.js'), 'module.exports = 42')
     await npm('hello', 'publish', '--registry', registry(0))
@@ -53,12 +57,20 @@ describe('the whole path', { timeout: 240_000 }, () => {
   })
 
   it('publishing the version again is refused in npm’s own words', async () => {
-    await assert.rejects(npm('hello', 'publish', '--registry', registry(0)), /cannot publish over the previously published versions: 1\.0\.0/)
+    await assert.rejects(
+      npm('hello', 'publish', '--registry', registry(0)),
+      /cannot publish over the previously published versions: 1\.0\.0/,
+    )
   })
 
   it('with the primary killed, node 2 serves what it never had', async () => {
     process.kill(Number(await readFile(join(dir, 'data', 'primary.pid'), 'utf8')), 'SIGKILL')
-    await until(async () => fetch(url(0, '/health')).then(() => false, () => true))
+    await until(async () =>
+      fetch(url(0, '/health')).then(
+        () => false,
+        () => true,
+      ),
+    )
     await project('two', { name: 'two', version: '1.0.0' })
     await npm('two', 'install', '@acme/hello', '--registry', registry(2))
     assert.equal((await fetch(url(2, '/ready'))).status, 200)
@@ -77,16 +89,25 @@ describe('the whole path', { timeout: 240_000 }, () => {
     await project('hello', { name: '@acme/hello', version: '1.1.0', main: 'index.js' })
     await npm('hello', 'publish', '--registry', registry(0))
     for (const part of [1, 2])
-      await until(async () => '1.1.0' in ((await (await fetch(`${registry(part)}@acme%2fhello`)).json()) as { versions: object }).versions)
+      await until(
+        async () =>
+          '1.1.0' in ((await (await fetch(`${registry(part)}@acme%2fhello`)).json()) as { versions: object }).versions,
+      )
     assert.ok(!ended(primary))
   })
 
   it('the command line client puts, lists, gets, verifies and removes', async () => {
-    const cli = (...args: string[]) => finished(run([program, ...args, '--url', url(0)], dir, { HOME: home, CAIRN_TOKEN: '' }))
+    const cli = (...args: string[]) =>
+      finished(run([program, ...args, '--url', url(0)], dir, { HOME: home, CAIRN_TOKEN: '' }))
     const { access_token } = (await (
-      await fetch(url(0, '/api/v1/auth/login'), { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username: 'admin', password: PASSWORD }) })
+      await fetch(url(0, '/api/v1/auth/login'), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ username: 'admin', password: PASSWORD }),
+      })
     ).json()) as { access_token: string }
-    const as = (...args: string[]) => finished(run([program, ...args, '--url', url(0)], dir, { HOME: home, CAIRN_TOKEN: access_token }))
+    const as = (...args: string[]) =>
+      finished(run([program, ...args, '--url', url(0)], dir, { HOME: home, CAIRN_TOKEN: access_token }))
     await writeFile(join(dir, 'file.bin'), Buffer.alloc(300_000, 7))
     await as('put', join(dir, 'file.bin'), 'generic-local/a/file.bin')
     assert.match(await as('ls', 'generic-local/a/'), /file\.bin/)
@@ -107,7 +128,10 @@ describe('the whole path', { timeout: 240_000 }, () => {
     for (const part of [0, 1, 2]) await assert.rejects(fetch(url(part, '/health')))
     up = start()
     await until(async () => up.output.includes('is ready') || ended(up), 60_000)
-    await until(async () => '1.1.0' in ((await (await fetch(`${registry(2)}@acme%2fhello`)).json()) as { versions: object }).versions)
+    await until(
+      async () =>
+        '1.1.0' in ((await (await fetch(`${registry(2)}@acme%2fhello`)).json()) as { versions: object }).versions,
+    )
     up.child.kill('SIGINT')
     await until(async () => ended(up), 60_000)
   })
@@ -119,7 +143,10 @@ describe('the whole path', { timeout: 240_000 }, () => {
 
   async function npm(folder: string, ...args: string[]): Promise<string> {
     const cache = await mkdtemp(join(dir, 'cache-'))
-    const child = spawn('npm', [...args, '--cache', cache], { cwd: join(dir, folder), env: { ...process.env, HOME: home, npm_config_userconfig: join(home, '.npmrc') } })
+    const child = spawn('npm', [...args, '--cache', cache], {
+      cwd: join(dir, folder),
+      env: { ...process.env, HOME: home, npm_config_userconfig: join(home, '.npmrc') },
+    })
     return finished(follow(child))
   }
 })

@@ -277,7 +277,7 @@ export class Replica {
     const grows = !highest || checkpoint.epoch > highest.epoch || checkpoint.number > highest.number
     this.#highest =
       highest && !grows
-        ? { ...highest, time: checkpoint.time > highest.time ? checkpoint.time : highest.time }
+        ? { ...highest, time: later(checkpoint.time, highest.time) }
         : checkpoint
     if (grows || Date.parse(checkpoint.time) - Date.parse(this.#written) > 60_000)
       await this.#writeHighest(this.#highest)
@@ -405,4 +405,10 @@ async function readHighest(options: ReplicaOptions): Promise<Checkpoint | undefi
   }
   const value = JSON.parse(json) as Omit<Checkpoint, 'root'> & { root: string }
   return value.fleet === options.fleet ? { ...value, root: Buffer.from(value.root, 'base64') } : undefined
+}
+
+/** Of two ISO 8601 times in UTC. */
+function later(a: string, b: string): string {
+  if (a > b) return a
+  return b
 }

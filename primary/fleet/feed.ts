@@ -19,7 +19,11 @@ export async function* feed(signer: Signer, sees: Sees, signal: AbortSignal): As
   signal.addEventListener('abort', wake)
   try {
     queue.push(encodeFrame({ type: 'checkpoint', note: signer.latest.note }))
-    while (!signal.aborted) yield* queue.take() ?? (await queue.filled(), [])
+    while (!signal.aborted) {
+      const chunks = queue.take()
+      if (chunks) yield* chunks
+      else await queue.filled()
+    }
   } finally {
     stop()
     clearInterval(beat)
@@ -42,7 +46,10 @@ class Queue {
 
   add(batch: SignedBatch, sees: Sees): void {
     const checkpoint = encodeFrame({ type: 'checkpoint', note: batch.note })
-    if (this.#bytes < MAX_QUEUED_BYTES) return this.push(encodeBatch(batch, sees))
+    if (this.#bytes < MAX_QUEUED_BYTES) {
+      this.push(encodeBatch(batch, sees))
+      return
+    }
     // The reader is slow: what it gets next is where the log stands, and it will ask for what is between.
     this.#chunks = [checkpoint]
     this.#bytes = checkpoint.length

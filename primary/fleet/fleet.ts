@@ -164,7 +164,10 @@ export class Fleet {
         }
       }
       case 'POST authenticate': {
-        const { authorization, remote } = await parseBody(request, z.object({ authorization: z.string().max(8192), remote: z.string().max(64) }))
+        const { authorization, remote } = await parseBody(
+          request,
+          z.object({ authorization: z.string().max(8192), remote: z.string().max(64) }),
+        )
         return json({ user: await this.#options.authenticate(authorization, remote) })
       }
       default:

@@ -2,8 +2,9 @@
  * What somebody is told who may not do something. Who is anonymous hears that credentials might help, since many clients send
  * theirs only when asked; for others, what may not be seen does not exist, and only who sees it hears that it is forbidden.
  */
-import type { HttpRequest } from '../http/request.js'
+
 import { RegistryError } from '../errors.js'
+import type { HttpRequest } from '../http/request.js'
 import type { Principal } from '../ports.js'
 import type { Action, RepositoryRecord } from '../records.js'
 import type { Gate } from './gate.js'

@@ -91,7 +91,8 @@ export class Writer {
     for await (const chunk of chunks) {
       if (!this.#alive) return
       if (last !== undefined || this.bytes + chunk.byteLength > size) throw wrongLength(size)
-      if (this.bytes + chunk.byteLength === size && chunk.byteLength <= HOLD_LIMIT) last = Uint8Array.prototype.slice.call(chunk)
+      if (this.bytes + chunk.byteLength === size && chunk.byteLength <= HOLD_LIMIT)
+        last = Uint8Array.prototype.slice.call(chunk)
       else await this.#push(chunk, size)
     }
     if (last) await this.#push(last, size)

@@ -41,7 +41,8 @@ class Publishing implements Writable {
 
   async receive(body: AsyncIterable<Uint8Array>, asked: WriteOptions & { length?: number }): Promise<Stored> {
     const options = { ...asked, limit: Math.min(asked.limit, this.#parts.maxUploadBytes) }
-    if ((options.length ?? 0) > options.limit) throw new RegistryError('too_large', `Files here have at most ${options.limit} bytes`)
+    if ((options.length ?? 0) > options.limit)
+      throw new RegistryError('too_large', `Files here have at most ${options.limit} bytes`)
     const { quota, scope } = this.record
     if (quota === undefined) return this.#parts.blobs.write(body, options)
     await this.checkRoom(options.length ?? 0)
@@ -65,7 +66,12 @@ class Publishing implements Writable {
   }
 
   commit(steps: Step[], by: Principal, unchanged?: { package: string; last: number }): Promise<Position> {
-    return this.#parts.ledger.commit({ scope: this.record.scope, steps, by: by.name, ...(unchanged ? { unchanged } : {}) })
+    return this.#parts.ledger.commit({
+      scope: this.record.scope,
+      steps,
+      by: by.name,
+      ...(unchanged ? { unchanged } : {}),
+    })
   }
 }
 

@@ -43,7 +43,9 @@ export async function testFleet(draft: FleetDraft = {}): Promise<TestFleet> {
   const nodes: (Running | undefined)[] = []
   const settings: NodeSettings[] = []
   for (let i = 0; i < (draft.nodes ?? 0); i++) {
-    const { join_token } = (await api('POST', '/api/v1/edge-nodes', { name: `node-${i + 1}` })) as { join_token: string }
+    const { join_token } = (await api('POST', '/api/v1/edge-nodes', { name: `node-${i + 1}` })) as {
+      join_token: string
+    }
     const own = { ...(await nodeAt(dir, i, join_token)), ...draft.node }
     settings.push(own)
     nodes.push(await startNode(own, { version: VERSION }))
