@@ -275,10 +275,7 @@ export class Replica {
     )
       return
     const grows = !highest || checkpoint.epoch > highest.epoch || checkpoint.number > highest.number
-    this.#highest =
-      highest && !grows
-        ? { ...highest, time: later(checkpoint.time, highest.time) }
-        : checkpoint
+    this.#highest = highest && !grows ? { ...highest, time: later(checkpoint.time, highest.time) } : checkpoint
     if (grows || Date.parse(checkpoint.time) - Date.parse(this.#written) > 60_000)
       await this.#writeHighest(this.#highest)
   }
