@@ -11,7 +11,7 @@ create table log (
 );
 create index log_scope on log (scope, number);
 
--- The newest number. Whoever holds this row's lock appends; that is what orders the log across processes.
+-- The newest number. Whoever moves it from the number that he judged at appends; that is what orders the log across processes.
 create table head (
   one boolean primary key default true check (one),
   epoch bigint not null,
@@ -50,25 +50,30 @@ create table usage (
   bytes bigint not null
 );
 
--- One round trip for one batch of accepted changes. No rule lives here: the caller holds the lock on head, has read the
--- rows and decided. A row written twice in a
--- batch is there twice, the first with the second's number as its end.
+-- A batch of accepted changes, appended at the position that it was judged at; false, and nothing done, when the log has grown
+-- meanwhile. No rule lives here: the caller has read the rows as of that position and decided. A row written twice in a batch is
+-- there twice, the first with the second's number as its end.
 create function append_batch(
+  expected_epoch bigint, expected_number bigint,
   numbers bigint[], scopes text[], ats timestamptz[], salts bytea[], leaves bytea[], bodies bytea[],
   closed_kinds text[], closed_scopes text[], closed_names text[], closed_subs text[], closed_at bigint[],
   kinds text[], row_scopes text[], names text[], subs text[], sinces bigint[], untils bigint[], values_ text[],
   usage_scopes text[], usage_deltas bigint[]
-) returns void language plpgsql as $$
+) returns boolean language plpgsql as $$
 begin
+  update head set number = numbers[cardinality(numbers)] where epoch = expected_epoch and number = expected_number;
+  if not found then return false; end if;
   insert into log (number, epoch, scope, at, salt, leaf, body)
-    select n, (select epoch from head), s, a, sa, l, b from unnest(numbers, scopes, ats, salts, leaves, bodies) as t(n, s, a, sa, l, b);
-  update record set until = t.c
-    from unnest(closed_kinds, closed_scopes, closed_names, closed_subs, closed_at) as t(k, s, n, u, c)
-    where record.kind = k and record.scope = s and record.name = n and record.sub = u and record.until is null;
+    select n, expected_epoch, s, a, sa, l, b from unnest(numbers, scopes, ats, salts, leaves, bodies) as t(n, s, a, sa, l, b);
+  -- One key at a time: a join's plan would depend on what the planner believes about the table's size, and be wrong as it grows.
+  for i in 1 .. cardinality(closed_at) loop
+    update record set until = closed_at[i]
+      where kind = closed_kinds[i] and scope = closed_scopes[i] and name = closed_names[i] and sub = closed_subs[i] and until is null;
+  end loop;
   insert into record (kind, scope, name, sub, since, until, value)
     select * from unnest(kinds, row_scopes, names, subs, sinces, untils, values_);
   insert into usage as now (scope, bytes)
     select s, d from unnest(usage_scopes, usage_deltas) as t(s, d)
     on conflict (scope) do update set bytes = now.bytes + excluded.bytes;
-  update head set number = numbers[array_length(numbers, 1)];
+  return true;
 end $$;

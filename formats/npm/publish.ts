@@ -53,6 +53,8 @@ export async function putPackage(call: Publishing): Promise<Reply> {
 
 interface Tarball extends Received {
   inspected: Inspected
+  /** The package as it was when the tarball began to arrive. */
+  known: Package | undefined
 }
 
 async function receive(
@@ -79,7 +81,7 @@ async function receive(
     limit: TARBALL_LIMIT,
     signal: call.request.signal,
   })
-  return { file, version, stored, inspected: inspection.result }
+  return { file, version, stored, inspected: inspection.result, known }
 }
 
 async function publish(call: Publishing, target: Writable, document: JsonObject, tarball: Tarball): Promise<Reply> {
@@ -101,7 +103,7 @@ async function publish(call: Publishing, target: Writable, document: JsonObject,
     }),
   })
   const manifest = { package: name, version: tarball.version, files, meta, publishedAt: target.now() }
-  const position = await commit(call, target, published, { kind: 'publish', manifest }, tarball.inspected)
+  const position = await commit(call, target, published, { kind: 'publish', manifest }, tarball)
   return json({ ok: true, success: true, id: name, rev: revisionOf(position.number) }, 201)
 }
 
@@ -133,11 +135,12 @@ async function commit(
   target: Writable,
   published: Published,
   step: Step & { kind: 'publish' },
-  inspected: Inspected,
+  { inspected, known: before }: Tarball,
 ): Promise<Position> {
   const { manifest } = step
   for (let attempt = 1; ; attempt++) {
-    const known = await call.repository.package(manifest.package)
+    // What was known first may be old by now: then the first attempt is refused.
+    const known = attempt === 1 ? before : await call.repository.package(manifest.package)
     const tags = await tagsFor(call, published.tags, known)
     // A publish does not fail for them: the last attempt leaves them as others wrote them.
     const notes = attempt < ATTEMPTS ? changedNotes(call, published, inspected, tags, known) : undefined

@@ -1,8 +1,9 @@
 /**
- * The ledger in Postgres. Proposals that arrive together share one transaction: the lock on `head` orders the log across
- * processes, the rows they need are read in one query, reduce.ts decides, one call appends. A refused proposal does not
- * disturb the others. Nothing is acknowledged before the commit. A commit whose answer was lost may have happened: it is looked
- * for until the database answers, so that this process knows what it wrote, a revocation for instance.
+ * The ledger in Postgres. Proposals that arrive together are one batch: the head and the rows they need are read in one query,
+ * reduce.ts decides, and one statement appends, provided that the head has not moved; otherwise all is judged again. So nothing
+ * is locked while this process thinks, and several processes may write. A refused proposal does not disturb the others. Nothing is
+ * acknowledged before the commit. A commit whose answer was lost may have happened: it is looked for until the database answers,
+ * so that this process knows what it wrote, a revocation for instance.
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -14,7 +15,7 @@ import { decodeChange, type Entry, encodeChange, leafOf, SALT_BYTES } from '../.
 import { Batch, growth } from '../../protocol/metadata/batch.js'
 import { checkQuota, refuseIfChanged } from '../../protocol/metadata/conditions.js'
 import { needs } from '../../protocol/metadata/reduce.js'
-import { keyText, type RowWrite, rowKey } from '../../protocol/metadata/rows.js'
+import { keyText, type RowKey, type RowWrite, rowKey } from '../../protocol/metadata/rows.js'
 import type { State } from '../../protocol/metadata/state.js'
 import { type Change, FLEET, type Position } from '../../protocol/records.js'
 import { readLog } from '../log/signer.js'
@@ -30,6 +31,12 @@ interface Waiting {
   proposal: Proposal
   resolve(position: Position): void
   reject(error: unknown): void
+}
+
+interface Outcome {
+  accepted: Accepted[]
+  refused: { waiting: Waiting; error: unknown }[]
+  entries: Committed[]
 }
 
 interface Accepted {
@@ -124,23 +131,27 @@ export class PostgresLedger implements Ledger {
     }
   }
 
-  async #transact(client: pg.PoolClient, taken: Waiting[]) {
-    // In one round trip. Every statement that follows looks rows up by key; a planner without statistics yet, or with old ones,
-    // would scan the whole table for it; and planning them anew each time costs more than running them.
-    const results = (await client.query(
-      `begin; set local jit = off; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
-       select epoch, number from head for update`,
-    )) as unknown as pg.QueryResult<{ number: string }>[]
-    const head = results.at(-1)?.rows[0]
-    if (!head) throw new Error('the head row is missing')
-    await this.#catchUp(client, Number(head.number))
+  async #transact(client: pg.PoolClient, taken: Waiting[]): Promise<Outcome> {
+    // Waits for a transaction of ours that may still be running.
+    if (this.#inDoubt) await client.query('select from head for update')
+    for (;;) {
+      const outcome = await this.#attempt(client, taken)
+      if (outcome) return outcome
+    }
+  }
+
+  /** undefined: another process appended meanwhile. */
+  async #attempt(client: pg.PoolClient, taken: Waiting[]): Promise<Outcome | undefined> {
     const rows = new PostgresRows(client)
+    const keys = taken.flatMap(({ proposal }) => keysOf(proposal))
+    const { head, found } = await rows.current(keys)
+    await this.#catchUp(client, head.number)
     const batch = new Batch(rows)
-    await prefetch(rows, batch, taken)
+    batch.know(keys, found)
     const accepted: Accepted[] = []
     const refused: { waiting: Waiting; error: unknown }[] = []
     const usage = new Usage(client)
-    let number = Number(head.number)
+    let number = head.number
     for (const waiting of taken) {
       const group = this.#number(waiting.proposal, number)
       try {
@@ -153,10 +164,10 @@ export class PostgresLedger implements Ledger {
       }
     }
     const entries = accepted.flatMap(({ group }) => group.map(seal))
-    if (entries.length > 0) await append(client, entries, batch.writes, usage)
-    if (entries.length > 0) failpoint('before-commit')
-    await client.query(entries.length > 0 ? 'commit' : 'rollback')
-    if (entries.length > 0) failpoint('committed')
+    if (entries.length === 0) return { accepted, refused, entries }
+    failpoint('before-commit')
+    if (!(await append(client, head, entries, batch.writes, usage))) return undefined
+    failpoint('committed')
     return { accepted, refused, entries }
   }
 
@@ -208,7 +219,7 @@ export class PostgresLedger implements Ledger {
   }
 }
 
-/** Usage within a transaction: read once, then carried along. */
+/** Usage within a batch: read once, then carried along. */
 class Usage {
   readonly deltas = new Map<string, number>()
   readonly #before = new Map<string, number>()
@@ -231,11 +242,9 @@ class Usage {
   }
 }
 
-async function prefetch(rows: PostgresRows, batch: Batch, taken: Waiting[]): Promise<void> {
-  const keys = taken.flatMap(({ proposal }) =>
-    proposal.steps.flatMap((step) => needs({ ...step, scope: proposal.scope, at: '', by: '' } as Change)),
-  )
-  if (keys.length > 0) batch.know(keys, await rows.getMany(keys))
+function keysOf({ steps, scope, unchanged }: Proposal): RowKey[] {
+  const keys = steps.flatMap((step) => needs({ ...step, scope, at: '', by: '' } as Change))
+  return unchanged ? [...keys, rowKey('package', scope, unchanged.package)] : keys
 }
 
 function seal({ change, number }: { change: Change; number: number }): Committed {
@@ -243,17 +252,21 @@ function seal({ change, number }: { change: Change; number: number }): Committed
   return { ...entry, change, leaf: leafOf(entry) }
 }
 
+/** False: the log is not where it was. */
 async function append(
   client: pg.PoolClient,
+  head: Position,
   entries: Committed[],
   writes: readonly RowWrite[],
   usage: Usage,
-): Promise<void> {
+): Promise<boolean> {
   const { closed, opened } = spans(writes)
-  await client.query({
+  const { rows } = await client.query<{ appended: boolean }>({
     name: 'append_batch',
-    text: 'select append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)',
+    text: `select append_batch(${Array.from({ length: 22 }, (_, i) => `$${i + 1}`).join(', ')}) as appended`,
     values: [
+      head.epoch,
+      head.number,
       entries.map((entry) => entry.number),
       entries.map((entry) => entry.change.scope),
       entries.map((entry) => entry.change.at),
@@ -270,6 +283,7 @@ async function append(
       [...usage.deltas.values()],
     ],
   })
+  return rows[0]?.appended === true
 }
 
 /** What a batch closes (each key's first write ends the row that was there) and the rows it opens, with their spans. */

@@ -15,12 +15,20 @@ const CONNECT_MS = 10_000
 const IDLE_MS = 60_000
 const RETRY_S = 2
 
+/**
+ * Rows are looked up by key. A planner without statistics yet, or with those of a table that was small, would read the whole table,
+ * and a plan that is remembered would go on doing so; planning anew each time costs more than running.
+ */
+const SETTINGS = 'set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off'
+
 export function openPool({ url, connections, onLost }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: connections,
     connectionTimeoutMillis: CONNECT_MS,
     idleTimeoutMillis: IDLE_MS,
+    // Waited for by the pool, whatever the published types say.
+    onConnect: (client) => client.query(SETTINGS) as unknown as void,
   })
   // An `error` that nobody listens for would end this process. The pool listens while a connection is idle, and nobody does while
   // it is in use; what was asked of it then fails by itself.

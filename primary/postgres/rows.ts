@@ -9,6 +9,8 @@ import {
   type Table,
   type Tables,
 } from '../../protocol/metadata/rows.js'
+import type { Position } from '../../protocol/records.js'
+import { Lookups } from './lookups.js'
 
 const PAGE = 1000
 /** Sorts after every sub, since U+10FFFF is in no version or tag. */
@@ -18,35 +20,44 @@ type Queryable = Pick<pg.Pool, 'query'>
 
 export class PostgresRows implements Rows {
   readonly #db: Queryable
+  readonly #lookups = new Lookups(async (keys) => (await this.current(keys)).found)
 
   constructor(db: Queryable) {
     this.#db = db
   }
 
   async get<T extends Table>(key: RowKey<T>, at?: number): Promise<Tables[T] | undefined> {
-    const { rows } = await this.#db.query<{ value: string }>(
-      at === undefined
-        ? {
-            name: 'row_get',
-            text: `select value from record where kind = $1 and scope = $2 and name = $3 and sub = $4 and until is null`,
-            values: [key.table, key.scope, key.name, key.sub],
-          }
-        : {
-            name: 'row_get_at',
-            text: `select value from record where kind = $1 and scope = $2 and name = $3 and sub = $4 and since <= $5 and (until is null or until > $5)`,
-            values: [key.table, key.scope, key.name, key.sub, at],
-          },
-    )
+    if (at === undefined) return (await this.#lookups.get(key)) as Tables[T] | undefined
+    const { rows } = await this.#db.query<{ value: string }>({
+      name: 'row_get_at',
+      text: `select value from record where kind = $1 and scope = $2 and name = $3 and sub = $4 and since <= $5 and (until is null or until > $5)`,
+      values: [key.table, key.scope, key.name, key.sub, at],
+    })
     return rows[0] && (JSON.parse(rows[0].value) as Tables[T])
   }
 
-  /** Those of the keys that exist, by key text, in one round trip. */
-  async getMany(keys: RowKey[]): Promise<Map<string, Tables[Table]>> {
-    const { rows } = await this.#db.query<{ kind: Table; scope: string; name: string; sub: string; value: string }>({
-      name: 'row_many',
-      text: `select record.kind, record.scope, record.name, record.sub, record.value
-             from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as t(k, s, n, u)
-             join record on record.kind = t.k and record.scope = t.s and record.name = t.n and record.sub = t.u and record.until is null`,
+  /** The position of the log, and those of the keys that exist there, by key text: one snapshot, one round trip. */
+  async current(keys: RowKey[]): Promise<{ head: Position; found: Map<string, Tables[Table]> }> {
+    type Row = {
+      epoch: string
+      number: string
+      kind: Table | null
+      scope: string
+      name: string
+      sub: string
+      value: string
+    }
+    const { rows } = await this.#db.query<Row>({
+      name: 'row_current',
+      // The limit, which never cuts anything off, has each key looked up by the index: a join could read the whole of it.
+      text: `select head.epoch, head.number, found.kind, found.scope, found.name, found.sub, found.value
+             from head left join lateral (
+               select row.* from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as t(k, s, n, u)
+               cross join lateral (
+                 select kind, scope, name, sub, value from record
+                 where kind = t.k and scope = t.s and name = t.n and sub = t.u and until is null limit 1
+               ) as row
+             ) as found on true`,
       values: [
         keys.map((key) => key.table),
         keys.map((key) => key.scope),
@@ -54,12 +65,12 @@ export class PostgresRows implements Rows {
         keys.map((key) => key.sub),
       ],
     })
-    return new Map(
-      rows.map((row) => [
-        keyText(rowKey(row.kind, row.scope, row.name, row.sub)),
-        JSON.parse(row.value) as Tables[Table],
-      ]),
-    )
+    const [first] = rows
+    if (!first) throw new Error('the head row is missing')
+    const found = new Map<string, Tables[Table]>()
+    for (const { kind, scope, name, sub, value } of rows)
+      if (kind !== null) found.set(keyText(rowKey(kind, scope, name, sub)), JSON.parse(value) as Tables[Table])
+    return { head: { epoch: Number(first.epoch), number: Number(first.number) }, found }
   }
 
   async *scan<T extends Table>(

@@ -58,9 +58,16 @@ export function rawPublicKey(key: KeyObject): Uint8Array {
   return key.export({ type: 'spki', format: 'der' }).subarray(ED25519_SPKI_PREFIX.length)
 }
 
+/** Making one costs more than a signature, and a node checks hundreds of checkpoints with one key: do not change the bytes. */
 export function publicKeyObject(raw: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.concat([ED25519_SPKI_PREFIX, raw]), format: 'der', type: 'spki' })
+  const known = keyObjects.get(raw)
+  if (known) return known
+  const key = createPublicKey({ key: Buffer.concat([ED25519_SPKI_PREFIX, raw]), format: 'der', type: 'spki' })
+  keyObjects.set(raw, key)
+  return key
 }
+
+const keyObjects = new WeakMap<Uint8Array, KeyObject>()
 
 function noteBody(c: Checkpoint): string {
   return `cairn/${c.fleet}\n${c.number}\n${Buffer.from(c.root).toString('base64')}\nepoch ${c.epoch}\ntime ${c.time}\n`

@@ -1,4 +1,4 @@
-/** The connection to the database is lost within a transaction: what happened is known again as soon as the database answers. */
+/** The connection to the database is lost while a batch is appended: what happened is known again as soon as the database answers. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type pg from 'pg'
@@ -99,13 +99,17 @@ function losing(client: pg.PoolClient, lose: () => boolean, before: () => Promis
     get: (target, name) => {
       if (name !== 'query') return bound(target, name)
       return async (query: string | pg.QueryConfig) => {
-        if (query === 'commit') await before()
+        if (appends(query)) await before()
         const result = await target.query(query)
-        if (query === 'commit' && lose()) throw new Error('Connection terminated unexpectedly')
+        if (appends(query) && lose()) throw new Error('Connection terminated unexpectedly')
         return result
       }
     },
   })
+}
+
+function appends(query: string | pg.QueryConfig): boolean {
+  return typeof query === 'object' && query.name === 'append_batch'
 }
 
 function bound(target: object, name: string | symbol): unknown {
