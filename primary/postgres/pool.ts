@@ -28,7 +28,7 @@ export function openPool({ url, connections, onLost }: PoolOptions): pg.Pool {
     connectionTimeoutMillis: CONNECT_MS,
     idleTimeoutMillis: IDLE_MS,
     // Waited for by the pool, whatever the published types say.
-    onConnect: (client) => client.query(SETTINGS) as unknown as void,
+    onConnect: (client) => client.query(SETTINGS) as unknown as undefined,
   })
   // An `error` that nobody listens for would end this process. The pool listens while a connection is idle, and nobody does while
   // it is in use; what was asked of it then fails by itself.
