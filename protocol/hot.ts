@@ -12,7 +12,7 @@ import type { HttpRequest } from './http/request.js'
 import type { Metadata, Principal } from './ports.js'
 import type { Repository } from './repository.js'
 
-interface Hot {
+interface Found {
   configured: number
   repository: Repository
   format: Format
@@ -23,12 +23,21 @@ interface Hot {
   prepared: Prepared
 }
 
+interface Hot extends Found {
+  query: string
+  accept: string | undefined
+  host: string | undefined
+}
+
 const REMEMBERED = 20_000
+/** Of one path: with and without a query, for npm and for browsers, by different names of this host. */
+const FORMS = 8
 /** A proxy's view decides about absolute URLs: such requests take the long way. */
 const FORWARDED = ['x-forwarded-host', 'x-forwarded-proto', 'forwarded']
 
 export class HotReplies {
-  readonly #hot = new LRUCache<string, Hot>({ max: REMEMBERED })
+  /** By path, since hashing a longer key costs more than comparing: the forms of one path that clients ask for. */
+  readonly #hot = new LRUCache<string, Hot[]>({ max: REMEMBERED })
   readonly #metadata: Pick<Metadata, 'configured'>
   readonly #gate: Gate
 
@@ -40,7 +49,7 @@ export class HotReplies {
   /** undefined: the request takes the long way, which also explains refusals. */
   reply(request: HttpRequest): Reply | undefined {
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined
-    const hot = this.#hot.get(keyOf(request))
+    const hot = this.#hot.get(request.path)?.find((each) => isFor(each, request))
     if (!hot || hot.configured !== this.#metadata.configured) return undefined
     const principal = this.#principal(request, hot.format)
     if (!principal || !this.#gate.decide(principal, 'read', hot.repository.record, hot.path).allowed) return undefined
@@ -48,9 +57,12 @@ export class HotReplies {
   }
 
   /** `configured`: as it was before the reply was made. */
-  remember(request: HttpRequest, hot: Hot): void {
-    if (request.method !== 'GET' || FORWARDED.some((name) => request.headers.has(name))) return
-    this.#hot.set(keyOf(request), hot)
+  remember(request: HttpRequest, found: Found): void {
+    if (request.method !== 'GET' || isForwarded(request)) return
+    const { query, headers } = request
+    const hot = { ...found, query, accept: headers.get('accept'), host: headers.get('host') }
+    const others = this.#hot.get(request.path)?.filter((each) => !isFor(each, request)) ?? []
+    this.#hot.set(request.path, [hot, ...others.slice(0, FORMS - 1)])
   }
 
   #principal(request: HttpRequest, format: Format): Principal | undefined {
@@ -60,8 +72,16 @@ export class HotReplies {
   }
 }
 
-/** A forwarded request is never remembered, so its key finds nothing that was made for another view. */
-function keyOf({ path, query, headers }: HttpRequest): string {
-  const view = FORWARDED.some((name) => headers.has(name)) ? 'forwarded' : (headers.get('host') ?? '')
-  return `${path}\n${query}\n${headers.get('accept') ?? ''}\n${view}`
+function isFor(hot: Hot, request: HttpRequest): boolean {
+  const { headers } = request
+  return (
+    hot.host === headers.get('host') &&
+    hot.accept === headers.get('accept') &&
+    hot.query === request.query &&
+    !isForwarded(request)
+  )
+}
+
+function isForwarded({ headers }: HttpRequest): boolean {
+  return FORWARDED.some((name) => headers.has(name))
 }

@@ -36,7 +36,7 @@ export class Gate implements Access {
   readonly #checking = new Map<string, Promise<boolean>>()
   readonly #headers = new LRUCache<string, { principal: Principal; expiresMs: number }>({ max: HEADERS_REMEMBERED })
   #byPassword = new WeakMap<UserRecord, Principal>()
-  #rules = new WeakMap<Principal, Map<string, Rule>>()
+  #rules = new WeakMap<Principal, Map<RepositoryRecord, Partial<Record<Action, Rule>>>>()
   #grants: GrantIndex
   #configured: number
 
@@ -144,16 +144,17 @@ export class Gate implements Access {
       rules = new Map()
       this.#rules.set(principal, rules)
     }
-    const key = `${action}\0${repository.scope}`
-    const known = rules.get(key)
-    if (known) return known
-    const rule = ruleFor(principal, action, repository, {
+    let known = rules.get(repository)
+    if (!known) {
+      known = {}
+      rules.set(repository, known)
+    }
+    known[action] ??= ruleFor(principal, action, repository, {
       metadata: this.#metadata,
       grants: this.#grants,
       anonymousReads: this.#anonymousReads,
     })
-    rules.set(key, rule)
-    return rule
+    return known[action]
   }
 
   /** Forgets everything that was derived from an older configuration. */

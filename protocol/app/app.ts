@@ -24,10 +24,10 @@ export interface AppOptions {
 }
 
 export function app(options: AppOptions): (request: HttpRequest) => Promise<Reply> | Reply {
-  const own = ownPaths(options)
+  const handlers = [ownPaths(options), ...options.handlers]
   return (request) => {
     try {
-      for (const handler of [own, ...options.handlers]) {
+      for (const handler of handlers) {
         const reply = handler(request)
         if (reply) return reply instanceof Promise ? reply.catch((error) => fail(error, request, options.log)) : reply
       }

@@ -3,7 +3,7 @@
  * the client asked for. Only GET and HEAD: for a method that changes something the handler checks before it changes.
  */
 import { RegistryError } from '../errors.js'
-import { isStream, sizeOf, slice } from './body.js'
+import { isStream, isWhole, sizeOf, slice } from './body.js'
 import { gzipTag } from './compress.js'
 import { rangeOf } from './range.js'
 import type { Reply } from './reply.js'
@@ -63,12 +63,13 @@ function codedTagHeld(asked: ReadonlyMap<string, string>, has: Reply['headers'])
 function ranged(request: Asked, reply: Reply): Reply {
   const { body } = reply
   if (body === undefined || isStream(body)) return reply
-  const seekable = { ...reply, headers: { ...reply.headers, 'accept-ranges': 'bytes' } }
   const asked = request.headers.get('range')
+  if (asked === undefined && isWhole(body)) return reply
+  const seekable = { ...reply, headers: { ...reply.headers, 'accept-ranges': 'bytes' } }
   // "A server MUST ignore a Range header field received with a request method that is unrecognized or for which range
   // handling is not defined. For this specification, GET is the only method for which range handling is defined." (14.2)
   if (asked === undefined || request.method !== 'GET' || !stillCurrent(request.headers.get('if-range'), reply)) {
-    return typeof body === 'string' || body instanceof Uint8Array ? reply : seekable
+    return isWhole(body) ? reply : seekable
   }
   const size = sizeOf(body) ?? 0
   const range = rangeOf(asked, size)

@@ -3,12 +3,24 @@
 /** Is the coding acceptable, and not less welcome than no coding at all. An absent header means: do not transform. */
 export function accepts(header: string | undefined, coding: string): boolean {
   if (header === undefined) return false
-  const qualities = parse(header)
+  const qualities = parsed(header)
   const any = qualities.get('*')
   const wanted = qualities.get(coding) ?? any ?? 0
   // No coding is always acceptable unless excluded, and preferred only where the client says so.
   return wanted > 0 && wanted >= (qualities.get('identity') ?? 0)
 }
+
+/** Clients send very few different headers. */
+function parsed(header: string): Map<string, number> {
+  const known = remembered.get(header)
+  if (known) return known
+  const qualities = parse(header)
+  if (remembered.size < REMEMBERED) remembered.set(header, qualities)
+  return qualities
+}
+
+const REMEMBERED = 64
+const remembered = new Map<string, Map<string, number>>()
 
 function parse(header: string): Map<string, number> {
   const qualities = new Map<string, number>()

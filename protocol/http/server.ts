@@ -69,7 +69,12 @@ export async function serve(options: ServeOptions, handle: Handle): Promise<List
     const line = { method: raw.getCaseSensitiveMethod(), path: raw.getUrl(), query: raw.getQuery() ?? '' }
     const { headers, fault } = readHeaders(raw, maxHeaderBytes - line.path.length - line.query.length)
     const incoming = new Incoming(line, headers, out, surroundings)
-    rescued(out, () => dispatcher.accept(out, incoming, fault ?? faultOf(line.method, headers)))
+    try {
+      dispatcher.accept(out, incoming, fault ?? faultOf(line.method, headers))
+    } catch (error) {
+      rescue(out)
+      throw error
+    }
   })
   const socket = await listen(app, options)
   const port = library.us_socket_local_port(socket)
@@ -133,16 +138,11 @@ function listenExclusively(
 }
 
 /** The library ends the process when it comes back to a request that nobody took care of. The error is not hidden by it. */
-function rescued(out: Outlet, accept: () => void): void {
+function rescue(out: Outlet): void {
   try {
-    accept()
-  } catch (error) {
-    try {
-      out.close()
-    } catch {
-      // Answered already.
-    }
-    throw error
+    out.close()
+  } catch {
+    // Answered already.
   }
 }
 

@@ -19,7 +19,7 @@ import {
 import { touched } from './reduce.js'
 import { type Rows, rowKey, type Tables } from './rows.js'
 
-const STAMPS_REMEMBERED = 100_000
+const NAMES_REMEMBERED = 100_000
 
 export class State implements Metadata {
   head: Position
@@ -28,7 +28,8 @@ export class State implements Metadata {
   readonly #repositories = new Map<string, RepositoryRecord>()
   readonly #scopes = new Map<string, RepositoryRecord>()
   readonly #access = new Map<AccessKind, Map<string, AccessRecords[AccessKind]>>()
-  readonly #stamps = new LRUCache<string, { last: number }>({ max: STAMPS_REMEMBERED })
+  /** By name, then by scope: names come from what was asked before, so that their hashes are known. */
+  readonly #stamps = new LRUCache<string, Map<string, number>>({ max: NAMES_REMEMBERED })
   readonly #listeners = new Set<(change: Change, number: number) => void>()
 
   private constructor(rows: Rows, head: Position) {
@@ -65,7 +66,7 @@ export class State implements Metadata {
     for (const { change, number } of changes) {
       if (change.kind === 'repository') this.#setRepository(change.key, change.record)
       else if (change.kind === 'access') this.#setAccess(change.subject, change.id, change.record)
-      else this.#stamps.set(`${change.scope}\0${touched(change)}`, { last: number })
+      else this.#stamp(change.scope, touched(change) ?? '', number)
     }
     this.head = head
     for (const { change, number } of changes) for (const listener of this.#listeners) listener(change, number)
@@ -99,17 +100,22 @@ export class State implements Metadata {
   }
 
   stamp(scope: string, name: string): number | Promise<number> {
-    return this.#stamps.get(`${scope}\0${name}`)?.last ?? this.#readStamp(scope, name)
+    return this.#stamps.get(name)?.get(scope) ?? this.#readStamp(scope, name)
   }
 
   async #readStamp(scope: string, name: string): Promise<number> {
     const row = await this.#rows.get(rowKey('package', scope, name))
-    const key = `${scope}\0${name}`
     // A change may have been noted while the row was read: what is remembered by then is newer.
-    const known = this.#stamps.get(key)
-    if (known) return known.last
-    if (row) this.#stamps.set(key, { last: row.last })
+    const known = this.#stamps.get(name)?.get(scope)
+    if (known !== undefined) return known
+    if (row) this.#stamp(scope, name, row.last)
     return row?.last ?? 0
+  }
+
+  #stamp(scope: string, name: string, last: number): void {
+    const known = this.#stamps.get(name)
+    if (known) known.set(scope, last)
+    else this.#stamps.set(name, new Map([[scope, last]]))
   }
 
   async package(scope: string, name: string): Promise<Package | undefined> {
