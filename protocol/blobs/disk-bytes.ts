@@ -88,7 +88,10 @@ class DiskBytes implements Bytes {
     }
   }
 
-  /** Whole leaves are read and checked; what the range does not ask for is cut off. */
+  /**
+   * Whole leaves are read and checked; what the range does not ask for is cut off. While a chunk is on its way to the client the
+   * next one is read.
+   */
   async *#chunks(
     descriptor: number,
     start: number,
@@ -99,15 +102,19 @@ class DiskBytes implements Bytes {
     const check = trust.begin(statOf(descriptor))
     const first = start - (start % LEAF_BYTES)
     const stop = Math.min(end + LEAF_BYTES - 1 - ((end + LEAF_BYTES - 1) % LEAF_BYTES), this.size)
-    const buffer = Buffer.allocUnsafeSlow(Math.min(stop - first, BUFFER_BYTES))
+    const reader = new AheadReader(descriptor, first, stop)
     let verified = first === 0 && stop === this.size
-    for (let at = first; at < stop; at += buffer.length) {
-      signal?.throwIfAborted()
-      const chunk = buffer.subarray(0, Math.min(buffer.length, stop - at))
-      const filled = await readFully(descriptor, chunk, at)
-      if (trust.has(this.#stored.root, statOf(descriptor))) verified = false
-      else await this.#verify(chunk, filled, at, signal)
-      yield chunk.subarray(Math.max(0, start - at), Math.min(chunk.length, end - at))
+    try {
+      for (let at = first; at < stop; ) {
+        signal?.throwIfAborted()
+        const { chunk, filled } = await reader.next()
+        if (trust.has(this.#stored.root, statOf(descriptor))) verified = false
+        else await this.#verify(chunk, filled, at, signal)
+        yield chunk.subarray(Math.max(0, start - at), Math.min(chunk.length, end - at))
+        at += chunk.length
+      }
+    } finally {
+      await reader.close()
     }
     if (verified) trust.add(this.#stored.root, check, statOf(descriptor))
   }
@@ -121,6 +128,53 @@ class DiskBytes implements Bytes {
       const right = offset + leaf.length <= filled && Buffer.compare(leafHash(leaf), hashAt(tree.leaves, index)) === 0
       if (!right) leaf.set(await this.#reading.healing.leaf(this.#stored, this.#scope, tree, index, signal))
     }
+  }
+}
+
+interface Filled {
+  chunk: Uint8Array
+  /** Less than the chunk when the file is too short. */
+  filled: number
+}
+
+/** Chunks of a file, one ahead of the one that was asked for. A chunk is good until the next one is asked for. */
+class AheadReader {
+  readonly #descriptor: number
+  readonly #stop: number
+  #at: number
+  #spare: Uint8Array | undefined
+  #given: Uint8Array | undefined
+  #reading: Promise<Filled> | undefined
+
+  constructor(descriptor: number, first: number, stop: number) {
+    this.#descriptor = descriptor
+    this.#at = first
+    this.#stop = stop
+  }
+
+  /** Not to be called beyond the end. */
+  async next(): Promise<Filled> {
+    this.#spare = this.#given
+    const filled = await (this.#reading ?? this.#read())
+    this.#given = filled.chunk
+    this.#reading = this.#at < this.#stop ? this.#read() : undefined
+    // Who asks for it next hears of a failure; until then nobody listens, and that must not end the process.
+    this.#reading?.catch(() => undefined)
+    return filled
+  }
+
+  /** Last, in every case: the descriptor must not be closed under a read. */
+  async close(): Promise<void> {
+    await this.#reading?.catch(() => undefined)
+  }
+
+  async #read(): Promise<Filled> {
+    const [at, length] = [this.#at, Math.min(this.#stop - this.#at, BUFFER_BYTES)]
+    const buffer = this.#spare ?? Buffer.allocUnsafeSlow(length)
+    this.#spare = undefined
+    this.#at += length
+    const chunk = buffer.subarray(0, length)
+    return { chunk, filled: await readFully(this.#descriptor, chunk, at) }
   }
 }
 
