@@ -3,6 +3,7 @@
  * repositories (each a remote of the primary), and the port that clients talk to. Nothing here needs the primary to start.
  */
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
 import { openApiEndpoint } from '../protocol/api/openapi.js'
@@ -214,7 +215,9 @@ async function compose(
   const learn = async (learned: Learned) => {
     mesh.introduce(learned.peers.map(({ peer, addresses }) => ({ peer, addresses })))
     await prefetch.learn(learned.policies, learned.syncRequestedAt)
-    if (link.reachable && certificateIsOld(self.certificate, logTime(), learned.repositories)) {
+    if (!link.reachable) return
+    if (!isDeepStrictEqual(learned.repositories, self.repositories)) await follow.seeAnew()
+    if (certificateIsOld(self.certificate, logTime(), learned.repositories)) {
       const { certificate } = (await link.json('POST', '/fleet/v1/renew')) as { certificate: string }
       self = { ...self, certificate, repositories: learned.repositories }
       await saveIdentity(settings.data, self)
@@ -348,8 +351,5 @@ function certificateIsOld(text: string, now: Date, repositories: string[]): bool
     exp: number
     repositories: string[]
   }
-  return (
-    now.getTime() / 1000 > (claims.iat + claims.exp) / 2 ||
-    JSON.stringify(claims.repositories) !== JSON.stringify(repositories)
-  )
+  return now.getTime() / 1000 > (claims.iat + claims.exp) / 2 || !isDeepStrictEqual(claims.repositories, repositories)
 }

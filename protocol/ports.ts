@@ -63,7 +63,7 @@ export interface Bytes {
   readonly size: number
   /** Where they come from, for X-Cairn-Source. */
   readonly source: 'cache' | 'peer' | 'primary' | 'upstream'
-  /** `start` inclusive, `end` exclusive, both in bytes; the whole when left out. */
+  /** `start` inclusive, `end` exclusive, both in bytes; the whole when left out. A chunk is good until the next one is asked for. */
   read(range?: { start: number; end: number }, signal?: AbortSignal): AsyncIterable<Uint8Array>
 }
 

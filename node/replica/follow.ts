@@ -58,7 +58,7 @@ export class Follow {
   /** A message from the mesh. Says whether it may travel on. */
   async hear(bytes: Uint8Array): Promise<'accept' | 'ignore' | 'reject'> {
     try {
-      const { items, note } = await readBatch(bytes)
+      const { items, note } = await readBatch(once(bytes))
       // Leaves that were left out tell nothing about whether this node may see them: it asks a source that knows.
       const whole = items.every((item) => 'body' in item)
       const verdict = await this.#options.replica.receive(whole ? items : [], note)
@@ -75,6 +75,25 @@ export class Follow {
     this.#catching ??= this.#catchUp().finally(() => {
       this.#catching = undefined
     })
+  }
+
+  /** What this node may see has changed: the primary, who decided that, tells the whole log again. Throws when it cannot. */
+  async seeAnew(): Promise<void> {
+    const { replica, link } = this.#options
+    const end = replica.head.number
+    for (let after = 0; after < end; ) {
+      const reply = await link.request('GET', `/fleet/v1/log?after=${after}&limit=${PAGE}`, {
+        signal: this.#stop.signal,
+      })
+      if (reply.status !== 200) {
+        await reply.body.dump()
+        throw new RegistryError('unavailable', `The primary refused its log with ${reply.status}`)
+      }
+      const { items } = await readBatch(reply.body)
+      await replica.exchange(items)
+      after = items.at(-1)?.number ?? end
+    }
+    await replica.reinterpret()
   }
 
   async #run(): Promise<void> {
@@ -161,22 +180,18 @@ export class Follow {
   }
 
   async #receive(bytes: AsyncIterable<Uint8Array>): Promise<Verdict> {
-    const items: LogItem[] = []
-    for await (const frame of decodeFrames(bytes)) {
-      if (frame.type === 'item') items.push(frame.item)
-      if (frame.type === 'checkpoint') return this.#options.replica.receive(items, frame.note)
-    }
-    throw new RegistryError('upstream', 'A tail of the log without a checkpoint')
+    const { items, note } = await readBatch(bytes)
+    return this.#options.replica.receive(items, note)
   }
 }
 
-async function readBatch(bytes: Uint8Array): Promise<{ items: LogItem[]; note: string }> {
+async function readBatch(bytes: AsyncIterable<Uint8Array>): Promise<{ items: LogItem[]; note: string }> {
   const items: LogItem[] = []
-  for await (const frame of decodeFrames(once(bytes))) {
+  for await (const frame of decodeFrames(bytes)) {
     if (frame.type === 'item') items.push(frame.item)
     if (frame.type === 'checkpoint') return { items, note: frame.note }
   }
-  throw new RegistryError('invalid', 'A gossip message without a checkpoint')
+  throw new RegistryError('invalid', 'A part of the log without a checkpoint')
 }
 
 async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {

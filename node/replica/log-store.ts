@@ -6,7 +6,7 @@
  *     note\0<number, 16 hex digits>  ->  CRC | "<signed note>"
  */
 import { RegistryError } from '../../protocol/errors.js'
-import type { LogItem } from '../../protocol/log/entry.js'
+import { type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { type Database, isDamage } from './database.js'
 import { type Operation, seal, unseal } from './level-rows.js'
 
@@ -25,6 +25,20 @@ export class LogStore {
   operations(items: LogItem[], number: number, note: string): Operation[] {
     const puts = items.map((item): Operation => sealed(logKey(item.number), encode(item)))
     return [...puts, sealed(noteKey(number), JSON.stringify(note))]
+  }
+
+  /** Puts entries in place of held ones that have the same leaf: with their bodies, or without. Throws `corrupt` for any other. */
+  async exchange(items: LogItem[]): Promise<void> {
+    const operations: Operation[] = []
+    for (const item of items) {
+      const key = logKey(item.number)
+      const text = await this.#db.get(key)
+      const held = text === undefined ? undefined : decode(key, text)
+      if (!held || Buffer.compare(leafOf(held), leafOf(item)) !== 0)
+        throw new RegistryError('corrupt', `Entry ${item.number} of the log is not the one that is held`)
+      operations.push(sealed(key, encode(item)))
+    }
+    await this.#db.batch(operations)
   }
 
   /** Entries after a number, up to a checkpoint that this node verified; undefined when there is nothing newer or an entry is damaged. */

@@ -186,6 +186,25 @@ export class Replica {
     })
   }
 
+  /**
+   * Held entries as this node may see them now, with bodies that it had not or without those that it had; each must have the leaf
+   * of the one it replaces. `reinterpret` comes after the last of them.
+   */
+  exchange(items: LogItem[]): Promise<void> {
+    const done = this.#turn.then(() => this.#log.exchange(items.filter((item) => item.number <= this.head.number)))
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** Writes all rows again, from entries that were exchanged. */
+  async reinterpret(): Promise<void> {
+    // One that runs may have passed them by.
+    await this.rebuilt()
+    const done = this.#turn.then(() => this.#replay())
+    this.#turn = done.catch(() => undefined)
+    await done
+  }
+
   async #receive(items: LogItem[], note: string): Promise<Verdict> {
     const checkpoint = verifyCheckpoint(note, this.#options.fleet, this.#options.publicKey)
     this.#refuseRollback(checkpoint)
@@ -306,6 +325,7 @@ export class Replica {
 
   /** From the log that is held; when not even that can be read, from nothing. */
   async #replayOrStartOver(): Promise<void> {
+    this.#options.onAlarm('A record was damaged or lost; all records are rebuilt from the log')
     try {
       await this.#replay()
     } catch (error) {
@@ -322,7 +342,6 @@ export class Replica {
 
   /** Replays the held log as far as it is sound; the rest is fetched again like any missing tail. */
   async #replay(): Promise<void> {
-    this.#options.onAlarm('A record was damaged or lost; all records are rebuilt from the log')
     const generation = this.#stand.generation + 1
     const rows = new LevelRows(this.#db, `g${generation}`, () => this.rebuild())
     await rows.clear()

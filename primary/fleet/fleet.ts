@@ -132,7 +132,8 @@ export class Fleet {
     if (request.method === 'POST' && verb === 'join') return this.#join(request)
     if (verb === 'time') return empty()
     const node = await this.member(request)
-    const sees = (scope: string) => scope === FLEET || this.#covers(node, scope)
+    // As long as a feed lasts: a node that was removed, or got other repositories, is told nothing else from then on.
+    const sees = (scope: string) => this.#covers(node.id, scope)
     switch (`${request.method} ${verb}`) {
       case 'POST renew':
         return json({ certificate: await this.#options.issue(node) })
@@ -253,9 +254,11 @@ export class Fleet {
     }
   }
 
-  #covers(node: NodeRecord, scope: string): boolean {
+  #covers(id: string, scope: string): boolean {
+    const node = this.#options.metadata.access('node', id)
+    if (!node || node.revoked) return false
     const repository = this.#options.metadata.scope(scope)
-    return repository !== undefined && matchesAny(node.repositories, repository.key)
+    return scope === FLEET || (repository !== undefined && matchesAny(node.repositories, repository.key))
   }
 
   #remember(text: string, node: string): void {

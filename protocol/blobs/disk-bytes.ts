@@ -6,7 +6,7 @@ import { RegistryError } from '../errors.js'
 import { hashAt, isRoot, LEAF_BYTES, leafHash, Tree } from '../merkle.js'
 import type { Bytes } from '../ports.js'
 import type { Stored } from '../records.js'
-import { BUFFER_BYTES } from './buffers.js'
+import { BUFFER_BYTES, type Buffers } from './buffers.js'
 import { closeFile, closeNow, openFile, readFully, statOf } from './descriptor.js'
 import type { Healing } from './healing.js'
 import type { Shelf } from './shelf.js'
@@ -19,6 +19,7 @@ export interface Reading {
   trust: Trust
   trees: Trees
   healing: Healing
+  buffers: Buffers
   source: Bytes['source']
 }
 
@@ -102,7 +103,7 @@ class DiskBytes implements Bytes {
     const check = trust.begin(statOf(descriptor))
     const first = start - (start % LEAF_BYTES)
     const stop = Math.min(end + LEAF_BYTES - 1 - ((end + LEAF_BYTES - 1) % LEAF_BYTES), this.size)
-    const reader = new AheadReader(descriptor, first, stop)
+    const reader = new AheadReader(this.#reading.buffers, descriptor, first, stop)
     let verified = first === 0 && stop === this.size
     try {
       for (let at = first; at < stop; ) {
@@ -137,16 +138,20 @@ interface Filled {
   filled: number
 }
 
-/** Chunks of a file, one ahead of the one that was asked for. A chunk is good until the next one is asked for. */
+/** Chunks of a file, one ahead of the one that was asked for. */
 class AheadReader {
+  /** undefined when there is one chunk only: whoever takes it may keep it. */
+  readonly #buffers: Buffers | undefined
   readonly #descriptor: number
   readonly #stop: number
   #at: number
+  /** Free again; at most one. */
   #spare: Uint8Array | undefined
   #given: Uint8Array | undefined
   #reading: Promise<Filled> | undefined
 
-  constructor(descriptor: number, first: number, stop: number) {
+  constructor(buffers: Buffers, descriptor: number, first: number, stop: number) {
+    this.#buffers = stop - first > BUFFER_BYTES ? buffers : undefined
     this.#descriptor = descriptor
     this.#at = first
     this.#stop = stop
@@ -155,6 +160,7 @@ class AheadReader {
   /** Not to be called beyond the end. */
   async next(): Promise<Filled> {
     this.#spare = this.#given
+    this.#given = undefined
     const filled = await (this.#reading ?? this.#read())
     this.#given = filled.chunk
     this.#reading = this.#at < this.#stop ? this.#read() : undefined
@@ -165,12 +171,14 @@ class AheadReader {
 
   /** Last, in every case: the descriptor must not be closed under a read. */
   async close(): Promise<void> {
-    await this.#reading?.catch(() => undefined)
+    const unread = await this.#reading?.catch(() => undefined)
+    for (const chunk of [this.#spare, this.#given, unread?.chunk])
+      if (chunk) this.#buffers?.give(new Uint8Array(chunk.buffer))
   }
 
   async #read(): Promise<Filled> {
     const [at, length] = [this.#at, Math.min(this.#stop - this.#at, BUFFER_BYTES)]
-    const buffer = this.#spare ?? Buffer.allocUnsafeSlow(length)
+    const buffer = this.#spare ?? this.#buffers?.take() ?? Buffer.allocUnsafeSlow(length)
     this.#spare = undefined
     this.#at += length
     const chunk = buffer.subarray(0, length)

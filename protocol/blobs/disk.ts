@@ -57,6 +57,7 @@ export class DiskBlobs implements Blobs {
         repairTimeoutMs: options.repairTimeoutMs ?? 30_000,
         onDamage: options.onDamage ?? (() => undefined),
       }),
+      buffers: this.#buffers,
       source: options.source ?? 'cache',
     }
     this.#uploads = new Uploads(this.#shelf, this.#buffers, (work) => this.#running.run(work))
