@@ -45,7 +45,8 @@ interface Asked extends Ask {
 const LINGER_MS = 5000
 /** Bytes asked of one peer at once. */
 const UNDER_WAY_BYTES = 2_097_152
-const READ_BYTES = 262_144
+/** Of a reader: with many of them this is what a cold start costs. */
+const READ_BYTES = 131_072
 
 export class Transfer {
   /** Never rejects. */

@@ -1,16 +1,25 @@
-/** 256 KiB buffers that are used again. A few are kept; more than that under load are left to the collector. */
+/** 256 KiB buffers that are used again. Some are kept; more than that under load are left to the collector. */
 export const BUFFER_BYTES = 256 * 1024
-const KEPT = 32
+const KEPT = 64
+const PLENTY = 32
 
 export class Buffers {
   readonly #free: Uint8Array[] = []
+  #taken = 0
+
+  /** So few are in use that a reader may have a second one, to be a chunk ahead. With more readers one is ahead of another anyway. */
+  get plenty(): boolean {
+    return this.#taken < PLENTY
+  }
 
   take(): Uint8Array {
+    this.#taken++
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
   }
 
-  /** The giver must not touch it any more. */
+  /** Once for each that was taken. The giver must not touch it any more. */
   give(buffer: Uint8Array): void {
-    if (this.#free.length < KEPT && buffer.length === BUFFER_BYTES) this.#free.push(buffer)
+    this.#taken--
+    if (this.#free.length < KEPT) this.#free.push(buffer)
   }
 }

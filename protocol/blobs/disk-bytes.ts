@@ -163,7 +163,8 @@ class AheadReader {
     this.#given = undefined
     const filled = await (this.#reading ?? this.#read())
     this.#given = filled.chunk
-    this.#reading = this.#at < this.#stop ? this.#read() : undefined
+    const ahead = this.#at < this.#stop && (this.#spare !== undefined || this.#buffers?.plenty)
+    this.#reading = ahead ? this.#read() : undefined
     // Who asks for it next hears of a failure; until then nobody listens, and that must not end the process.
     this.#reading?.catch(() => undefined)
     return filled
@@ -172,8 +173,7 @@ class AheadReader {
   /** Last, in every case: the descriptor must not be closed under a read. */
   async close(): Promise<void> {
     const unread = await this.#reading?.catch(() => undefined)
-    for (const chunk of [this.#spare, this.#given, unread?.chunk])
-      if (chunk) this.#buffers?.give(new Uint8Array(chunk.buffer))
+    for (const chunk of [this.#spare, this.#given, unread?.chunk]) this.#giveBack(chunk)
   }
 
   async #read(): Promise<Filled> {
@@ -182,7 +182,16 @@ class AheadReader {
     this.#spare = undefined
     this.#at += length
     const chunk = buffer.subarray(0, length)
-    return { chunk, filled: await readFully(this.#descriptor, chunk, at) }
+    try {
+      return { chunk, filled: await readFully(this.#descriptor, chunk, at) }
+    } catch (error) {
+      this.#giveBack(buffer)
+      throw error
+    }
+  }
+
+  #giveBack(chunk: Uint8Array | undefined): void {
+    if (chunk) this.#buffers?.give(new Uint8Array(chunk.buffer))
   }
 }
 
