@@ -47,6 +47,7 @@ export interface BeatOptions {
 }
 
 const EVERY_MS = 5_000
+const SOON_MS = 1_000
 const DEADLINE_MS = 10_000
 
 export class Beat {
@@ -65,7 +66,8 @@ export class Beat {
     if (known?.success) await this.#options.learn(known.data)
     // At once, so that nodes that start together know each other before the primary has time to go away.
     await this.now().catch(this.#options.onError)
-    this.#periodic.start()
+    // And soon after, when it has caught up with what it missed.
+    this.#periodic.start(SOON_MS)
   }
 
   close(): Promise<void> {

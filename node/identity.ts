@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { parseJoinToken } from '../protocol/access/join-token.js'
 import { RegistryError } from '../protocol/errors.js'
+import { IDENTITY_FILE } from '../protocol/settings.js'
 import { rawPublicKey } from '../protocol/log/checkpoint.js'
 import { Link } from './link/link.js'
 import { peerIdOf } from './peer-id.js'
@@ -42,7 +43,7 @@ export async function identity(
   joinToken: string | undefined,
   name: string | undefined,
 ): Promise<Identity> {
-  const path = join(dir, 'identity.json')
+  const path = join(dir, IDENTITY_FILE)
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text !== undefined) return complete(schema.parse(JSON.parse(text)))
   if (joinToken === undefined)
@@ -55,7 +56,7 @@ export async function identity(
 
 export async function saveIdentity(dir: string, stored: Stored): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  const path = join(dir, 'identity.json')
+  const path = join(dir, IDENTITY_FILE)
   await writeFile(`${path}.new`, JSON.stringify(schema.parse(stored), null, 2), { mode: 0o600, flush: true })
   await rename(`${path}.new`, path)
 }

@@ -12,6 +12,7 @@ import { serveApi } from '../protocol/api/serve.js'
 import { app, type Handler } from '../protocol/app/app.js'
 import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
+import { advertised } from '../protocol/http/origin.js'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -210,7 +211,7 @@ async function compose(
     withFreshness(answer, replica, link),
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
-  const url = `http://${settings.host}:${listening.port}`
+  const url = advertised({ ...settings, scheme: 'http', port: listening.port })
 
   const learn = async (learned: Learned) => {
     mesh.introduce(learned.peers.map(({ peer, addresses }) => ({ peer, addresses })))
@@ -246,7 +247,7 @@ async function compose(
   await beat.start()
   closers.push(() => beat.close())
   log.info({ port: listening.port, peer: mesh.self, number: state.head.number }, 'node is ready')
-  return { url, close }
+  return { url: listening.url, close }
 }
 
 /** What a node can answer it answers; everything else of the interface goes to the primary. */

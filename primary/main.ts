@@ -25,7 +25,7 @@ import { Metrics } from '../protocol/observe/metrics.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { NodeRecord } from '../protocol/records.js'
 import { Registry } from '../protocol/registry.js'
-import type { PrimarySettings, Running } from '../protocol/settings.js'
+import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protocol/settings.js'
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
@@ -281,7 +281,7 @@ async function compose(
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
   log.info({ port: listening.port, fleetPort: nodesListen.port, fleet: keys.fleet }, 'primary is ready')
-  return { url: `http://${settings.host}:${listening.port}`, adminPassword, close }
+  return { url: listening.url, adminPassword, close }
 }
 
 async function database(
@@ -295,7 +295,7 @@ async function database(
     const server = await embedded(join(settings.data, 'postgres'))
     closers.push(() => server.stop())
     url = server.url
-    log.info({ adopted: server.adopted, pid: server.pid }, 'embedded Postgres runs')
+    log.info({ adopted: server.adopted, postgres: server.pid }, 'embedded Postgres runs')
   }
   const onLost = (error: Error) => log.warn(errorFields(error), 'a database connection was lost')
   const pool = openPool({ url, connections: POOL_CONNECTIONS, onLost })
@@ -320,7 +320,7 @@ async function ready(pool: pg.Pool): Promise<string | undefined> {
 
 /** An administrator's token for programs on this machine (`cairn up`), readable by the owner of the data only. */
 async function writeLocalToken(data: string, accounts: PrimaryAccounts, state: State): Promise<void> {
-  const path = join(data, 'local-admin-token')
+  const path = join(data, LOCAL_TOKEN_FILE)
   const before = await readFile(path, 'utf8').catch(() => undefined)
   if (before !== undefined) return
   const user = state.access('user', FIRST_ADMINISTRATOR)

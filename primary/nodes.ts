@@ -9,7 +9,7 @@ import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
-import { FLEET, type NodeRecord } from '../protocol/records.js'
+import { FLEET, type NodeRecord, type Position } from '../protocol/records.js'
 import { Turn } from './accounts/turn.js'
 import type { Downloads } from './downloads.js'
 import type { Heartbeat, Members, PeerAddress, SyncPolicy } from './fleet/fleet.js'
@@ -53,6 +53,9 @@ const ONLINE_MS = 45_000
 const PEER_MS = 10 * 60_000
 const JOIN_MS = 24 * 3_600_000
 const SECRET_BYTES = 32
+
+/** A heartbeat as it is kept, with where the log was then. */
+type Kept = Heartbeat & { log?: Position }
 
 interface Row {
   id: string
@@ -132,7 +135,7 @@ export class Nodes implements Members {
       name: 'node_heartbeat',
       text: `insert into node_status (id, at, remote, status) values ($1, $2, $3, $4)
              on conflict (id) do update set at = excluded.at, remote = excluded.remote, status = excluded.status`,
-      values: [id, this.#now(), remote, JSON.stringify({ ...kept, downloads: [] })],
+      values: [id, this.#now(), remote, JSON.stringify({ ...kept, downloads: [], log: this.#options.metadata.head })],
     })
     const node = this.#options.metadata.access('node', id)
     for (const { scope, path, count } of downloads) {
@@ -240,9 +243,10 @@ export class Nodes implements Members {
 
   #view(row: Row): NodeView {
     const record = this.#options.metadata.access('node', row.id)
-    const heartbeat = row.status === null ? undefined : (JSON.parse(row.status) as Heartbeat)
-    const { epoch, number } = this.#options.metadata.head
+    const heartbeat = row.status === null ? undefined : (JSON.parse(row.status) as Kept)
     const online = row.at !== null && this.#nowMs() - row.at.getTime() < ONLINE_MS
+    // What was written since the last heartbeat, a node that is there has by now.
+    const head = (online && heartbeat?.log) || this.#options.metadata.head
     return {
       id: row.id,
       name: record?.name ?? row.name,
@@ -252,7 +256,7 @@ export class Nodes implements Members {
       createdAt: row.created_at.toISOString(),
       heardAt: row.at?.toISOString(),
       heartbeat,
-      lag: heartbeat && Math.max(0, heartbeat.position.epoch === epoch ? number - heartbeat.position.number : number),
+      lag: heartbeat && behind(heartbeat.position, head),
       syncRequestedAt: row.sync_requested_at?.toISOString(),
     }
   }
@@ -288,4 +292,9 @@ function noNode(id: string): RegistryError {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
+}
+
+/** Changes that are missing at a position. */
+function behind(position: Position, head: Position): number {
+  return Math.max(0, position.epoch === head.epoch ? head.number - position.number : head.number)
 }

@@ -13,11 +13,12 @@ export class Periodic {
     this.#failed = failed
   }
 
-  start(): void {
+  /** `firstMs`: until the first run. */
+  start(firstMs = this.#everyMs): void {
     if (this.#closed || this.#timer) return
     this.#timer = setTimeout(() => {
       this.#running = this.#run()
-    }, this.#everyMs)
+    }, firstMs)
     this.#timer.unref()
   }
 

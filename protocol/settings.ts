@@ -2,6 +2,10 @@
  * What each main is started with, every value present and already checked. Where values come from (command line,
  * environment, file, default) is deploy/config.ts's business; the mains never read the environment.
  */
+/** Files in a part's data that `cairn up` reads, too. */
+export const LOCAL_TOKEN_FILE = 'local-admin-token'
+export const IDENTITY_FILE = 'identity.json'
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
 interface PartSettings {

@@ -3,6 +3,7 @@ import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formats } from '../../formats/index.js'
 import { RegistryError } from '../../protocol/errors.js'
+import { IDENTITY_FILE, LOCAL_TOKEN_FILE } from '../../protocol/settings.js'
 import { Client, record } from '../client.js'
 import type { PlannedPart } from './plan.js'
 
@@ -12,12 +13,9 @@ export interface Quickstart {
   snippet: string
 }
 
-const TOKEN_FILE = 'local-admin-token'
-const IDENTITY_FILE = 'identity.json'
-
 /** undefined for a primary that has never started on this data. */
 export async function localToken(primary: PlannedPart): Promise<string | undefined> {
-  const text = await readFile(join(primary.data, TOKEN_FILE), 'utf8').catch(() => undefined)
+  const text = await readFile(join(primary.data, LOCAL_TOKEN_FILE), 'utf8').catch(() => undefined)
   return text?.trim() || undefined
 }
 
@@ -26,7 +24,7 @@ export async function localAdministrator(primary: PlannedPart): Promise<Client> 
   if (token === undefined)
     throw new RegistryError(
       'unavailable',
-      `${join(primary.data, TOKEN_FILE)} is missing, so nothing can be set up at the primary`,
+      `${join(primary.data, LOCAL_TOKEN_FILE)} is missing, so nothing can be set up at the primary`,
     )
   return new Client({ url: primary.url, token })
 }

@@ -197,8 +197,9 @@ async function explain(
   if ((now?.last ?? 0) === (known?.last ?? 0)) throw error
 }
 
-function personOf({ name, user }: Publishing['principal']): { name: string; email?: string } {
-  return user?.email ? { name, email: user.email } : { name }
+/** `npm view` prints the word undefined for an address that is missing. */
+function personOf({ name, user }: Publishing['principal']): { name: string; email: string } {
+  return { name, email: user?.email ?? '' }
 }
 
 /** npm's own sentence. */

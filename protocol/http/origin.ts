@@ -3,7 +3,7 @@
  * configured, or that this process knows to be its own; an unknown one never appears in a reply.
  */
 import { isIP } from 'node:net'
-import { networkInterfaces } from 'node:os'
+import { hostname, networkInterfaces } from 'node:os'
 import { RegistryError } from '../errors.js'
 import { normal } from './address.js'
 
@@ -39,6 +39,11 @@ export function origins(options: OriginOptions): Origins {
     const [name, port] = split(host, scheme)
     return port === options.port && own(name) ? `${scheme}://${host.toLowerCase()}` : fallback
   })
+}
+
+/** Where others find this process: the first public URL, else the address it listens on, else this machine's name. */
+export function advertised({ publicUrls, scheme, host, port }: OriginOptions): string {
+  return publicUrls[0] ?? `${scheme}://${bracketed(isWildcard(host) ? hostname() : host)}:${port}`
 }
 
 /** Nearly all requests bring one of very few hosts. What a proxy adds is worked out each time. */
