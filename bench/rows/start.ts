@@ -45,6 +45,9 @@ async function run({ rig, quick, say }: Context): Promise<Row[]> {
   return [startRow(seconds), ...(await idle(cairn.dir, quick ? 10 : 30, say))]
 }
 
+/** What a start leaves to do is over by then; the memory that it took is tidied up last. */
+const SETTLE_MS = 40_000
+
 function startRow(seconds: number[]): Row {
   return {
     what: 'start of everything with data present',
@@ -59,9 +62,8 @@ function startRow(seconds: number[]): Row {
 }
 
 async function idle(dir: string, seconds: number, say: (sentence: string) => void): Promise<Row[]> {
-  say(`idle for ${seconds + 5} s`)
-  // What a start leaves to do is over by then.
-  await pause(5000)
+  say(`idle for ${seconds + SETTLE_MS / 1000} s`)
+  await pause(SETTLE_MS)
   const before = await usage(dir)
   const startedAt = performance.now()
   await pause(seconds * 1000)
