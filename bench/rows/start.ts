@@ -46,7 +46,7 @@ async function run({ rig, quick, say }: Context): Promise<Row[]> {
 }
 
 /** What a start leaves to do is over by then; the memory that it took is tidied up last. */
-const SETTLE_MS = 40_000
+const SETTLE_MS = 90_000
 
 function startRow(seconds: number[]): Row {
   return {
