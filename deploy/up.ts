@@ -98,7 +98,8 @@ async function startNode(
 ): Promise<Child | undefined> {
   const client = (await hasJoined(node)) ? undefined : (await administrator).client
   try {
-    const join = client && (await joinToken(client, node))
+    // One of them keeps all, so that nothing is lost to the others when the primary goes away before anybody asked for it.
+    const join = client && (await joinToken(client, node, node === options.plan.nodes[0]))
     const child = await launch(node, options.program, join === undefined ? {} : { CAIRN_JOIN: join })
     await untilReady(child, signal)
     return child

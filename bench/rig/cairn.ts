@@ -87,6 +87,7 @@ export async function startCairn(rig: Rig, options: CairnOptions): Promise<Cairn
     settled: (deadlineMs = 60_000) => settled(place, deadlineMs),
     meshed: () => meshed(place),
   }
+  await rest.onDemand()
   await cairn.settled()
   return cairn
 }

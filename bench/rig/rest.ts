@@ -1,10 +1,13 @@
 /** What benches do at the primary as its administrator: repositories, tokens, files, metrics. */
+import { until } from './until.js'
 
 export interface Rest {
   /** An Authorization header's value, of an API token. */
   readonly authorization: string
   createRepository(key: string, format: string, isPublic: boolean): Promise<void>
   put(path: string, body: Uint8Array): Promise<void>
+  /** No node fetches what nobody asked it for; each has heard of that when it returns. */
+  onDemand(): Promise<void>
 }
 
 const DEADLINE_MS = 120_000
@@ -29,7 +32,26 @@ export async function signIn(url: string, password: string): Promise<Rest> {
       const headers = { authorization, 'content-type': 'application/octet-stream' }
       await checked(await fetch(url + path, { method: 'PUT', headers, body, signal: AbortSignal.timeout(DEADLINE_MS) }))
     },
+    onDemand: () => onDemand(url, authorization),
   }
+}
+
+async function onDemand(url: string, authorization: string): Promise<void> {
+  const nodes = `${url}/api/v1/edge-nodes`
+  const list = async () =>
+    JSON.parse((await get(nodes, { authorization })).body.toString('utf8')) as { items: NodeItem[] }
+  for (const { id } of (await list()).items) {
+    const headers = { authorization, 'content-type': 'application/json' }
+    await checked(await fetch(`${nodes}/${id}`, { method: 'PATCH', headers, body: '{"sync_policies":[]}' }))
+  }
+  const since = new Date().toISOString()
+  const heard = async () => (await list()).items.every((node) => (node.last_heartbeat ?? '') > since)
+  await until(heard, { what: 'every node hearing of its policies', deadlineMs: 60_000, everyMs: 100 })
+}
+
+interface NodeItem {
+  id: string
+  last_heartbeat: string | null
 }
 
 export async function publishDocument(

@@ -36,9 +36,12 @@ export async function hasJoined(node: PlannedPart): Promise<boolean> {
   )
 }
 
-export async function joinToken(client: Client, node: PlannedPart): Promise<string> {
+/** A place in the fleet. One that `keepsAll` fetches whatever is published as soon as it hears of it. */
+export async function joinToken(client: Client, node: PlannedPart, keepsAll: boolean): Promise<string> {
   const reply = record(await client.json('POST', '/api/v1/edge-nodes', { name: node.name }))
   if (typeof reply.join_token !== 'string') throw new RegistryError('upstream', 'The primary gave no join token')
+  const everything = { repository: '*', mode: 'eager', include: [], exclude: [] }
+  if (keepsAll) await client.json('PATCH', `/api/v1/edge-nodes/${reply.id}`, { sync_policies: [everything] })
   return reply.join_token
 }
 
