@@ -22,6 +22,14 @@ export interface LinkOptions {
   now: () => number
 }
 
+export interface LinkRequest {
+  headers?: Record<string, string>
+  body?: string | AsyncIterable<Uint8Array>
+  signal?: AbortSignal
+  /** Without a byte for so long the exchange ends. */
+  idleMs?: number
+}
+
 export interface LinkReply {
   status: number
   headers: Record<string, string | string[] | undefined>
@@ -70,16 +78,7 @@ export class Link {
    * Throws `unavailable` when the primary does not answer; any status that it answers is returned. An exchange that breaks while
    * a body is sent says nothing about the primary: it may be the client who sends it that was too slow.
    */
-  async request(
-    method: string,
-    path: string,
-    options: {
-      headers?: Record<string, string>
-      body?: string | AsyncIterable<Uint8Array>
-      signal?: AbortSignal
-      idleMs?: number
-    } = {},
-  ): Promise<LinkReply> {
+  async request(method: string, path: string, options: LinkRequest = {}): Promise<LinkReply> {
     let sending = false
     const begin = () => {
       sending = true
@@ -123,16 +122,7 @@ export class Link {
     await this.#agent.destroy()
   }
 
-  async #send(
-    method: string,
-    path: string,
-    options: {
-      headers?: Record<string, string>
-      body?: string | AsyncIterable<Uint8Array>
-      signal?: AbortSignal
-      idleMs?: number
-    },
-  ): Promise<LinkReply> {
+  async #send(method: string, path: string, options: LinkRequest): Promise<LinkReply> {
     const headers = { ...options.headers, ...(await this.#credentials()) }
     const reply = await this.#agent.request({
       origin: this.#options.url,
