@@ -7,21 +7,21 @@ const ATTEMPTS = 8
 
 /** `steps` sees the crate as it is, and returns undefined when there is nothing to change. Throws what `steps` and the ledger throw. */
 export async function change(
-  { repository, principal, target }: Pick<Call<unknown>, 'repository' | 'principal' | 'target'>,
+  call: Pick<Call<unknown>, 'repository' | 'principal' | 'target'>,
   id: string,
   steps: (known: Package | undefined) => Promise<Step[] | undefined>,
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const known = await repository.package(id)
+    const known = await call.repository.package(id)
     const made = await steps(known)
     if (!made) return
     const last = known?.last ?? 0
     try {
-      await target().commit(made, principal, { package: id, last })
+      await call.target().commit(made, call.principal, { package: id, last })
       return
     } catch (error) {
       const isConflict = error instanceof RegistryError && error.kind === 'conflict'
-      if (!isConflict || attempt === ATTEMPTS || ((await repository.package(id))?.last ?? 0) === last) throw error
+      if (!isConflict || attempt === ATTEMPTS || ((await call.repository.package(id))?.last ?? 0) === last) throw error
     }
   }
 }

@@ -117,9 +117,8 @@ class Scanner {
   /** A text on one line; it stands on the opening quote. */
   #line(quote: string): string {
     this.#expect(quote)
-    const text = this.#until(quote, (character) => character === quote)
-    this.#expect(quote)
-    if (text.includes('\n')) throw this.#broken('a text is not closed on its line')
+    const text = this.#until(quote, (character) => character === quote || character === '\n')
+    if (!this.#take(quote)) throw this.#broken('a text is not closed on its line')
     return text
   }
 

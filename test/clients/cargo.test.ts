@@ -166,9 +166,7 @@ describe('cargo', { timeout: 240_000 }, () => {
     await succeeds(CARGO, ['build'], consumer)
     assert.match(await succeeds(CARGO, ['search', '--registry', 'cairn', 'secret'], consumer), /secret-leaf/)
     const stranger = { ...consumer, home: await configured(1, 'closed') }
-    const said = await fails(CARGO, ['fetch'], stranger)
-    assert.match(said, /cargo login --registry cairn|no token found/)
-    assert.match(said, /\/repository\/closed\/me/)
+    assert.match(await fails(CARGO, ['fetch'], stranger), /no token found for `cairn`, please run `cargo login/)
   })
 
   describe('with the primary stopped', () => {
@@ -235,7 +233,8 @@ describe('cargo', { timeout: 240_000 }, () => {
   }
 
   async function login(at: RunOptions): Promise<void> {
-    await succeeds(CARGO, ['login', '--registry', 'cairn'], { ...at, answers: [['paste the token', token]] })
+    // Without a terminal it asks in no words, but after it has looked where tokens are found.
+    await succeeds(CARGO, ['login', '--registry', 'cairn'], { ...at, answers: [['Updating', token]] })
   }
 
   async function linesAt(at: 'primary' | number, key: Key, path: string): Promise<Record<string, unknown>[]> {
