@@ -9,12 +9,15 @@ const LENGTH_BYTES = 4
 /** Call `document`, `length` and `rest` once each, in this order, then `close` in any case. */
 export class Frames {
   readonly #body: AsyncIterator<Uint8Array>
+  readonly #total: number
   /** What of the newest chunk was not taken. Good until the next chunk is asked for. */
   #chunk: Uint8Array = new Uint8Array(0)
   #ended = false
 
-  constructor(body: AsyncIterable<Uint8Array>) {
+  /** `total`: bytes of the body, when they are announced. */
+  constructor(body: AsyncIterable<Uint8Array>, total = Number.POSITIVE_INFINITY) {
     this.#body = body[Symbol.asyncIterator]()
+    this.#total = total
   }
 
   /** Throws `too_large` before reading more than the limit. */
@@ -25,7 +28,9 @@ export class Frames {
   }
 
   async length(): Promise<number> {
-    return (await this.#exactly(LENGTH_BYTES)).readUInt32LE()
+    const length = (await this.#exactly(LENGTH_BYTES)).readUInt32LE()
+    if (length > this.#total) throw broken(`says that ${length} bytes follow, and is shorter than that`)
+    return length
   }
 
   /** The next `length` bytes. Ends only when the body ends with them. A chunk is valid until the next one is asked for. */

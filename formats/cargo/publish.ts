@@ -26,7 +26,7 @@ const WARNINGS = { invalid_categories: [], invalid_badges: [], other: [] }
 export async function publish(call: Publishing): Promise<Reply> {
   // Nobody's body is read before they are known; what it is about stands in the body.
   if (!call.principal.user) call.demand('write', '')
-  const frames = new Frames(call.request.body)
+  const frames = new Frames(call.request.body, call.request.length)
   try {
     const draft = parseDraft(parseJson(await frames.document(DOCUMENT_LIMIT), 'The metadata of the publish'))
     call.demand('write', idOf(draft.name))

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { type TestFleet, testFleet, until } from '../support/fleet.js'
@@ -170,7 +170,13 @@ describe('cargo', { timeout: 240_000 }, () => {
   })
 
   describe('with the primary stopped', () => {
-    before(() => fleet.stopPrimary())
+    let locked: string
+    before(async () => {
+      const at = await crate('primary', 'crates', { name: 'meadow', version: '0.0.1' }, { more: DEPENDS })
+      if (CARGO.command) await succeeds(CARGO, ['generate-lockfile'], at)
+      locked = at.cwd
+      await fleet.stopPrimary()
+    })
 
     for (const key of ['crates', 'closed'] as const)
       it(`fetches from node 2 with empty caches, ${key}`, only, async () => {
@@ -179,6 +185,20 @@ describe('cargo', { timeout: 240_000 }, () => {
         await succeeds(CARGO, ['add', '--registry', 'cairn', name], at)
         await succeeds(CARGO, ['check'], at)
       })
+
+    it("builds from node 2 by a lock file of the primary's, where one source replaces the other", only, async () => {
+      const at = { cwd: locked, home: await configured('primary', 'crates') }
+      const sources = [
+        '[source.cairn-primary]',
+        `registry = "sparse+${url('primary', 'crates')}/"`,
+        'replace-with = "cairn-node"',
+        '[source.cairn-node]',
+        `registry = "sparse+${url(1, 'crates')}/"`,
+        '',
+      ]
+      await appendFile(join(at.home, '.cargo', 'config.toml'), sources.join('\n'))
+      await succeeds(CARGO, ['check', '--locked'], at)
+    })
 
     it('is told in a sentence that publishing has to wait', only, async () => {
       const at = await crate(0, 'crates', { name: 'later', version: '1.0.0' }, { login: true })

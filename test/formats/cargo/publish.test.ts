@@ -49,6 +49,11 @@ describe('a publish is refused, and nothing is stored', () => {
     ['that climbs', top([{ name: 'abcd-1.0.0/../../x', content: 'x' }]), /unpacked elsewhere/],
     ['with a symbolic link', top([{ name: 'abcd-1.0.0/l', type: '2', target: 'Cargo.toml' }]), /holds a link/],
     ['with a hard link', top([{ name: 'abcd-1.0.0/l', type: '1', target: 'abcd-1.0.0/Cargo.toml' }]), /holds a link/],
+    [
+      'that unpacks to a thousand times its size',
+      top([{ name: 'abcd-1.0.0/x', content: Buffer.alloc(50 * 1024 * 1024) }]),
+      /100 times its size/,
+    ],
     ['with two manifests', top([{ name: 'abcd-1.0.0/./Cargo.toml', content: 'x' }]), /more than one Cargo\.toml/],
     ['with manifests that differ by case', top([{ name: 'abcd-1.0.0/cargo.toml', content: 'x' }]), /more than one/],
     ['of another name', withManifest(manifestOf('abce', '1.0.0')), /contradicts itself: name is "abce"/],
@@ -104,6 +109,11 @@ describe('a publish is refused, and nothing is stored', () => {
     ['whose features are a list', { features: [] }, /"features" is an object/],
     ['with a feature of an impossible name', { features: { 'a/b': [] } }, /not the name of a feature/],
     ['with a feature of impossible parts', { features: { a: ['b/c/d'] } }, /not the name of a feature/],
+    [
+      'with too many features',
+      { features: Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`f${i}`, []])) },
+      /at most 10000 features/,
+    ],
     ['whose keywords are no list', { keywords: 'a' }, /"keywords" is a list/],
     ['whose description is too long', { description: 'a'.repeat(10_001) }, /at most 10000/],
   ]
@@ -119,13 +129,29 @@ describe('a publish is refused, and nothing is stored', () => {
     ['that goes on', Buffer.concat([publishBody(a1), Buffer.alloc(1)]), 400, /goes on behind the crate/],
     ['whose metadata is not JSON', framed(Buffer.from('{'), crateOf(a1)), 400, /not JSON/],
     ['whose metadata is a list', framed(Buffer.from('[]'), crateOf(a1)), 400, /is an object/],
-    ['whose metadata says to be endless', Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7b]), 413, /at most/],
+    ['whose metadata says to be endless', Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7b]), 400, /4294967295 bytes follow/],
+    ['whose crate says to be endless', endless(publishBody(a1)), 400, /4294967295 bytes follow/],
+    ['whose metadata is too long', framed(Buffer.alloc(16 * 1024 * 1024 + 1, 0x20), crateOf(a1)), 413, /at most/],
   ]
   for (const [what, body, status, sentence] of bodies)
     it(`a body ${what}`, async () => {
       await refused(await put(body), status, sentence)
       await nothing()
     })
+
+  it('a body of unannounced length whose metadata says to be endless', async () => {
+    const body = (async function* () {
+      for (;;) yield Buffer.alloc(1024, 0xff)
+    })()
+    await refused(await ann(`${BASE}/api/v1/crates/new`, { method: 'PUT', body }), 413, /at most/)
+    await nothing()
+  })
+
+  /** With the length of the crate, which is all behind it, made as large as it can be. */
+  function endless(body: Buffer): Buffer {
+    body.writeUInt32LE(0xffffffff, 4 + body.readUInt32LE())
+    return body
+  }
 
   async function nothing(): Promise<void> {
     assert.equal((await ann(`${BASE}/ab/cd/abcd`)).status, 404)
