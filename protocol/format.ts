@@ -38,6 +38,8 @@ export interface Call<P = Record<string, string>> {
   file(file: FileRecord, headers?: Record<string, string>): Promise<Reply>
   /** Does the gate allow the principal this action here. Reads of a read route and writes of a write route were asked already. */
   may(action: Action, path?: string): boolean
+  /** Asks the gate as a route does, and throws what the principal is to be told. For routes whose body names their object. */
+  demand(action: Action, path: string): void
 }
 
 export interface Rendered {
@@ -58,7 +60,10 @@ export interface Route {
   readonly params: Readonly<Record<string, RegExp>>
   /** What the gate is asked about; default the path. For routes that name an object somewhere else than it lies. */
   readonly subject?: ((params: Record<string, string>) => string) | undefined
-  /** Answered without asking the gate: only for what makes somebody known, such as a log-in. */
+  /**
+   * Answered without asking the gate: only for what makes somebody known, such as a log-in, and for what asks it itself
+   * (`call.demand`) as soon as the body has named the object.
+   */
   readonly open?: boolean | undefined
   handle(call: Call): Promise<Reply>
 }
@@ -107,10 +112,15 @@ export interface Format {
   readonly hashes: readonly HashName[]
   /** Content type of a file, by its path. Default by extension. */
   contentType?(path: string): string
-  /** Credentials that this ecosystem's clients send in a header of their own, as an Authorization value. */
+  /** Credentials that this ecosystem's clients send in a header or a form of their own, as an Authorization value, which it replaces. */
   credentials?(request: HttpRequest): string | undefined
   /** This ecosystem's own error document. Default: application/problem+json. */
   error?(error: RegistryError, status: number, request: HttpRequest): Reply
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
   snippet(repository: { base: string; key: string }): string
+}
+
+/** What a client says to be known by, as an Authorization value. */
+export function credentialsOf(format: Format, request: HttpRequest): string | undefined {
+  return format.credentials?.(request) ?? request.headers.get('authorization')
 }

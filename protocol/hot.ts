@@ -5,7 +5,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Gate } from './access/gate.js'
-import type { Format } from './format.js'
+import { credentialsOf, type Format } from './format.js'
 import { choose, type Prepared } from './http/prepared.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
@@ -16,8 +16,8 @@ interface Found {
   configured: number
   repository: Repository
   format: Format
-  /** Without a leading slash. */
-  path: string
+  /** What the gate is asked about. */
+  subject: string
   name: string
   stamp: string
   prepared: Prepared
@@ -52,7 +52,8 @@ export class HotReplies {
     const hot = this.#hot.get(request.path)?.find((each) => isFor(each, request))
     if (!hot || hot.configured !== this.#metadata.configured) return undefined
     const principal = this.#principal(request, hot.format)
-    if (!principal || !this.#gate.decide(principal, 'read', hot.repository.record, hot.path).allowed) return undefined
+    if (!principal || !this.#gate.decide(principal, 'read', hot.repository.record, hot.subject).allowed)
+      return undefined
     return hot.repository.stamp(hot.name) === hot.stamp ? choose(request, hot.prepared) : undefined
   }
 
@@ -66,9 +67,8 @@ export class HotReplies {
   }
 
   #principal(request: HttpRequest, format: Format): Principal | undefined {
-    const credentials = request.headers.get('authorization')
-    if (credentials === undefined) return format.credentials?.(request) === undefined ? this.#gate.anonymous : undefined
-    return this.#gate.known(credentials)
+    const credentials = credentialsOf(format, request)
+    return credentials === undefined ? this.#gate.anonymous : this.#gate.known(credentials)
   }
 }
 

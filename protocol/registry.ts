@@ -9,7 +9,7 @@ import { LRUCache } from 'lru-cache'
 import type { Gate } from './access/gate.js'
 import { demand, refuseCrossSite } from './access/refusal.js'
 import { RegistryError } from './errors.js'
-import type { Call, Format, Rendered, Route } from './format.js'
+import { type Call, credentialsOf, type Format, type Rendered, type Route } from './format.js'
 import { HotReplies } from './hot.js'
 import { gather } from './http/gather.js'
 import { IndexCache } from './http/index-cache.js'
@@ -138,8 +138,7 @@ export class Registry {
 
   /** What nobody may do without credentials is not carried to the primary to be refused there, body and all. */
   #refuseStrangers(request: HttpRequest, { record, format, params, path }: Resolved, route: Route): void {
-    const named = request.headers.has('authorization') || format.credentials?.(request) !== undefined
-    if (named || route.open || route.action === 'read') return
+    if (credentialsOf(format, request) !== undefined || route.open || route.action === 'read') return
     const { access } = this.#options
     demand(access, access.anonymous, route.action, record, route.subject?.(params) ?? path.slice(1))
   }
@@ -180,7 +179,7 @@ export class Registry {
   }
 
   #principal(request: HttpRequest, format: Format): Principal | Promise<Principal> {
-    const credentials = request.headers.get('authorization') ?? format.credentials?.(request)
+    const credentials = credentialsOf(format, request)
     return credentials === undefined
       ? this.#options.access.anonymous
       : this.#options.access.authenticate(credentials, request.remote)
@@ -199,7 +198,7 @@ export class Registry {
       const made = call.made
       // Only what the handler returned as it was made, and what no principal's view of members went into.
       if (made && (reply === made.prepared.identity || reply === made.prepared.gzip) && record.type !== 'virtual')
-        this.#hot.remember(request, { ...made, configured, repository, format: resolved.format, path: path.slice(1) })
+        this.#hot.remember(request, { ...made, configured, repository, format: resolved.format, subject })
       return reply
     }
     const file = await repository.file(path.slice(1))
@@ -290,6 +289,10 @@ class Calling implements Call {
 
   may(action: Action, path?: string): boolean {
     return this.#options.access.decide(this.principal, action, this.repository.record, path).allowed
+  }
+
+  demand(action: Action, path: string): void {
+    demand(this.#options.access, this.principal, action, this.repository.record, path)
   }
 
   async index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { mkdir, mkdtemp } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { packageRoot } from '../../deploy/root.js'
 
@@ -121,6 +122,8 @@ function environment(home: string): NodeJS.ProcessEnv {
     PATH: process.env.PATH,
     HOME: home,
     TMPDIR: join(home, 'tmp'),
+    // Where the compilers are, on machines where cargo on PATH only chooses between several.
+    RUSTUP_HOME: process.env.RUSTUP_HOME ?? join(homedir(), '.rustup'),
     LANG: 'C.UTF-8',
     NO_COLOR: '1',
     // npm has settings beside its own installation as well.
