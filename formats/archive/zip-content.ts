@@ -2,12 +2,12 @@
  * What is in the entries of a zip archive, unpacked and checked against its directory: the same name, size and checksum, and
  * nothing behind the packed content. All entries are read in one pass over the archive, with a few chunks in memory.
  */
-import { Readable, pipeline } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { crc32, createInflateRaw, type InflateRaw, inflateRawSync } from 'node:zlib'
 import type { Bytes } from '../../protocol/ports.js'
-import type { ZipEntry } from './zip.js'
 import { ByteCursor } from './byte-cursor.js'
+import type { ZipEntry } from './zip.js'
 import { brokenZip } from './zip-range.js'
 
 export interface ZipVisitor {
@@ -146,11 +146,15 @@ async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer
 function explained(cause: unknown, entry: ZipEntry): unknown {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   if (code === 'ERR_BUFFER_TOO_LARGE') return differs(entry)
-  return code.startsWith('Z_') ? brokenZip(`has an entry that cannot be unpacked: ${entry.name.slice(0, 200)}`, cause) : cause
+  return code.startsWith('Z_')
+    ? brokenZip(`has an entry that cannot be unpacked: ${entry.name.slice(0, 200)}`, cause)
+    : cause
 }
 
 function differs(entry: ZipEntry): Error {
-  return brokenZip(`has an entry with another size or checksum than it says: ${JSON.stringify(entry.name.slice(0, 200))}`)
+  return brokenZip(
+    `has an entry with another size or checksum than it says: ${JSON.stringify(entry.name.slice(0, 200))}`,
+  )
 }
 
 function goesOn(entry: ZipEntry): Error {

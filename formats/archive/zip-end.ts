@@ -18,7 +18,8 @@ export async function findEnd(bytes: Bytes, signal?: AbortSignal): Promise<Direc
   const said = parseEnd(tail.subarray(at))
   const wide = await findWide(bytes, start + at, signal)
   const place = wide ? together(said, wide.place) : said
-  if (place.offset + place.size !== (wide?.at ?? start + at)) throw brokenZip('has a directory that is not where it should be')
+  if (place.offset + place.size !== (wide?.at ?? start + at))
+    throw brokenZip('has a directory that is not where it should be')
   return place
 }
 

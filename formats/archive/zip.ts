@@ -150,7 +150,8 @@ function place(entries: ZipEntry[], directory: number): void {
 function checkTotals(entries: ZipEntry[], archive: number, limits: ZipLimits): void {
   const total = entries.reduce((sum, { size }) => sum + size, 0)
   if (total > limits.bytes) throw tooLarge(`more than ${limits.bytes} bytes`)
-  if (total > limits.ratioFrom && total > archive * limits.ratio) throw tooLarge(`more than ${limits.ratio} times its size`)
+  if (total > limits.ratioFrom && total > archive * limits.ratio)
+    throw tooLarge(`more than ${limits.ratio} times its size`)
 }
 
 function tooLarge(how: string): RegistryError {

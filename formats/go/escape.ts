@@ -6,7 +6,6 @@ export function escapeCase(name: string): string {
 
 /** undefined: it is not the escaped spelling of anything. */
 export function unescapeCase(escaped: string): string | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what is not ASCII has no escaped spelling
   if (!/^(?:[\0-\x20\x22-\x40\x5b-\x7f]|![a-z])*$/.test(escaped)) return undefined
   return escaped.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }

@@ -40,7 +40,11 @@ export async function readVersion(call: Call<{ module: string; file: string }>):
   const what = asked(params.module, params.file)
   if (what?.kind === 'info') return readInfo(call, what.module, what.version)
   const file = what && (await repository.file(`${params.module}/@v/${params.file}`))
-  if (!file) throw new RegistryError('missing', `not found: there is no ${request.path.split('/').at(-1)} of ${params.module} here`)
+  if (!file)
+    throw new RegistryError(
+      'missing',
+      `not found: there is no ${request.path.split('/').at(-1)} of ${params.module} here`,
+    )
   return call.file(file)
 }
 

@@ -7,7 +7,7 @@ import { bounded } from '../../protocol/blobs/bounded.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
-import type { Held, Step, Version as Published } from '../../protocol/records.js'
+import type { Held, Version as Published, Step } from '../../protocol/records.js'
 import type { Writable } from '../../protocol/repository.js'
 import { type Asked, asked, checkPublishable, pathOf } from './address.js'
 import { type Entry, readEntry, writeEntry } from './entry.js'
@@ -38,7 +38,10 @@ export function zipOf({ params }: Publishing): Asked {
       'The path is not {module}/@v/{version}.zip with "!" and a small letter for each capital one',
     )
   if (what.kind !== 'zip')
-    throw new RegistryError('invalid', `Only the .zip of a version is sent or removed; its .${what.kind} follows from it`)
+    throw new RegistryError(
+      'invalid',
+      `Only the .zip of a version is sent or removed; its .${what.kind} follows from it`,
+    )
   return what
 }
 
@@ -75,7 +78,10 @@ async function publish(call: Publishing, target: Writable, what: Asked): Promise
 function checkGoMod({ request }: Publishing, { module, version }: Asked, bytes: Buffer | undefined): GoMod {
   if (!bytes) return { module, retracted: [] }
   if (version.endsWith('+incompatible'))
-    throw new RegistryError('invalid', 'A module with a go.mod cannot be +incompatible: its path ends in its major version')
+    throw new RegistryError(
+      'invalid',
+      'A module with a go.mod cannot be +incompatible: its path ends in its major version',
+    )
   const goMod = parseGoMod(bytes)
   if (goMod.module !== module && new URLSearchParams(request.query).get('replacement') !== 'true')
     throw new RegistryError(

@@ -68,7 +68,10 @@ export const goScript: Script = {
           [{ module, version: 'v2.0.0' }, /its path must end in \/v2/],
           [{ module, version: 'v1.0' }, /not a version as Go writes it/],
           [{ module, version: 'v1.0.0', goMod: 'module example.com/other\n' }, /The go\.mod is of example\.com\/other/],
-          [{ module, version: 'v1.0.0', more: [{ name: 'elsewhere/x.go' }] }, /not below example\.com\/matrix\/bad@v1\.0\.0\//],
+          [
+            { module, version: 'v1.0.0', more: [{ name: 'elsewhere/x.go' }] },
+            /not below example\.com\/matrix\/bad@v1\.0\.0\//,
+          ],
           [{ module, version: 'v1.0.0', files: { 'a.go': '', 'A.go': '' } }, /differ only by case/],
         ]
         for (const [draft, sentence] of bad) {

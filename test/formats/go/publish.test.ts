@@ -81,7 +81,11 @@ describe('publishing', () => {
   })
 
   it('a go.mod ends the time of +incompatible', async () => {
-    for (const [version, goMod] of [['v1.0.0', null], ['v2.0.0+incompatible', null]] as const) await put({ ...m, version, goMod })
+    for (const [version, goMod] of [
+      ['v1.0.0', null],
+      ['v2.0.0+incompatible', null],
+    ] as const)
+      await put({ ...m, version, goMod })
     assert.equal(await text(moduleUrl(m.module, 'list')), 'v1.0.0\nv2.0.0+incompatible\n')
     await put({ ...m, version: 'v1.1.0' })
     assert.equal(await text(moduleUrl(m.module, 'list')), 'v1.0.0\nv1.1.0\n')

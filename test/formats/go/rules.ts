@@ -110,7 +110,10 @@ const bad: [string, Draft][] = [
   ['a space in the path', { module: 'example.com/m m' }],
   ['a letter of another alphabet in the path', { module: 'example.com/µ' }],
   ['an archive that is cut', { archive: { patchEnd: (end) => end.writeUInt16LE(7, 20) } }],
-  ['a directory that is cut short', { more: [{ name: `${M}@v1.0.0/a`, patchDirectory: (h) => h.writeUInt32LE(1, 0) }] }],
+  [
+    'a directory that is cut short',
+    { more: [{ name: `${M}@v1.0.0/a`, patchDirectory: (h) => h.writeUInt32LE(1, 0) }] },
+  ],
 ]
 
 const stricter: [string, Draft][] = [
@@ -119,9 +122,15 @@ const stricter: [string, Draft][] = [
   ['a pseudo-version of no time', { version: 'v0.0.0-20261402150405-abcdef123456' }],
   ['a pseudo-version before all versions', { version: 'v1.2.0-0.20260102150405-abcdef123456' }],
   ['a symbolic link', { more: [{ name: `${M}@v1.0.0/a`, content: 'b', mode: 0o120777 }] }],
-  ['a wrong checksum', { more: [{ name: `${M}@v1.0.0/a`, content: 'b', patchDirectory: (h) => h.writeUInt32LE(1, 16) }] }],
+  [
+    'a wrong checksum',
+    { more: [{ name: `${M}@v1.0.0/a`, content: 'b', patchDirectory: (h) => h.writeUInt32LE(1, 16) }] },
+  ],
   ['a wrong size', { more: [{ name: `${M}@v1.0.0/a`, content: 'b', patchDirectory: (h) => h.writeUInt32LE(2, 24) }] }],
-  ['another name at its place', { more: [{ name: `${M}@v1.0.0/a`, content: 'b', patchLocal: (h) => h.writeUInt16LE(1, 26) }] }],
+  [
+    'another name at its place',
+    { more: [{ name: `${M}@v1.0.0/a`, content: 'b', patchLocal: (h) => h.writeUInt16LE(1, 26) }] },
+  ],
   ['a bomb', { files: { zeros: '\0'.repeat(70 * MEBI) } }],
   ['+incompatible with a go.mod', { version: 'v2.0.0+incompatible' }],
   ['a go.mod of another module', { goMod: 'module example.com/other\n' }],
