@@ -27,19 +27,20 @@ export function parseGoMod(bytes: Uint8Array): GoMod {
 }
 
 const MAX_RETRACTIONS = 1000
-const TOKEN = /[ \t\r]+|\/\/.*|"(?:[^"\\]|\\.)*"|`[^`]*`|[()[\]{},]|(?:(?!\/\/)[^\s()[\]{},"`])+/gy
+const TOKEN = /[ \t\r]+|\/\/.*|"(?:[^"\\]|\\.)*"|`[^`]*`|[()[\]{},]|(?!["`])(?:(?!\/\/)[^\s()[\]{},])+/gy
 
-/** Verb and words of each line; lines in a block have the block's verb. */
+/** Verb and words of each line; lines in a block have the block's verb. What has more words before its '(' has no meaning. */
 function* statements(text: string): Iterable<string[]> {
   let block: string | undefined
   for (const line of text.split('\n')) {
     const words = tokens(line)
     if (words.length === 0) continue
-    if (block !== undefined) {
-      if (words[0] === ')') block = undefined
-      else yield [block, ...words]
-    } else if (words.length === 2 && words[1] === '(') block = words[0]
-    else yield words
+    if (block === undefined) {
+      if (words.at(-1) === '(') block = words.length === 2 ? words[0] : ''
+      else if (words.at(-1) !== ')' || words.at(-2) !== '(') yield words
+    } else if (words[0] !== ')') yield [block, ...words]
+    else if (words.length > 1) throw invalid('goes on behind the end of a block')
+    else block = undefined
   }
   if (block !== undefined) throw invalid('ends inside a block')
 }
@@ -47,7 +48,9 @@ function* statements(text: string): Iterable<string[]> {
 function tokens(line: string): string[] {
   const words = line.match(TOKEN) ?? []
   if (words.join('').length !== line.length) throw invalid('has a line that cannot be read')
-  return words.filter((word) => !/^(?:[ \t\r]|\/\/)/.test(word))
+  const meant = words.filter((word) => !/^(?:[ \t\r]|\/\/)/.test(word))
+  if (meant.some((word) => /^[^"`]*\/\*/.test(word))) throw invalid('has a comment that does not begin with //')
+  return meant
 }
 
 /** 'v1.0.0' or '[v1.0.0, v1.9.9]' */

@@ -6,7 +6,10 @@ import assert from 'node:assert/strict'
 import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import type { GoMod } from '../../formats/go/go-mod.js'
+import { GO_MODS } from '../formats/go/go-mods.js'
 import { rules } from '../formats/go/rules.js'
+import { ORDERED } from '../formats/go/versions.js'
 import { type TestFleet, testFleet, until } from '../support/fleet.js'
 import { type ModuleDraft, moduleUrl, moduleZip } from '../support/go-module.js'
 import { type TlsFront, tlsFront } from '../support/tls-front.js'
@@ -220,7 +223,7 @@ describe('the go command', { timeout: 300_000 }, () => {
     })
   })
 
-  it('and golang.org/x/mod/zip agree on what is a module', only, async () => {
+  it('and golang.org/x/mod/zip agree on what is a module, a go.mod and the order of versions', only, async () => {
     const cwd = await mkdtemp(join(fleet.dir, 'rules-'))
     const options = { cwd, home: await home(at(0)), deadlineMs: BUILD_MS }
     const root = (await succeeds(GO, ['env', 'GOROOT'], options)).trim()
@@ -239,12 +242,18 @@ describe('the go command', { timeout: 300_000 }, () => {
         return { module, version, file: `${i}.zip` }
       }),
     )
-    await writeFile(join(cwd, 'cases.json'), JSON.stringify(drafts))
-    const verdicts = JSON.parse(await succeeds(GO, ['run', '.'], options)) as string[]
+    const asked = { zips: drafts, mods: GO_MODS.map(([text]) => text), versions: [...ORDERED].reverse() }
+    await writeFile(join(cwd, 'asked.json'), JSON.stringify(asked))
+    const { verdicts, mods, versions } = JSON.parse(await succeeds(GO, ['run', '.'], options)) as Judged
     const wrong = cases.flatMap(({ what, accepted, theirs }, i) =>
       (verdicts[i] === '') === (theirs?.accepted ?? accepted) ? [] : [`${what}: ${verdicts[i] || 'accepted'}`],
     )
     assert.deepEqual(wrong, [])
+    assert.deepEqual(
+      mods.map((mod) => mod ?? undefined),
+      GO_MODS.map(([, said]) => said),
+    )
+    assert.deepEqual(versions, ORDERED)
   })
 
   describe('with the primary stopped', () => {
@@ -314,33 +323,68 @@ function minor(version: string): number {
   return Number(/go1\.(\d+)/.exec(version)?.[1] ?? 0)
 }
 
+interface Judged {
+  /** '' for a zip file that is accepted. */
+  verdicts: string[]
+  mods: (GoMod | null)[]
+  versions: string[]
+}
+
 const JUDGE = `package main
 
 import (
 	"encoding/json"
 	"os"
 
+	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
 	"golang.org/x/mod/zip"
 )
 
+type mod struct {
+	Module    string      \`json:"module"\`
+	Retracted [][2]string \`json:"retracted"\`
+}
+
+func read(text string) *mod {
+	file, err := modfile.ParseLax("go.mod", []byte(text), nil)
+	if err != nil || file.Module == nil {
+		return nil
+	}
+	said := &mod{file.Module.Mod.Path, [][2]string{}}
+	for _, r := range file.Retract {
+		said.Retracted = append(said.Retracted, [2]string{r.Low, r.High})
+	}
+	return said
+}
+
 func main() {
-	var cases []struct{ Module, Version, File string }
-	data, err := os.ReadFile("cases.json")
+	var asked struct {
+		Zips     []struct{ Module, Version, File string }
+		Mods     []string
+		Versions []string
+	}
+	data, err := os.ReadFile("asked.json")
 	if err != nil {
 		panic(err)
 	}
-	if err := json.Unmarshal(data, &cases); err != nil {
+	if err := json.Unmarshal(data, &asked); err != nil {
 		panic(err)
 	}
 	verdicts := []string{}
-	for _, c := range cases {
+	for _, z := range asked.Zips {
 		verdict := ""
-		if _, err := zip.CheckZip(module.Version{Path: c.Module, Version: c.Version}, c.File); err != nil {
+		if _, err := zip.CheckZip(module.Version{Path: z.Module, Version: z.Version}, z.File); err != nil {
 			verdict = err.Error()
 		}
 		verdicts = append(verdicts, verdict)
 	}
-	json.NewEncoder(os.Stdout).Encode(verdicts)
+	mods := []*mod{}
+	for _, text := range asked.Mods {
+		mods = append(mods, read(text))
+	}
+	semver.Sort(asked.Versions)
+	json.NewEncoder(os.Stdout).Encode(map[string]any{"verdicts": verdicts, "mods": mods, "versions": asked.Versions})
 }
 `
