@@ -53,18 +53,17 @@ function tokens(line: string): string[] {
   return meant
 }
 
-/** 'v1.0.0' or '[v1.0.0, v1.9.9]' */
-function interval(words: string[]): GoMod['retracted'] {
-  const [low, high] = words.length === 1 ? [words[0], words[0]] : [words[1], words[3]]
-  const isList = words.length === 5 && words[0] === '[' && words[2] === ',' && words[4] === ']'
-  if ((words.length !== 1 && !isList) || low === undefined || high === undefined) return []
+/** 'v1.0.0' or '[v1.0.0, v1.9.9]'; what follows may mean something to a later Go. */
+function interval([first, low, comma, high, end]: string[]): GoMod['retracted'] {
+  if (first !== '[') return first !== undefined && parseVersion(first) ? [[first, first]] : []
+  if (low === undefined || comma !== ',' || high === undefined || end !== ']') return []
   return parseVersion(low) && parseVersion(high) ? [[low, high]] : []
 }
 
-/** Names and versions hold nothing that needs an escape. */
+/** '' for what Go does not take. Names and versions hold nothing that needs an escape. */
 function unquote(word: string): string {
-  if (!/^["`]/.test(word)) return word
-  return word.includes('\\') ? '' : word.slice(1, -1)
+  const plain = word.startsWith('"') ? word.slice(1, -1) : word
+  return /["'`\\]/.test(plain) ? '' : plain
 }
 
 function decode(bytes: Uint8Array): string {
