@@ -1,12 +1,10 @@
 /** Every format's script in every cell of {local, virtual} × {primary, node, node cut off}, on a real primary with Postgres and real nodes. */
 import { after, before, describe, it } from 'node:test'
-import { cargoScript } from './formats/cargo.script.js'
-import { genericScript } from './formats/generic.script.js'
-import { npmScript } from './formats/npm.script.js'
 import type { Place, Script } from './formats/script.js'
+import { scripts } from './formats/scripts.js'
 import { ADMIN_PASSWORD, type TestFleet, testFleet, until } from './support/fleet.js'
 
-const CELLS = [npmScript, cargoScript, genericScript].flatMap((script) =>
+const CELLS = scripts.flatMap((script) =>
   (['local', 'virtual'] as const).flatMap((type) =>
     (['primary', 'node'] as const).map((side) => ({ script, type, side, key: `${script.format}-${type}-${side}` })),
   ),

@@ -3,14 +3,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { MemoryFleet, PASSWORD } from '../support/memory-fleet.js'
 import { ORIGIN } from '../support/request.js'
-import { cargoScript } from './cargo.script.js'
-import { genericScript } from './generic.script.js'
-import { npmScript } from './npm.script.js'
 import type { Place, Script, Step } from './script.js'
+import { scripts } from './scripts.js'
 
 const SIDES = ['primary', 'node', 'node cut off'] as const
 
-for (const script of [npmScript, cargoScript, genericScript]) {
+for (const script of scripts) {
   for (const type of ['local', 'virtual'] as const) {
     for (const side of SIDES) {
       describe(`${script.format}, ${type}, ${side}`, async () => {

@@ -1,0 +1,99 @@
+/** What the go command reads about a module: @v/list, @latest and @v/{version}.info, rendered from records. */
+import { RegistryError } from '../../protocol/errors.js'
+import type { Call, Rendered } from '../../protocol/format.js'
+import type { Reply } from '../../protocol/http/reply.js'
+import type { Version as Published } from '../../protocol/records.js'
+import type { Repository } from '../../protocol/repository.js'
+import { asked } from './address.js'
+import { type Known, latest, listed, ofRevision } from './choose.js'
+import { readEntry } from './entry.js'
+import { unescapeCase } from './escape.js'
+import { parseVersion } from './version.js'
+
+type OfModule = Call<{ module: string }>
+
+/** GET /{module}/@v/list. A module that has only pseudo-versions has an empty list. */
+export async function readList(call: OfModule): Promise<Reply> {
+  const module = moduleOf(call)
+  return call.index(module, 'list', async () => {
+    const [entry, known] = [await call.repository.package(module), await knownVersions(call.repository, module)]
+    if (!entry || known.length === 0) throw noModule(module)
+    const lines = listed(known).map(({ version }) => `${version.text}\n`)
+    return { contentType: 'text/plain; charset=utf-8', body: lines.join(''), modified: entry.modified }
+  })
+}
+
+/** GET /{module}/@latest */
+export async function readLatest(call: OfModule): Promise<Reply> {
+  const module = moduleOf(call)
+  return call.index(module, 'latest', async () => {
+    const chosen = latest(await knownVersions(call.repository, module))
+    const published = chosen && (await call.repository.version(module, chosen.version.text))
+    if (!published) throw noModule(module)
+    return info(published)
+  })
+}
+
+/** GET /{module}/@v/{file}: a .zip or .mod as it is stored, an .info as it is known. */
+export async function readVersion(call: Call<{ module: string; file: string }>): Promise<Reply> {
+  const { repository, params, request } = call
+  const what = asked(params.module, params.file)
+  if (what?.kind === 'info') return readInfo(call, what.module, what.version)
+  const file = what && (await repository.file(`${params.module}/@v/${params.file}`))
+  if (!file)
+    throw new RegistryError(
+      'missing',
+      `not found: there is no ${request.path.split('/').at(-1)} of ${params.module} here`,
+    )
+  return call.file(file)
+}
+
+async function readInfo(call: Call<unknown>, module: string, version: string): Promise<Reply> {
+  return call.index(module, `info ${version}`, async () => {
+    const published = await resolve(call.repository, module, version)
+    if (!published)
+      throw new RegistryError('missing', `not found: there is no version ${version} of ${module} here`, {
+        code: 'version_missing',
+      })
+    return info(published)
+  })
+}
+
+/** A version; the +incompatible one that is meant by a version without; or a commit that a pseudo-version names. */
+async function resolve(repository: Repository, module: string, version: string): Promise<Published | undefined> {
+  const named = parseVersion(version)
+  if (named) {
+    const found = await repository.version(module, version)
+    return found || named.isIncompatible ? found : repository.version(module, `${version}+incompatible`)
+  }
+  const known = /^[0-9a-f]{7,64}$/.test(version) ? await knownVersions(repository, module) : []
+  const found = ofRevision(known, version)
+  return found && repository.version(module, found.version.text)
+}
+
+function info({ version, publishedAt }: Published): Rendered {
+  return {
+    contentType: 'application/json',
+    body: JSON.stringify({ Version: version, Time: publishedAt }),
+    modified: publishedAt,
+  }
+}
+
+async function knownVersions(repository: Repository, module: string): Promise<Known[]> {
+  const known: Known[] = []
+  for await (const { version: text, meta } of repository.versions(module)) {
+    const version = parseVersion(text)
+    if (version) known.push({ version, ...readEntry(meta) })
+  }
+  return known
+}
+
+function moduleOf({ params }: OfModule): string {
+  const module = unescapeCase(params.module)
+  if (module === undefined) throw noModule(params.module)
+  return module
+}
+
+function noModule(module: string): RegistryError {
+  return new RegistryError('missing', `not found: there is no module ${module} here`, { code: 'module_missing' })
+}

@@ -1,0 +1,13 @@
+/** The scripts of all formats, for the matrices. */
+import { cargoScript } from './cargo.script.js'
+import { genericScript } from './generic.script.js'
+import { goScript } from './go.script.js'
+import { npmScript } from './npm.script.js'
+import type { Script } from './script.js'
+
+export const scripts: readonly Script[] = [
+  genericScript, //
+  cargoScript,
+  goScript,
+  npmScript,
+]
