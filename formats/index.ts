@@ -1,9 +1,11 @@
 /** Every format that this registry speaks. A new ecosystem is one file and one line. */
 import type { Format } from '../protocol/format.js'
 import { generic } from './generic.js'
+import { maven } from './maven.js'
 import { npm } from './npm.js'
 
 export const formats: readonly Format[] = [
   generic, //
+  maven,
   npm,
 ]

@@ -1,11 +1,12 @@
 /** Every format's script in every cell of {local, virtual} × {primary, node, node cut off}, on a real primary with Postgres and real nodes. */
 import { after, before, describe, it } from 'node:test'
 import { genericScript } from './formats/generic.script.js'
+import { mavenScript } from './formats/maven.script.js'
 import { npmScript } from './formats/npm.script.js'
 import type { Place, Script } from './formats/script.js'
 import { ADMIN_PASSWORD, type TestFleet, testFleet, until } from './support/fleet.js'
 
-const CELLS = [npmScript, genericScript].flatMap((script) =>
+const CELLS = [npmScript, genericScript, mavenScript].flatMap((script) =>
   (['local', 'virtual'] as const).flatMap((type) =>
     (['primary', 'node'] as const).map((side) => ({ script, type, side, key: `${script.format}-${type}-${side}` })),
   ),

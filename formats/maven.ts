@@ -1,0 +1,25 @@
+/**
+ * Maven repositories, as mvn, Gradle, sbt and Ivy speak to them: files under Maven's layout, and metadata that is made from
+ * records. Releases are written once; builds of snapshots are added without limit.
+ */
+import { type Format, read, write } from '../protocol/format.js'
+import { get } from './maven/get.js'
+import { put } from './maven/put.js'
+import { remove } from './maven/remove.js'
+
+export const maven: Format = {
+  name: 'maven',
+  hashes: ['md5', 'sha1', 'sha512'],
+  routes: [
+    read('/:path*', get), //
+    write('PUT', '/:path*', put),
+    write('DELETE', '/:path*', remove, { action: 'delete' }),
+  ],
+  snippet: ({ base, key }) =>
+    [
+      `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,
+      `<repository><id>${key}</id><url>${base}</url></repository>   <!-- pom.xml, under <repositories> -->`,
+      `mvn deploy -DaltDeploymentRepository=${key}::default::${base}`,
+      `maven { url = uri("${base}") }   // build.gradle.kts, under repositories`,
+    ].join('\n'),
+}
