@@ -1,5 +1,5 @@
 /**
- * Maven's order of versions, as the "Version Order Specification" of its POM reference describes it and Maven 3.9 computes it:
+ * Maven's order of versions, as the "Version Order Specification" of its POM reference describes it and Maven 3 computes it:
  * numbers by value, known qualifiers before and after a release, unknown ones in alphabetical order behind them.
  */
 
@@ -15,12 +15,8 @@ export function sortVersions(versions: Iterable<string>): string[] {
   return parsed.map(({ version }) => version)
 }
 
-/** A number; a qualifier; a qualifier with a number right behind it ("rc1", "rc-1"); what stands behind a hyphen. */
-type Item =
-  | { kind: 'number'; value: bigint }
-  | { kind: 'word'; value: string }
-  | { kind: 'numbered'; word: string; number: bigint }
-  | List
+/** A number, a qualifier, or what stands behind a hyphen or where digits and letters meet. */
+type Item = { kind: 'number'; value: bigint } | { kind: 'word'; value: string } | List
 interface List {
   kind: 'list'
   items: Item[]
@@ -45,112 +41,62 @@ const UNKNOWN = 7
 /** Only with a number right behind them. */
 const SHORT: Readonly<Record<string, string>> = { a: 'alpha', b: 'beta', m: 'milestone' }
 
-function parse(version: string): List {
-  const parser = new Parser()
-  for (const [token] of version.toLowerCase().matchAll(/[.-]|[0-9]+|[^.\-0-9]+/g)) parser.take(token)
-  return parser.end()
-}
-
 /** Items go into the newest list; a list once begun is the last item of the one before. */
-class Parser {
-  readonly #lists: List[] = [list()]
-  /** A number or word that waits for what follows it. */
-  #number: string | undefined
-  #word: string | undefined
-  /** A hyphen stands behind the word: if a number follows, both are one item. */
-  #hyphen = false
-
-  take(token: string): void {
-    if (token === '.') this.#separate(false)
-    else if (token === '-') this.#dash()
-    else if (/[0-9]/.test(token)) this.#takeNumber(token)
-    else this.#takeWord(token)
+function parse(version: string): List {
+  const lists: [List, ...List[]] = [{ kind: 'list', items: [] }]
+  const newest = (): Item[] => (lists.at(-1) ?? lists[0]).items
+  const begin = (): void => {
+    const begun: List = { kind: 'list', items: [] }
+    newest().push(begun)
+    lists.push(begun)
   }
-
-  end(): List {
-    if (this.#hyphen) this.#separate(true)
-    if (this.#word !== undefined && this.#number === undefined) this.#beginUnlessEmpty()
-    if (this.#word !== undefined || this.#number !== undefined) this.#flush()
-    for (const each of [...this.#lists].reverse()) normalise(each)
-    return this.#lists[0] ?? list()
-  }
-
-  #dash(): void {
-    if (this.#hyphen) {
-      this.#separate(true)
-      this.#separate(true)
-    } else if (this.#word !== undefined && this.#number === undefined) this.#hyphen = true
-    else this.#separate(true)
-  }
-
-  #takeNumber(token: string): void {
-    if (this.#word !== undefined) this.#beginUnlessEmpty()
-    this.#hyphen = false
-    this.#number = token
-  }
-
-  #takeWord(token: string): void {
-    if (this.#hyphen) this.#separate(true)
-    if (this.#number !== undefined) {
-      this.#flush()
-      this.#begin()
+  const tokens = version.toLowerCase().match(/[.-]|[0-9]+|[^.\-0-9]+/g) ?? []
+  for (const [i, token] of tokens.entries()) {
+    const next = tokens[i + 1]
+    if (isSeparator(token)) {
+      // Nothing in front of it is a zero: "1..2" is 1.0.2.
+      if (i === 0 || isSeparator(tokens[i - 1])) newest().push(ZERO)
+      if (token === '-') begin()
+    } else if (isNumber(token)) {
+      newest().push({ kind: 'number', value: BigInt(token) })
+      if (next !== undefined && !isSeparator(next)) begin()
+    } else {
+      // ".x" at the end and before a digit is "-x".
+      const isNumbered = next !== undefined && isNumber(next)
+      if ((isNumbered || next === undefined) && newest().length > 0) begin()
+      newest().push({
+        kind: 'word',
+        value: isNumbered && Object.hasOwn(SHORT, token) ? (SHORT[token] ?? token) : token,
+      })
+      if (isNumbered) begin()
     }
-    this.#word = token
   }
-
-  #separate(begins: boolean): void {
-    if (this.#hyphen && !begins) {
-      this.#hyphen = false
-      this.#separate(true)
-    }
-    this.#hyphen = false
-    if (this.#word === undefined && this.#number === undefined) this.#add({ kind: 'number', value: 0n })
-    else this.#flush()
-    if (begins) this.#beginUnlessEmpty()
-  }
-
-  #flush(): void {
-    const [word, number] = [this.#word, this.#number]
-    this.#word = this.#number = undefined
-    if (word !== undefined && number !== undefined)
-      this.#add({ kind: 'numbered', word: SHORT[word] ?? word, number: BigInt(number) })
-    else if (number !== undefined) this.#add({ kind: 'number', value: BigInt(number) })
-    else this.#add({ kind: 'word', value: word ?? '' })
-  }
-
-  #add(item: Item): void {
-    this.#lists.at(-1)?.items.push(item)
-  }
-
-  #beginUnlessEmpty(): void {
-    if (this.#lists.at(-1)?.items.length !== 0) this.#begin()
-  }
-
-  #begin(): void {
-    const begun = list()
-    this.#add(begun)
-    this.#lists.push(begun)
-  }
+  for (const each of lists.reverse()) normalise(each)
+  return lists.at(-1) ?? lists[0]
 }
 
-function list(): List {
-  return { kind: 'list', items: [] }
+const ZERO: Item = { kind: 'number', value: 0n }
+
+function isSeparator(token: string | undefined): boolean {
+  return token === '.' || token === '-'
 }
 
-/** Zeros at the end, and before a qualifier, say nothing: 1.0.0 is 1, and 1.0-rc is 1-rc. */
+function isNumber(token: string): boolean {
+  return /^[0-9]/.test(token)
+}
+
+/** Zeros and releases at the end, and before what stands behind a hyphen, say nothing: 1.0.0 is 1, and 1.0-rc is 1-rc. */
 function normalise({ items }: List): void {
   for (let i = items.length - 1; i >= 0; i--) {
-    const [item, next] = [items[i], items[i + 1]]
-    if (!item || !isNothing(item)) continue
-    const inner = next?.kind === 'list' ? next.items[0] : undefined
-    if (!next || next.kind === 'word' || inner?.kind === 'word' || inner?.kind === 'numbered') items.splice(i, 1)
+    const item = items[i]
+    if (item && isNothing(item)) items.splice(i, 1)
+    else if (item?.kind !== 'list') break
   }
 }
 
 function isNothing(item: Item): boolean {
   if (item.kind === 'number') return item.value === 0n
-  if (item.kind === 'word') return item.value === ''
-  return item.kind === 'list' && item.items.length === 0
+  return item.kind === 'word' ? place(item.value) === RELEASE : item.items.length === 0
 }
 
 function compareLists(one: List, other: List): number {
@@ -167,33 +113,21 @@ function compareItems(one: Item, other: Item | undefined): number {
   if (one.kind === 'number' && other.kind === 'number')
     return Number(one.value > other.value) - Number(one.value < other.value)
   if (one.kind === 'list' && other.kind === 'list') return compareLists(one, other)
-  if (rank(one) !== rank(other)) return rank(one) - rank(other)
-  return compareWords(wordOf(one), wordOf(other)) || compareNumbered(one, other)
+  if (one.kind === 'word' && other.kind === 'word') return compareWords(one.value, other.value)
+  return RANK[one.kind] - RANK[other.kind]
 }
+
+/** 1-sp < 1-1 < 1.1 */
+const RANK: Readonly<Record<Item['kind'], number>> = { word: 0, list: 1, number: 2 }
 
 function compareWithNothing(item: Item): number {
   if (item.kind === 'number') return item.value === 0n ? 0 : 1
-  if (item.kind !== 'list') return compareWords(wordOf(item), '')
+  if (item.kind === 'word') return compareWords(item.value, '')
   for (const each of item.items) {
     const result = compareWithNothing(each)
     if (result !== 0) return result
   }
   return 0
-}
-
-/** 1-sp < 1-1 < 1.1 */
-function rank({ kind }: Item): number {
-  return kind === 'number' ? 2 : kind === 'list' ? 1 : 0
-}
-
-function wordOf(item: Item): string {
-  return item.kind === 'word' ? item.value : item.kind === 'numbered' ? item.word : ''
-}
-
-/** "rc" < "rc1" < "rc2" */
-function compareNumbered(one: Item, other: Item): number {
-  const [a, b] = [one, other].map((item) => (item.kind === 'numbered' ? item.number : -1n))
-  return a === undefined || b === undefined ? 0 : Number(a > b) - Number(a < b)
 }
 
 function compareWords(one: string, other: string): number {
