@@ -3,6 +3,7 @@
  * records. Releases are written once; builds of snapshots are added without limit.
  */
 import { type Format, read, write } from '../protocol/format.js'
+import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
@@ -15,6 +16,11 @@ export const maven: Format = {
     write('PUT', '/:path*', put),
     write('DELETE', '/:path*', remove, { action: 'delete' }),
   ],
+  /** Maven 3.9 takes a 404 with problem+json for a failed transfer, not for something that is not there. */
+  error: (error, status, request) =>
+    status === 404
+      ? { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${error.message}\n` }
+      : problem(error, request),
   snippet: ({ base, key }) =>
     [
       `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,

@@ -44,8 +44,8 @@ export function jar(entries: JarEntry[], comment = ''): Buffer {
 }
 
 /** A plugin's jar, with the descriptor that Maven looks for. */
-export function pluginJar(group: string, artifact: string, prefix: string): Buffer {
-  const descriptor = `<?xml version="1.0" encoding="UTF-8"?>\n<plugin><name>The ${prefix} plugin</name><groupId>${group}</groupId><artifactId>${artifact}</artifactId><goalPrefix>${prefix}</goalPrefix></plugin>`
+export function pluginJar(group: string, artifact: string, prefix: string, version = '1.0'): Buffer {
+  const descriptor = `<?xml version="1.0" encoding="UTF-8"?>\n<plugin><name>The ${prefix} plugin</name><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version><goalPrefix>${prefix}</goalPrefix><mojos/></plugin>`
   return jar([
     { name: 'META-INF/MANIFEST.MF', content: 'Manifest-Version: 1.0\n' },
     { name: 'META-INF/maven/plugin.xml', content: descriptor },
