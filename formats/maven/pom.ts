@@ -5,7 +5,6 @@ import { type ArtifactPath, isSnapshot } from './layout.js'
 
 export interface Pom {
   packaging: string
-  name: string | undefined
 }
 
 /** Bytes. */
@@ -21,7 +20,7 @@ export function parsePom(bytes: Uint8Array, at: ArtifactPath): Pom {
   agree('groupId', inherited('groupId'), at.group)
   agree('artifactId', childText(project, 'artifactId'), at.artifact)
   agree('version', inherited('version'), ...(isSnapshot(at.base) ? [at.base, at.version] : [at.base]))
-  return { packaging: childText(project, 'packaging') ?? 'jar', name: childText(project, 'name') }
+  return { packaging: childText(project, 'packaging') ?? 'jar' }
 }
 
 /** What a build fills in when it runs ("${revision}") is deployed as it is by Maven 3, so it cannot be compared. */

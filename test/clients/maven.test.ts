@@ -25,7 +25,7 @@ const MAVENS: [label: string, client: Client][] = [
 
 for (const [label, client] of MAVENS) {
   const only = missing(client)
-  describe(client.name, { timeout: 900_000 }, () => {
+  describe(client.name, { timeout: 900_000, ...only }, () => {
     let fleet: TestFleet
     let token: string
     let deployer: string

@@ -154,8 +154,8 @@ describe('POMs', () => {
 
   it('say what they package', () => {
     assert.equal(parsePom(Buffer.from(pom('org.example', 'app', '1.0')), at).packaging, 'jar')
-    const plugin = pom('org.example', 'app', '1.0', '<packaging> maven-plugin </packaging><name>N</name>')
-    assert.deepEqual(parsePom(Buffer.from(plugin), at), { packaging: 'maven-plugin', name: 'N' })
+    const plugin = pom('org.example', 'app', '1.0', '<packaging> maven-plugin </packaging>')
+    assert.deepEqual(parsePom(Buffer.from(plugin), at), { packaging: 'maven-plugin' })
   })
   it('inherit group and version', () => {
     const text =
