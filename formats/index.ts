@@ -3,11 +3,13 @@ import type { Format } from '../protocol/format.js'
 import { cargo } from './cargo.js'
 import { generic } from './generic.js'
 import { go } from './go.js'
+import { maven } from './maven.js'
 import { npm } from './npm.js'
 
 export const formats: readonly Format[] = [
   generic, //
   cargo,
   go,
+  maven,
   npm,
 ]

@@ -7,6 +7,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { FileRecord } from '../../protocol/records.js'
+import type { Repository } from '../../protocol/repository.js'
 import { type Algorithm, digestsOf } from './digests.js'
 
 /** Bytes; reading more than this for one small reply would let anybody keep the disk busy. */
@@ -22,13 +23,17 @@ export async function sidecar(call: Call<{ path: string }>): Promise<Reply | und
   if (!file) return undefined
   return call.index(path, algorithm, async () => ({
     contentType: 'text/plain; charset=utf-8',
-    body: `${digestsOf(file)[algorithm] ?? (await compute(call, file, algorithm))}  ${path.slice(path.lastIndexOf('/') + 1)}\n`,
+    body: `${digestsOf(file)[algorithm] ?? (await computeDigest(call.repository, file, algorithm))}  ${path.slice(path.lastIndexOf('/') + 1)}\n`,
     modified: file.publishedAt,
   }))
 }
 
 /** Others may wait for the same result, so it does not end with the client that asked first. */
-async function compute({ repository }: Call<unknown>, file: FileRecord, algorithm: Algorithm): Promise<string> {
+export async function computeDigest(
+  repository: Pick<Repository, 'open'>,
+  file: FileRecord,
+  algorithm: Algorithm,
+): Promise<string> {
   if (file.size > HASHED_ON_DEMAND)
     throw new RegistryError('missing', `The ${algorithm} of so large a file is not known here; its sha256 is`)
   const hash = createHash(algorithm)

@@ -2,6 +2,7 @@
 import { cargoScript } from './cargo.script.js'
 import { genericScript } from './generic.script.js'
 import { goScript } from './go.script.js'
+import { mavenScript } from './maven.script.js'
 import { npmScript } from './npm.script.js'
 import type { Script } from './script.js'
 
@@ -9,5 +10,6 @@ export const scripts: readonly Script[] = [
   genericScript, //
   cargoScript,
   goScript,
+  mavenScript,
   npmScript,
 ]

@@ -1,0 +1,114 @@
+/**
+ * maven-metadata.xml, always made from records, so that two deploys at once lose nothing: of an artifact (its versions), of a
+ * snapshot version (its builds), of a group (its plugins). An artifact and a group of the same folder share one file.
+ */
+import type { Rendered } from '../../protocol/format.js'
+import type { Package, Version } from '../../protocol/records.js'
+import type { Repository } from '../../protocol/repository.js'
+import { escapeXml } from '../text/xml.js'
+import { type PluginEntry, readEntry, readPlugin } from './entry.js'
+import { artifactAt, buildVersion, isSnapshot, packageAt, splitRest } from './layout.js'
+import { buildsOf, type SnapshotBuild } from './snapshot.js'
+import { sortVersions } from './version-order.js'
+
+export interface MetadataOf {
+  /** The package whose changes it follows. */
+  package: string
+  render(repository: Repository): Promise<Rendered | undefined>
+}
+
+/** `folder`: as in `metadataFolder`. */
+export function metadataOf(folder: string): MetadataOf {
+  const slash = folder.lastIndexOf('/')
+  const base = folder.slice(slash + 1)
+  const name = packageAt(folder.slice(0, Math.max(0, slash)))
+  if (isSnapshot(base) && name !== ':')
+    return { package: name, render: (repository) => renderSnapshot(repository, name, base) }
+  return { package: packageAt(folder), render: (repository) => renderFolder(repository, packageAt(folder)) }
+}
+
+async function renderFolder(repository: Repository, name: string): Promise<Rendered | undefined> {
+  const known = await repository.package(name)
+  if (!known) return undefined
+  const versions = new Set<string>()
+  const plugins: PluginEntry[] = []
+  for await (const { meta } of repository.versions(name)) {
+    const entry = readEntry(meta)
+    if (entry?.packaging !== undefined) versions.add(entry.base)
+    const plugin = readPlugin(meta)
+    if (plugin) plugins.push(plugin)
+  }
+  if (versions.size + plugins.length === 0) return undefined
+  const parts = [
+    ...(versions.size === 0 ? [] : [coordinates(name), versioning(sortVersions(versions), known)]),
+    ...(plugins.length === 0 ? [] : [pluginList(plugins)]),
+  ]
+  return document(parts, known)
+}
+
+async function renderSnapshot(repository: Repository, name: string, base: string): Promise<Rendered | undefined> {
+  const known = await repository.package(name)
+  const builds = (await buildsOf(repository, name, base)).filter(({ entry }) => entry.packaging !== undefined)
+  const [newest] = builds
+  if (!known || !newest) return undefined
+  const { timestamp, number } = newest.build
+  const latest = `${element('timestamp', timestamp)}${element('buildNumber', String(number))}`
+  const body = `<snapshot>${latest}</snapshot>${element('lastUpdated', timestamp.replace('.', ''))}<snapshotVersions>${snapshotVersions(base, builds)}</snapshotVersions>`
+  return document([coordinates(name), element('version', base), `<versioning>${body}</versioning>`], known)
+}
+
+/** Of every classifier and extension, the newest build that has it. `builds`: newest first. */
+function snapshotVersions(base: string, builds: SnapshotBuild[]): string {
+  const rows = new Map<string, string>()
+  for (const { version, build } of builds) {
+    for (const rest of restsOf(version)) {
+      if (rows.has(rest)) continue
+      const { classifier, extension } = splitRest(rest)
+      const updated = element('updated', build.timestamp.replace('.', ''))
+      const kind = `${classifier === '' ? '' : element('classifier', classifier)}${element('extension', extension)}`
+      rows.set(
+        rest,
+        `<snapshotVersion>${kind}${element('value', buildVersion(base, build))}${updated}</snapshotVersion>`,
+      )
+    }
+  }
+  return [...rows.values()].join('')
+}
+
+function restsOf(version: Version): string[] {
+  return version.files.flatMap(({ path }) => artifactAt(path)?.rest ?? [])
+}
+
+function versioning(sorted: string[], { modified }: Package): string {
+  const latest = sorted.at(-1) ?? ''
+  const release = sorted.findLast((version) => !isSnapshot(version))
+  const list = sorted.map((version) => element('version', version)).join('')
+  const updated = element('lastUpdated', modified.replace(/\D/g, '').slice(0, 14))
+  return `<versioning>${element('latest', latest)}${release === undefined ? '' : element('release', release)}<versions>${list}</versions>${updated}</versioning>`
+}
+
+function pluginList(plugins: PluginEntry[]): string {
+  const rows = plugins
+    .sort((a, b) => (a.artifactId < b.artifactId ? -1 : 1))
+    .map(
+      ({ name, prefix, artifactId }) =>
+        `<plugin>${element('name', name)}${element('prefix', prefix)}${element('artifactId', artifactId)}</plugin>`,
+    )
+  return `<plugins>${rows.join('')}</plugins>`
+}
+
+function coordinates(name: string): string {
+  const colon = name.indexOf(':')
+  return element('groupId', name.slice(0, colon)) + element('artifactId', name.slice(colon + 1))
+}
+
+function element(name: string, text: string): string {
+  return `<${name}>${escapeXml(text)}</${name}>`
+}
+
+function document(parts: string[], { modified }: Package): Rendered {
+  // One element per line: people read it, and it compresses to nothing.
+  const lines = parts.join('').replace(/(<\/[^>]+>|<[a-z]\w*>(?=<))/gi, '$1\n')
+  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<metadata modelVersion="1.1.0">\n${lines}</metadata>\n`
+  return { contentType: 'application/xml', body, modified }
+}
