@@ -1,6 +1,6 @@
 /**
- * What uploads and installs Python packages, for real: twine, uv and flit publish (to the primary and through a node), pip of two
- * ages and uv install from node 1, and with the primary stopped and nothing in its caches from node 2.
+ * What uploads and installs Python packages, for real: twine, uv, flit, hatch and poetry publish (to the primary and through
+ * a node), pip of two ages and uv install from node 1, and with the primary stopped and nothing in its caches from node 2.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { type TestFleet, testFleet, until } from '../support/fleet.js'
 import { moduleOf, type Project, sdist, type Upload, wheel } from '../support/python-package.js'
-import { type Client, fails, missing, newHome, ofPython, program, succeeds } from './client.js'
+import { type Client, fails, missing, newHome, ofPython, program, type RunOptions, succeeds } from './client.js'
 
 const PUBLIC = 'pypi-clients'
 const PRIVATE = 'pypi-private'
@@ -19,6 +19,8 @@ const PIP = ofPython('pip')
 const UV = ofPython('uv')
 const TWINE = ofPython('twine')
 const FLIT = ofPython('flit')
+const HATCH = ofPython('hatch')
+const POETRY = ofPython('poetry')
 
 const leaf: Project = { name: 'Cairn.Leaf', version: '1.0', requiresPython: '>=3.7' }
 const newer: Project = { ...leaf, version: '1.1' }
@@ -26,7 +28,7 @@ const yanked: Project = { ...leaf, version: '1.2' }
 const tooNew: Project = { ...leaf, version: '3.0', requiresPython: '>=9' }
 const branch: Project = { name: 'cairn-branch', version: '2.0', requires: ['cairn_leaf>=1.0,<2'] }
 
-describe('Python clients', { timeout: 240_000 }, () => {
+describe('Python clients', { timeout: 480_000 }, () => {
   let fleet: TestFleet
   let token: string
   /** pip as Debian ships it, in a fresh environment. */
@@ -62,12 +64,10 @@ describe('Python clients', { timeout: 240_000 }, () => {
       assert.equal(reply.status, 204)
     })
 
-    it('twine is told when other bytes have the name, and can skip them', missing(TWINE), async () => {
-      const other = [wheel({ ...leaf, summary: 'other bytes' })]
+    it('twine is told when other bytes have the name; the same bytes again are fine', missing(TWINE), async () => {
       const options = await place()
-      const args = await twineArgs(other, options.cwd)
+      const args = await twineArgs([wheel({ ...leaf, summary: 'other bytes' })], options.cwd)
       assert.match(await fails(TWINE, args, options), /409/)
-      await succeeds(TWINE, [...args, '--skip-existing'], options)
       await twine([wheel(leaf)])
     })
 
@@ -94,8 +94,21 @@ describe('Python clients', { timeout: 240_000 }, () => {
       const rc = `[distutils]\nindex-servers = cairn\n[cairn]\nrepository = ${base(fleet.primaryUrl)}/legacy/\nusername = __token__\npassword = ${token}\n`
       await writeFile(join(options.home, '.pypirc'), rc)
       await succeeds(FLIT, ['publish', '--repository', 'cairn', '--no-use-vcs'], options)
-      const page = await (await fetch(`${base(fleet.primaryUrl)}/simple/cairn-flit/`)).text()
-      assert.equal(page.match(/<a /g)?.length, 2)
+      await isPublished('cairn-flit')
+    })
+
+    it('hatch publishes', missing(HATCH), async () => {
+      const { options, files, url } = await publishing('cairn-hatch')
+      const args = ['--no-interactive', 'publish', '--no-prompt', '--repo', url, '--user', '__token__', '--auth', token]
+      await succeeds(HATCH, [...args, ...files], options)
+      await isPublished('cairn-hatch')
+    })
+
+    it('poetry publishes', missing(POETRY), async () => {
+      const { options, url } = await publishing('cairn-poetry')
+      await poetry(options, url)
+      await succeeds(POETRY, ['publish', '--repository', 'cairn'], options)
+      await isPublished('cairn-poetry')
     })
 
     it('twine uploads to a private repository', missing(TWINE), () => twine([wheel(leaf)], PRIVATE))
@@ -138,16 +151,30 @@ describe('Python clients', { timeout: 240_000 }, () => {
       it('downloads the very bytes, of a source archive too', missing(only), async () => {
         for (const [upload, more] of [
           [wheel(leaf), []],
-          [sdist(leaf), ['--no-binary', ':all:', '--no-build-isolation']],
+          [sdist(leaf), ['--no-binary', ':all:']],
         ] as const) {
-          // Building needs setuptools, which only Debian's environment has.
-          if (more.length > 0 && client === PIP) continue
           const { target, options } = await targeted()
           const args = ['download', '--no-deps', '--index-url', simple(0), '--dest', target, ...more, 'cairn-leaf==1.0']
           await succeeds(client, args, options)
           assert.deepEqual(await readdir(target), [upload.file])
           assert.ok((await readFile(join(target, upload.file))).equals(upload.bytes))
         }
+      })
+
+      it('builds and installs a source archive', missing(only), async () => {
+        const { target, options } = await targeted()
+        const args = [
+          'install',
+          '--index-url',
+          simple(0),
+          '--no-binary',
+          ':all:',
+          '--target',
+          target,
+          'cairn-leaf==1.0',
+        ]
+        await succeeds(client, args, options)
+        await holds(target, { [moduleOf(leaf)]: '1.0' })
       })
 
       it('lists versions', missing(only), async () => {
@@ -202,6 +229,29 @@ describe('Python clients', { timeout: 240_000 }, () => {
     })
   })
 
+  describe('poetry', () => {
+    it('locks a project with what a private repository has', missing(POETRY), async () => {
+      const options = await place()
+      const url = simple(0, PRIVATE)
+      const project = [
+        '[tool.poetry]',
+        'package-mode = false',
+        '[tool.poetry.dependencies]',
+        'python = ">=3.9"',
+        'cairn-leaf = "^1.0"',
+        '[[tool.poetry.source]]',
+        'name = "cairn"',
+        `url = "${url}"`,
+        'priority = "primary"',
+      ]
+      await writeFile(join(options.cwd, 'pyproject.toml'), `${project.join('\n')}\n`)
+      await poetry(options, url)
+      await succeeds(POETRY, ['lock'], options)
+      const lock = await readFile(join(options.cwd, 'poetry.lock'), 'utf8')
+      assert.ok(lock.includes(sha256(wheel(leaf).bytes)))
+    })
+  })
+
   describe('with the primary stopped', () => {
     before(() => fleet.stopPrimary())
 
@@ -223,6 +273,31 @@ describe('Python clients', { timeout: 240_000 }, () => {
       assert.match(await fails(TWINE, args, options), /503/)
     })
   })
+
+  /** A project whose two files are ready below dist. */
+  async function publishing(name: string) {
+    const options = await place()
+    const project = { name, version: '1.0' }
+    await mkdir(join(options.cwd, 'dist'))
+    const files = await written([wheel(project), sdist(project)], join(options.cwd, 'dist'))
+    const toml = `[project]\nname = "${name}"\nversion = "1.0"\ndescription = ""\nrequires-python = ">=3.9"\n`
+    await writeFile(join(options.cwd, 'pyproject.toml'), toml)
+    return { options, files, url: `${base(fleet.primaryUrl)}/legacy/` }
+  }
+
+  async function poetry(options: RunOptions, url: string): Promise<void> {
+    for (const setting of [
+      ['keyring.enabled', 'false'],
+      ['repositories.cairn', url],
+      ['http-basic.cairn', '__token__', token],
+    ])
+      await succeeds(POETRY, ['config', ...setting], options)
+  }
+
+  async function isPublished(name: string): Promise<void> {
+    const page = await (await fetch(`${base(fleet.primaryUrl)}/simple/${name}/`)).text()
+    assert.equal(page.match(/<a /g)?.length, 2)
+  }
 
   async function targeted() {
     const options = await place()

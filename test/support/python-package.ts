@@ -37,16 +37,36 @@ export function wheel(project: Project, { file = wheelName(project), metadata = 
   return { file, bytes: zip([...contents, recordFile]), kind: 'bdist_wheel', project }
 }
 
+/** A source archive that brings what builds it along, so that building it needs no other package. */
 export function sdist(project: Project, { metadata = metadataOf(project), more = '' } = {}): Upload {
-  const stem = `${moduleOf(project)}-${project.version}`
-  const setup = `from setuptools import setup\nsetup(name=${JSON.stringify(project.name)}, version=${JSON.stringify(project.version)}, py_modules=[${JSON.stringify(moduleOf(project))}])\n${more}`
+  const module = moduleOf(project)
+  const stem = `${module}-${project.version}`
+  const system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
   const bytes = tgz([
     { name: `${stem}/`, type: '5' },
     { name: `${stem}/PKG-INFO`, content: metadata },
-    { name: `${stem}/setup.py`, content: setup },
-    { name: `${stem}/${moduleOf(project)}.py`, content: `value = ${JSON.stringify(project.version)}\n` },
+    { name: `${stem}/pyproject.toml`, content: system },
+    { name: `${stem}/backend.py`, content: backendOf(project) + more },
+    { name: `${stem}/${module}.py`, content: `value = ${JSON.stringify(project.version)}\n` },
   ])
   return { file: `${stem}.tar.gz`, bytes, kind: 'sdist', project }
+}
+
+/** PEP 517. */
+function backendOf(project: Project): string {
+  const module = moduleOf(project)
+  const info = `${module}-${project.version}.dist-info`
+  const wheelFile = 'Wheel-Version: 1.0\\nGenerator: cairn-test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n'
+  const record = [`${module}.py`, `${info}/METADATA`, `${info}/WHEEL`, `${info}/RECORD`].map((path) => `${path},,\\n`)
+  return `import os, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(os.path.join(folder, '${wheelName(project)}'), 'w') as wheel:
+        for path, name in [('${module}.py', '${module}.py'), ('PKG-INFO', '${info}/METADATA')]:
+            wheel.writestr(name, open(path).read())
+        wheel.writestr('${info}/WHEEL', '${wheelFile}')
+        wheel.writestr('${info}/RECORD', '${record.join('')}')
+    return '${wheelName(project)}'
+`
 }
 
 export function metadataOf({ name, version, requiresPython, requires = [], summary }: Project): string {
