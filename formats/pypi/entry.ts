@@ -67,7 +67,7 @@ export function listed({ files, meta, publishedAt }: Version): Listed[] {
 }
 
 /** Or else it lies beside one. */
-export function isDistribution(path: string): boolean {
+function isDistribution(path: string): boolean {
   return /\.(?:whl|tar\.gz|zip)$/.test(path)
 }
 

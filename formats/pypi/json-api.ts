@@ -29,7 +29,7 @@ export async function readVersionJson(call: Call<{ name: string; version: string
 }
 
 /** The newest version that is neither yanked nor a prerelease, or else the newest that there is. */
-export function latestOf(versions: readonly Pick<Version, 'version' | 'meta'>[], isYanked: (meta: string) => boolean) {
+function latestOf(versions: readonly Pick<Version, 'version' | 'meta'>[], isYanked: (meta: string) => boolean) {
   const known = versions.flatMap((entry) => {
     const parsed = parseVersion(entry.version)
     return parsed

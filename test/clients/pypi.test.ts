@@ -31,8 +31,8 @@ const branch: Project = { name: 'cairn-branch', version: '2.0', requires: ['cair
 describe('Python clients', { timeout: 480_000 }, () => {
   let fleet: TestFleet
   let token: string
-  /** pip as Debian ships it, in a fresh environment. */
-  const debian: Client = { name: "Debian's pip", command: undefined }
+  /** The one that Python brings, on Debian an old one, in a fresh environment. */
+  const bundled: Client = { name: "Python's own pip", command: undefined }
   const base = (url: string | undefined, key = PUBLIC) => `${url}/repository/${key}`
   const simple = (index: number, key = PUBLIC) => `${base(fleet.nodeUrls[index], key)}/simple/`
 
@@ -46,7 +46,7 @@ describe('Python clients', { timeout: 480_000 }, () => {
     if (!PYTHON.command) return
     const environment = join(fleet.dir, 'environment')
     await succeeds(PYTHON, ['-m', 'venv', environment], await place())
-    debian.command = [join(environment, 'bin', 'python'), '-m', 'pip']
+    bundled.command = [join(environment, 'bin', 'python'), '-m', 'pip']
   })
   after(() => fleet.close())
 
@@ -121,13 +121,19 @@ describe('Python clients', { timeout: 480_000 }, () => {
   })
 
   for (const [client, only] of [
-    [debian, PYTHON],
+    [bundled, PYTHON],
     [PIP, PIP],
   ] as const) {
     describe(client.name, () => {
       it('installs with a dependency, and neither yanked nor too new versions', missing(only), async () => {
         const { target, options } = await targeted()
-        await succeeds(client, ['install', '--index-url', simple(0), '--target', target, 'cairn-branch'], options)
+        const said = await succeeds(
+          client,
+          ['install', '--index-url', simple(0), '--target', target, 'cairn-branch'],
+          options,
+        )
+        // What it depends on is read from the metadata beside it.
+        if (client === PIP) assert.match(said, /cairn_branch-2\.0-py3-none-any\.whl\.metadata/)
         await holds(target, { [moduleOf(branch)]: '2.0', [moduleOf(leaf)]: '1.1' })
       })
 
@@ -201,6 +207,10 @@ describe('Python clients', { timeout: 480_000 }, () => {
       const { target, options } = await targeted()
       await succeeds(UV, uvInstall(simple(0), target, 'cairn-branch'), options)
       await holds(target, { [moduleOf(branch)]: '2.0', [moduleOf(leaf)]: '1.1' })
+      const requirements = join(options.cwd, 'requirements.txt')
+      await writeFile(requirements, `cairn-leaf==1.0 --hash=sha256:${'0'.repeat(64)}\n`)
+      const args = [...uvInstall(simple(0), target, '-r'), requirements, '--require-hashes', '--reinstall']
+      assert.match(await fails(UV, args, options), /hash/i)
     })
 
     it('needs credentials for a private repository', missing(UV), async () => {
