@@ -3,6 +3,7 @@
  * Files lie at /{project}/{version}/{file}, and beside each {file}.metadata and perhaps {file}.provenance.
  */
 import { type Format, read, write } from '../protocol/format.js'
+import { contentTypeOf } from '../protocol/http/mime.js'
 import { readProvenance } from './pypi/attestations.js'
 import { readProjectJson, readVersionJson } from './pypi/json-api.js'
 import { normalName } from './pypi/name.js'
@@ -31,6 +32,8 @@ export const pypi: Format = {
     read('/simple/:name', moveToProject, OF_PROJECT),
     read('/simple/:name/', readProject, OF_PROJECT),
 
+    // Before the others: a project may be called "pypi".
+    write('DELETE', '/:name/:version/:file', removeFile, { ...DELETES, params: DISTRIBUTION }),
     read('/pypi/:name/json', readProjectJson, OF_PROJECT),
     read('/pypi/:name/:version/json', readVersionJson, OF_PROJECT),
     write('PUT', '/pypi/:name/:version/yank', yank, OF_PROJECT),
@@ -38,7 +41,6 @@ export const pypi: Format = {
     write('DELETE', '/pypi/:name/:version', removeVersion, DELETES),
 
     read('/integrity/:name/:version/:file/provenance', readProvenance, OF_PROJECT),
-    write('DELETE', '/:name/:version/:file', removeFile, { ...DELETES, params: DISTRIBUTION }),
   ],
 
   contentType: (path) =>
@@ -46,9 +48,7 @@ export const pypi: Format = {
       ? 'text/plain; charset=utf-8'
       : path.endsWith('.provenance')
         ? 'application/vnd.pypi.integrity.v1+json'
-        : path.endsWith('.gz')
-          ? 'application/gzip'
-          : 'application/zip',
+        : contentTypeOf(path),
 
   snippet: ({ base }) =>
     [
