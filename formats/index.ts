@@ -5,6 +5,7 @@ import { generic } from './generic.js'
 import { go } from './go.js'
 import { maven } from './maven.js'
 import { npm } from './npm.js'
+import { pypi } from './pypi.js'
 
 export const formats: readonly Format[] = [
   generic, //
@@ -12,4 +13,5 @@ export const formats: readonly Format[] = [
   go,
   maven,
   npm,
+  pypi,
 ]

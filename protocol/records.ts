@@ -171,6 +171,8 @@ export type Step =
   /** `version: null` amends the package. */
   | { kind: 'amend'; package: string; version: string | null; meta: string }
   | { kind: 'remove'; package: string; version: string }
+  /** Takes one file out of a version that has others; its path stays burned. */
+  | { kind: 'withdraw'; package: string; version: string; path: string }
   | { kind: 'restore'; package: string; version: string }
   | { kind: 'tag'; package: string; tag: string; version: string | null }
   | { kind: 'hold'; package: string; version: string; file: Held }

@@ -81,6 +81,8 @@ class Work {
         return this.#amend(change.package, change.version, change.meta)
       case 'remove':
         return this.#remove(change.package, change.version)
+      case 'withdraw':
+        return this.#withdraw(change.package, change.version, change.path)
       case 'restore':
         return this.#restore(change.package, change.version)
       case 'tag':
@@ -151,6 +153,19 @@ class Work {
     for (const file of row.files) await this.#removeFile(file.path)
     this.#put(rowKey('version', this.#change.scope, name, version), { ...row, removedAt: this.#change.at })
     await this.#touch(name, (entry) => ({ ...entry, versions: Math.max(0, entry.versions - 1) }))
+  }
+
+  async #withdraw(name: string, version: string, path: string): Promise<void> {
+    const row = await this.#live(name, version)
+    if (!row) return
+    if (this.#rules && !row.files.some((file) => file.path === path))
+      throw new RegistryError('missing', `There is no ${path} in ${label(name, version)}`)
+    await this.#removeFile(path)
+    this.#put(rowKey('version', this.#change.scope, name, version), {
+      ...row,
+      files: row.files.filter((file) => file.path !== path),
+    })
+    await this.#touch(name, (entry) => entry)
   }
 
   async #restore(name: string, version: string): Promise<void> {

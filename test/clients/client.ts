@@ -48,6 +48,12 @@ export function installed(name: string, file: string): Client {
   return { name, command: /\.[cm]?js$/.test(file) ? [process.execPath, path] : [path] }
 }
 
+/** One that `.ci/run` installs into a Python environment of its own. */
+export function ofPython(name: string): Client {
+  const path = join(packageRoot(), '.build', 'clients-python', 'bin', name)
+  return { name, command: runs(path) ? [path] : undefined }
+}
+
 /** For the options of a test: the reason to skip it. */
 export function missing({ name, command }: Client): { skip: string | false } {
   return {

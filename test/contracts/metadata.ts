@@ -98,6 +98,24 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
       assert.equal((await subject.metadata.package(record.scope, 'r'))?.versions, 1)
     })
 
+    it('a file that is withdrawn is gone, its path stays burned, and the others of its version stay', async () => {
+      const record = await repository()
+      await commit(record, publish('w', '1', ['w-1', 'w-2']))
+      await commit(record, { kind: 'withdraw', package: 'w', version: '1', path: 'w-1' })
+      assert.equal(await subject.metadata.file(record.scope, 'w-1'), undefined)
+      assert.ok(await subject.metadata.removed(record.scope, 'w-1'))
+      const version = await subject.metadata.version(record.scope, 'w', '1')
+      assert.deepEqual(
+        version?.files.map(({ path }) => path),
+        ['w-2'],
+      )
+      const other = publish('w', '1', ['w-1'], [], 'other')
+      const files = other.kind === 'publish' ? other.manifest.files : []
+      await assert.rejects(commit(record, { kind: 'add', package: 'w', version: '1', files }), isKind('conflict'))
+      for (const path of ['w-1', 'w-9'])
+        await assert.rejects(commit(record, { kind: 'withdraw', package: 'w', version: '1', path }), isKind('missing'))
+    })
+
     it('all steps of a proposal happen or none', async () => {
       const record = await repository()
       await assert.rejects(

@@ -4,6 +4,7 @@ import { genericScript } from './generic.script.js'
 import { goScript } from './go.script.js'
 import { mavenScript } from './maven.script.js'
 import { npmScript } from './npm.script.js'
+import { pypiScript } from './pypi.script.js'
 import type { Script } from './script.js'
 
 export const scripts: readonly Script[] = [
@@ -12,4 +13,5 @@ export const scripts: readonly Script[] = [
   goScript,
   mavenScript,
   npmScript,
+  pypiScript,
 ]
