@@ -36,7 +36,7 @@ export async function readEntries(
       visitor.begin(entry)
       await show(cursor, entry, visitor)
       visitor.end(entry)
-      unpacked += entry.size
+      unpacked += entry.size + ENTRY_BYTES
       if (unpacked < TURN_BYTES) continue
       unpacked = 0
       await setImmediate()
@@ -61,6 +61,8 @@ export async function readEntry(bytes: Bytes, entry: ZipEntry, limit: number, si
 
 /** Bytes that are unpacked before the others on this process get a turn. */
 const TURN_BYTES = 4 * 1024 * 1024
+/** What an entry costs besides its content. */
+const ENTRY_BYTES = 16 * 1024
 /** Unpacking so much at once takes about 2 ms. */
 const SHORT = { compressed: 64 * 1024, size: 1024 * 1024 }
 const SIGNATURE = 0x04034b50

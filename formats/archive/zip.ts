@@ -4,6 +4,7 @@
  *
  *     entry … entry | directory header … directory header | [64-bit end, its locator] | end, comment
  */
+import { setImmediate } from 'node:timers/promises'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Bytes } from '../../protocol/ports.js'
 import { isPlainPath } from './entry-path.js'
@@ -51,6 +52,7 @@ export async function readDirectory(bytes: Bytes, limits: ZipLimits, signal?: Ab
     const { entry, length } = parseHeader(directory.subarray(at), limits)
     entries.push(entry)
     at += length
+    if (entries.length % TURN === 0) await setImmediate()
   }
   if (entries.length !== end.entries) throw brokenZip('has less in its directory than it says')
   checkNames(entries)
@@ -62,6 +64,8 @@ export async function readDirectory(bytes: Bytes, limits: ZipLimits, signal?: Ab
 /** Encrypted, patched, strongly encrypted, with a masked directory. */
 const UNREADABLE = 0x0001 | 0x0020 | 0x0040 | 0x2000
 
+/** Entries that are read before the others on this process get a turn. */
+const TURN = 1000
 const SIGNATURE = 0x02014b50
 const HEADER = 46
 

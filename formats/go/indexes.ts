@@ -36,15 +36,11 @@ export async function readLatest(call: OfModule): Promise<Reply> {
 
 /** GET /{module}/@v/{file}: a .zip or .mod as it is stored, an .info as it is known. */
 export async function readVersion(call: Call<{ module: string; file: string }>): Promise<Reply> {
-  const { repository, params, request } = call
+  const { repository, params } = call
   const what = asked(params.module, params.file)
   if (what?.kind === 'info') return readInfo(call, what.module, what.version)
   const file = what && (await repository.file(`${params.module}/@v/${params.file}`))
-  if (!file)
-    throw new RegistryError(
-      'missing',
-      `not found: there is no ${request.path.split('/').at(-1)} of ${params.module} here`,
-    )
+  if (!file) throw new RegistryError('missing', `not found: there is no ${params.file} of ${params.module} here`)
   return call.file(file)
 }
 

@@ -3,6 +3,7 @@
  * everything, so that a version that the go command could not unpack is never published.
  */
 import { createHash, type Hash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Bytes } from '../../protocol/ports.js'
 import { readDirectory, type ZipEntry } from '../archive/zip.js'
@@ -23,7 +24,7 @@ export interface Inspected {
 /** `prefix`: 'module@version/', which every name begins with. Throws `invalid`. */
 export async function inspect(bytes: Bytes, prefix: string, signal: AbortSignal): Promise<Inspected> {
   const entries = await readDirectory(bytes, LIMITS, signal)
-  checkNames(entries, prefix)
+  await checkNames(entries, prefix)
   const reading = new Reading(`${prefix}go.mod`)
   await readEntries(bytes, entries, reading, signal)
   return { goMod: reading.goMod, sum: hash1(reading.sums) }
@@ -43,11 +44,14 @@ const LIMITS = {
   ratio: 100,
   ratioFrom: 64 * 1024 * 1024,
 }
+/** Entries that are looked at before the others on this process get a turn. */
+const TURN = 1000
 const DOCUMENT_LIMIT = 16 * 1024 * 1024
 
-function checkNames(entries: readonly ZipEntry[], prefix: string): void {
+async function checkNames(entries: readonly ZipEntry[], prefix: string): Promise<void> {
   const collisions = new Collisions()
-  for (const { name, isFolder, size } of entries) {
+  for (const [i, { name, isFolder, size }] of entries.entries()) {
+    if (i % TURN === TURN - 1) await setImmediate()
     if (!name.startsWith(prefix)) throw invalid(`has an entry that is not below ${prefix}: ${shown(name)}`)
     const path = name.slice(prefix.length, isFolder ? -1 : undefined)
     if (path === '') continue

@@ -1,6 +1,5 @@
 /** Paths of modules and of the files in them, by the rules of golang.org/x/mod/module. Pure; faults are the ends of sentences. */
-import type { Version } from './version.js'
-import { majorOf } from './version.js'
+import { majorOf, type Version } from './version.js'
 
 /** What is wrong with a module path; undefined: nothing. */
 export function faultOfModule(path: string): string | undefined {
