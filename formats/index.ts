@@ -2,8 +2,10 @@
 import type { Format } from '../protocol/format.js'
 import { generic } from './generic.js'
 import { npm } from './npm.js'
+import { oci } from './oci.js'
 
 export const formats: readonly Format[] = [
   generic, //
   npm,
+  oci,
 ]

@@ -2,10 +2,11 @@
 import { after, before, describe, it } from 'node:test'
 import { genericScript } from './formats/generic.script.js'
 import { npmScript } from './formats/npm.script.js'
+import { ociScript } from './formats/oci.script.js'
 import type { Place, Script } from './formats/script.js'
 import { ADMIN_PASSWORD, type TestFleet, testFleet, until } from './support/fleet.js'
 
-const CELLS = [npmScript, genericScript].flatMap((script) =>
+const CELLS = [npmScript, genericScript, ociScript].flatMap((script) =>
   (['local', 'virtual'] as const).flatMap((type) =>
     (['primary', 'node'] as const).map((side) => ({ script, type, side, key: `${script.format}-${type}-${side}` })),
   ),

@@ -5,11 +5,12 @@ import { MemoryFleet, PASSWORD } from '../support/memory-fleet.js'
 import { ORIGIN } from '../support/request.js'
 import { genericScript } from './generic.script.js'
 import { npmScript } from './npm.script.js'
+import { ociScript } from './oci.script.js'
 import type { Place, Script, Step } from './script.js'
 
 const SIDES = ['primary', 'node', 'node cut off'] as const
 
-for (const script of [npmScript, genericScript]) {
+for (const script of [npmScript, genericScript, ociScript]) {
   for (const type of ['local', 'virtual'] as const) {
     for (const side of SIDES) {
       describe(`${script.format}, ${type}, ${side}`, async () => {
