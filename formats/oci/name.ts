@@ -49,3 +49,8 @@ export function blobsOf(name: string): string {
 export function isBlobs(packageName: string): boolean {
   return packageName.endsWith(BLOBS)
 }
+
+/** The image that a package of blobs belongs to. */
+export function imageOf(packageName: string): string | undefined {
+  return isBlobs(packageName) ? packageName.slice(0, -BLOBS.length) : undefined
+}

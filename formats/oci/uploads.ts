@@ -9,7 +9,7 @@ import type { Held } from '../../protocol/records.js'
 import { acceptBlob, BLOB_LIMIT, isHere } from './accept.js'
 import { blobName, checkDigest, hashesFor } from './digest.js'
 import { keepBlob } from './keep.js'
-import { blobPath, checkName } from './name.js'
+import { blobPath, checkName, imageOf } from './name.js'
 import { progressHeaders, uploadKey } from './progress.js'
 import { viewOf } from './view.js'
 
@@ -47,8 +47,20 @@ async function mountable(call: Uploading, digest: string, from: string | undefin
   if (here) return here
   if (from !== undefined) return mountedFrom(call, digest, from)
   const sha256 = blobName(digest)
-  return sha256 && call.copyOf(sha256)
+  return sha256 === undefined ? inOtherImages(call, digest) : call.copyOf(sha256)
 }
+
+/** Bytes are found everywhere by their SHA-256 only; by another digest a few images of this repository are looked through. */
+async function inOtherImages({ repository, may }: Uploading, digest: string): Promise<Held | undefined> {
+  const names = (await repository.packages({ limit: LOOKED_THROUGH })).map(({ name }) => imageOf(name))
+  for (const name of names) {
+    const file = name !== undefined && may('read', name) ? await repository.file(blobPath(name, digest)) : undefined
+    if (file) return file
+  }
+  return undefined
+}
+
+const LOOKED_THROUGH = 500
 
 async function mountedFrom(call: Uploading, digest: string, from: string): Promise<Held | undefined> {
   const { before } = viewOf(call)
