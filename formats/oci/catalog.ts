@@ -27,8 +27,9 @@ export async function catalogOfAll(call: RootCall): Promise<Reply> {
 }
 
 /** The same for one repository, below its own address. */
-export async function catalogOfOne({ repository, may, request }: Call<unknown>): Promise<Reply> {
-  const listed = [{ repository, reads: (path: string) => may('read', path), before: '' }]
+export async function catalogOfOne(call: Call<unknown>): Promise<Reply> {
+  const { repository, request } = call
+  const listed = [{ repository, reads: (path: string) => call.may('read', path), before: '' }]
   return catalog(listed, request.query, request.path)
 }
 

@@ -36,7 +36,7 @@ export async function postToken(call: RootCall): Promise<Reply> {
 }
 
 async function exchange(call: RootCall, authorization: string | undefined, asked: URLSearchParams): Promise<Reply> {
-  const granted = authorization === undefined ? ANYBODY : await grant(call, authorization)
+  const granted = authorization === undefined ? ANYBODY : await grantOrLess(call, authorization, asked)
   if (!('value' in granted)) return granted
   const { value, expiresInSeconds, lasting } = granted
   const wantsLasting = asked.get('offline_token') === 'true' || asked.get('access_type') === 'offline'
@@ -51,6 +51,22 @@ async function exchange(call: RootCall, authorization: string | undefined, asked
 }
 
 const ANYBODY: Granted = { value: ANONYMOUS_TOKEN, expiresInSeconds: EXPIRES_IN_SECONDS, lasting: false }
+
+/**
+ * Cut off, nobody can check a password. Who asks for something with one gets what anybody gets, so that public images go on being pulled
+ * by those who have logged in; who only wants to log in is told to come back.
+ */
+async function grantOrLess(call: RootCall, authorization: string, asked: URLSearchParams): Promise<Granted | Reply> {
+  try {
+    return await grant(call, authorization)
+  } catch (error) {
+    if (!(error instanceof RegistryError) || error.kind !== 'unavailable' || !asked.has('scope')) throw error
+    return { ...ANYBODY, expiresInSeconds: ANYBODY_MEANWHILE_SECONDS }
+  }
+}
+
+/** As short as clients take it. */
+const ANYBODY_MEANWHILE_SECONDS = 60
 
 /** The primary's own reply where only it can tell. */
 async function grant(call: RootCall, authorization: string): Promise<Granted | Reply> {

@@ -51,10 +51,12 @@ async function mountable(call: Uploading, digest: string, from: string | undefin
 }
 
 /** Bytes are found everywhere by their SHA-256 only; by another digest a few images of this repository are looked through. */
-async function inOtherImages({ repository, may }: Uploading, digest: string): Promise<Held | undefined> {
+async function inOtherImages(call: Uploading, digest: string): Promise<Held | undefined> {
+  const { repository } = call
   const names = (await repository.packages({ limit: LOOKED_THROUGH })).map(({ name }) => imageOf(name))
   for (const name of names) {
-    const file = name !== undefined && may('read', name) ? await repository.file(blobPath(name, digest)) : undefined
+    const file =
+      name !== undefined && call.may('read', name) ? await repository.file(blobPath(name, digest)) : undefined
     if (file) return file
   }
   return undefined

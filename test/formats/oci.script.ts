@@ -90,6 +90,7 @@ export const ociScript: Script = {
           [config, digest(config, 'sha512')],
         ] as const) {
           assert.equal((await push(place, NAME, blob, name)).status, 201, name)
+          assert.equal((await write(place, `mounted/image/blobs/uploads/?mount=${name}`, 'POST')).status, 201, name)
           const head = await read(place, `${NAME}/blobs/${name}`, { method: 'HEAD' }, 'writeTo')
           assert.equal(head.status, 200)
           assert.equal(head.headers.get('docker-content-digest'), name)
@@ -384,6 +385,8 @@ export const ociScript: Script = {
         assert.deepEqual(await bytes(reply), image)
         const tags = await place.send(`${place.readFrom}/v2/${NAME}/tags/list`)
         assert.equal(((await tags.json()) as { name: string }).name, NAME)
+        const catalog = await place.send(`${place.readFrom}/v2/_catalog`)
+        assert.deepEqual(await catalog.json(), { repositories: [NAME] })
       },
     },
   ],
