@@ -194,7 +194,7 @@ export class Registry {
 
   #formatAt(address: Address): Format | undefined {
     const record = this.#options.metadata.repository(address.key)
-    return this.#formats.get(record?.format ?? address.format ?? '')?.format
+    return this.#formats.get(address.format ?? record?.format ?? '')?.format
   }
 
   #resolve(request: HttpRequest, address: Address): Resolved {
