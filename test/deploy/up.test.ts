@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { after, before, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { demandFree } from '../../deploy/up/ports.js'
+import { formats } from '../../formats/index.js'
 import { readPostmaster } from '../../primary/postgres/postmaster.js'
 import { runs } from '../../primary/postgres/process.js'
 import { until } from '../support/fleet.js'
@@ -121,7 +122,7 @@ it('the first start makes everything, and Ctrl-C ends everything', { timeout: ST
   assert.ok(welcome.password, 'a password is generated and shown')
   assert.deepEqual(
     welcome.repositories.map(({ key }) => key),
-    ['generic-local', 'npm-local'],
+    formats.map(({ name }) => `${name}-local`).sort(),
   )
   for (const { pid, name } of welcome.parts) assert.equal(await pidOf(name), pid)
   const logs = await readFile(join(dir, 'data', 'logs', 'primary.log'), 'utf8')
