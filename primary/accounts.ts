@@ -86,7 +86,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   /** See Accounts. */
-  session(principal: Principal): Promise<{ value: string; expiresInSeconds: number }> {
+  async session(principal: Principal): Promise<{ value: string; expiresInSeconds: number }> {
     const { user, token } = principal
     if (!user || token) throw new RegistryError('unauthenticated', 'A session is opened with a password')
     return this.#directory.turn.run(async () => {

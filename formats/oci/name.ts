@@ -23,13 +23,9 @@ export function checkName(name: string): string {
   return name
 }
 
-export function isTag(text: string): boolean {
-  return TAG.test(text)
-}
-
 /** Throws MANIFEST_INVALID. */
 export function checkTag(tag: string): string {
-  if (!isTag(tag)) throw failure('invalid', 'MANIFEST_INVALID', `That is no tag: ${tag.slice(0, 140)}`)
+  if (!TAG.test(tag)) throw failure('invalid', 'MANIFEST_INVALID', `That is no tag: ${tag.slice(0, 140)}`)
   return tag
 }
 
