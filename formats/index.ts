@@ -5,6 +5,7 @@ import { generic } from './generic.js'
 import { go } from './go.js'
 import { maven } from './maven.js'
 import { npm } from './npm.js'
+import { oci } from './oci.js'
 import { pypi } from './pypi.js'
 
 export const formats: readonly Format[] = [
@@ -13,5 +14,6 @@ export const formats: readonly Format[] = [
   go,
   maven,
   npm,
+  oci,
   pypi,
 ]

@@ -161,6 +161,7 @@ async function compose(
       forward: forwarding,
     },
     count: (record, path) => downloads.count(record.scope, path),
+    holders: (digest) => replica.holders(digest),
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })
@@ -297,6 +298,7 @@ function readOnly(state: Replica['state']): Accounts {
     login: refuse,
     createToken: refuse,
     revokeToken: refuse,
+    session: refuse,
     tokens: ({ user }) =>
       user ? state.accessAll('token').filter((token) => token.user === user.name && token.use === 'api') : [],
   }

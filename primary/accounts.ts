@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import type { Passwords } from '../protocol/access/passwords.js'
 import { scopesAdminister } from '../protocol/access/scope.js'
+import { tokenHash, tokenId } from '../protocol/access/token.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
@@ -29,6 +30,8 @@ export const FIRST_ADMINISTRATOR = 'admin'
 /** What a client's own log-in command (`npm login`) gets. */
 const LOGIN_TOKEN_DAYS = 90
 const GENERATED_PASSWORD_BYTES = 15
+/** A session that is handed out again lasts at least so long. */
+const SESSION_LEFT_MS = 20 * 60_000
 
 export class PrimaryAccounts implements Accounts, Passwords {
   readonly users: Users
@@ -36,6 +39,9 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly #directory: Directory
   readonly #tokens: Tokens
   readonly #throttle: Throttle
+  readonly #nowMs: () => number
+  /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
+  readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
 
   constructor({ pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now }: PrimaryAccountsOptions) {
     this.#directory = new Directory(metadata, ledger)
@@ -43,6 +49,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     this.users = new Users(pool, this.#directory, this.sessions, hashes, nowMs)
     this.#tokens = new Tokens(this.#directory, nowMs)
     this.#throttle = new Throttle(nowMs)
+    this.#nowMs = nowMs
   }
 
   /** Makes the first administrator when there is no user yet. Returns the password if it was generated: to be shown once. */
@@ -78,6 +85,23 @@ export class PrimaryAccounts implements Accounts, Passwords {
       .value
   }
 
+  /** See Accounts. */
+  async session(principal: Principal): Promise<{ value: string; expiresInSeconds: number }> {
+    const { user, token } = principal
+    if (!user || token) throw new RegistryError('unauthenticated', 'A session is opened with a password')
+    return this.#directory.turn.run(async () => {
+      if (this.#directory.user(user.name) !== user)
+        throw new RegistryError('unauthenticated', 'The account has changed; try again')
+      const known = this.#exchanged.get(user)
+      const now = this.#nowMs()
+      if (known && known.untilMs - now > SESSION_LEFT_MS && this.#directory.token(tokenIdOf(known.session)))
+        return { value: known.session.accessToken, expiresInSeconds: Math.floor((known.untilMs - now) / 1000) }
+      const session = await this.sessions.open(user)
+      this.#exchanged.set(user, { session, untilMs: now + session.expiresIn * 1000 })
+      return { value: session.accessToken, expiresInSeconds: session.expiresIn }
+    })
+  }
+
   createToken(principal: Principal, draft: TokenDraft): Promise<{ value: string; token: TokenRecord }> {
     return this.#tokens.create(principal, draft)
   }
@@ -99,6 +123,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
       createToken: (principal, draft) => this.createToken(principal, draft),
       revokeToken: (principal, idOrValue) => this.revokeToken(principal, idOrValue),
       tokens: (principal) => this.tokens(principal),
+      session: (principal) => this.session(principal),
     }
   }
 
@@ -124,4 +149,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
       return use(user)
     })
   }
+}
+
+function tokenIdOf({ accessToken }: Session): string {
+  return tokenId(tokenHash(accessToken))
 }

@@ -29,7 +29,7 @@ import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protoco
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
-import { primaryApi } from './api/endpoints.js'
+import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
 import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
@@ -166,6 +166,7 @@ async function compose(
     formats,
     open: (record) => new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes }),
     count: (record, path) => downloads.count(record.scope, path, 1),
+    holders: holdersIn(pool),
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })

@@ -8,8 +8,9 @@ import type { RegistryError } from './errors.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import type { Accounts, Principal } from './ports.js'
-import type { Action, FileRecord, HashName } from './records.js'
+import type { Action, Digest, FileRecord, HashName, Held } from './records.js'
 import type { Repository, Writable } from './repository.js'
+import type { RootRoute } from './root.js'
 
 type Name<S extends string> = S extends `${infer N}*` ? N : S
 /** The parameters of a pattern such as '/:package/-/:file' or '/:path*' (the star: any number of segments). */
@@ -40,6 +41,10 @@ export interface Call<P = Record<string, string>> {
   may(action: Action, path?: string): boolean
   /** Asks the gate as a route does, and throws what the principal is to be told. For routes whose body names their object. */
   demand(action: Action, path: string): void
+  /** Another repository of this format, when the principal may read `path` there. */
+  elsewhere(key: string, path: string): Repository | undefined
+  /** Bytes of this digest in any repository of this format where the principal may read them. Only asked by write routes. */
+  copyOf(digest: Digest): Promise<Held | undefined>
 }
 
 export interface Rendered {
@@ -108,6 +113,10 @@ export interface Format {
   readonly name: string
   /** Tried in order. A GET that none matches is a file of the repository. */
   readonly routes: readonly Route[]
+  /** A first segment of paths that clients cannot do without: /{root}/{key}/… is /repository/{key}/{root}/…. */
+  readonly root?: string
+  /** What is answered below `root` without a repository. */
+  readonly rootRoutes?: readonly RootRoute[]
   /** Hashes computed at acceptance, besides SHA-256. */
   readonly hashes: readonly HashName[]
   /** Content type of a file, by its path. Default by extension. */

@@ -49,6 +49,7 @@ export interface Metadata {
   /** In order of publication. */
   versions(scope: string, name: string): AsyncIterable<Version>
   tags(scope: string, name: string): Promise<Record<string, string>>
+  tag(scope: string, name: string, tag: string): Promise<string | undefined>
   file(scope: string, path: string): Promise<FileRecord | undefined>
   files(scope: string, page: Page): Promise<FileRecord[]>
   /** A file that was removed: its path stays burned, and a `restore` of its version brings it back. */
@@ -136,6 +137,11 @@ export interface Accounts {
     draft: { name: string; scopes: string[]; expiresInDays?: number },
   ): Promise<{ value: string; token: TokenRecord }>
   revokeToken(principal: Principal, idOrValue: string): Promise<boolean>
+  /**
+   * A short-lived token for a user who came with a password, for protocols that exchange one for the other; the same one again
+   * while it lasts a while longer, so that asking often costs nothing.
+   */
+  session(principal: Principal): Promise<{ value: string; expiresInSeconds: number }>
   /** API tokens of the principal's user; never their values. */
   tokens(principal: Principal): TokenRecord[]
 }

@@ -3,6 +3,8 @@
  * is walked: resolve, authenticate, ask the gate, then the format's route or a plain file.
  *
  *     /repository/{key}/…   /{format}/{key}/…   /artifactory/{key}/…   /artifactory/api/{format}/{key}/…
+ *
+ * and /{root}/{key}/… for a format that owns a first segment (`Format.root`).
  */
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -22,8 +24,9 @@ import { compile, type Matcher } from './http/route.js'
 import { errorHeaders, notAllowed, problem, statusOf } from './http/status.js'
 import { Virtual } from './kinds/virtual.js'
 import type { Accounts, Bytes, Metadata, Principal } from './ports.js'
-import type { Action, FileRecord, RepositoryRecord } from './records.js'
+import type { Action, Digest, FileRecord, RepositoryRecord } from './records.js'
 import type { Repository, Writable } from './repository.js'
+import type { RootCall, RootRoute } from './root.js'
 
 export interface RegistryOptions {
   metadata: Metadata
@@ -37,6 +40,8 @@ export interface RegistryOptions {
   primary?: Upward
   /** Called for each file that a client gets. */
   count?: (record: RepositoryRecord, path: string) => void
+  /** Where a digest is recorded, visible files only. Needed where formats write. */
+  holders?: (digest: Digest) => Promise<{ scope: string; path: string }[]>
   /** A failure that is not the client's: logged once, here. */
   onError: (error: unknown, request: HttpRequest) => void
   cacheBytes: number
@@ -67,6 +72,7 @@ const IMMUTABLE = 'max-age=31536000, immutable'
 export class Registry {
   readonly #options: RegistryOptions
   readonly #formats: ReadonlyMap<string, { format: Format; matcher: Matcher<Route> }>
+  readonly #roots: ReadonlyMap<string, { format: Format; matcher: Matcher<RootRoute> }>
   readonly #resolved = new LRUCache<string, Resolved>({ max: RESOLVED_REMEMBERED })
   readonly #repositories = new Map<string, { record: RepositoryRecord; repository: Repository }>()
   readonly #indexes: IndexCache
@@ -75,6 +81,11 @@ export class Registry {
   constructor(options: RegistryOptions) {
     this.#options = options
     this.#formats = new Map(options.formats.map((format) => [format.name, { format, matcher: compile(format.routes) }]))
+    this.#roots = new Map(
+      options.formats.flatMap((format) =>
+        format.root === undefined ? [] : [[format.root, { format, matcher: compile(format.rootRoutes ?? []) }]],
+      ),
+    )
     this.#indexes = new IndexCache({ maxBytes: options.cacheBytes })
     this.#hot = new HotReplies(options.metadata, options.access)
   }
@@ -84,7 +95,9 @@ export class Registry {
     const hot = this.#hot.reply(request)
     if (hot) return hot
     const address = this.#address(request.path)
-    return address && this.#answer(request, address)
+    if (address) return this.#answer(request, address)
+    const root = this.#roots.get(request.path.split('/', 2)[1] ?? '')
+    return root && this.#answerRoot(request, root)
   }
 
   /** A repository as a principal sees it; a virtual one through the members that may be read. */
@@ -125,6 +138,41 @@ export class Registry {
     }
   }
 
+  async #answerRoot(
+    request: HttpRequest,
+    { format, matcher }: { format: Format; matcher: Matcher<RootRoute> },
+  ): Promise<Reply> {
+    try {
+      const found = matcher.match(request.method, parsePath(request.path).path)
+      if (found.kind === 'method') return refuseMethod(request, found.allow, format)
+      if (found.kind === 'none') throw new RegistryError('missing', 'There is nothing at this address')
+      return await found.route.handle(this.#rootCall(request, format))
+    } catch (error) {
+      return this.#refuse(error, request, format)
+    }
+  }
+
+  #rootCall(request: HttpRequest, format: Format): RootCall {
+    const { access, accounts, metadata, primary } = this.#options
+    return {
+      request,
+      accounts: accounts(request.remote),
+      forward: primary && ((asked) => primary.forward(asked)),
+      principal: (authorization) =>
+        authorization === undefined
+          ? this.#principal(request, format)
+          : access.authenticate(authorization, request.remote),
+      repositories: (principal) =>
+        metadata
+          .repositories()
+          .filter((record) => record.format === format.name && access.sees(principal, record))
+          .map((record) => ({
+            repository: this.repository(record, principal),
+            reads: (path) => access.decide(principal, 'read', record, path).allowed,
+          })),
+    }
+  }
+
   #refuse(error: unknown, request: HttpRequest, format: Format | undefined): Reply {
     const status = statusOf(error)
     // That something is away or full is told to the client and counted; it is no fault to look into.
@@ -145,7 +193,7 @@ export class Registry {
 
   #formatAt(address: Address): Format | undefined {
     const record = this.#options.metadata.repository(address.key)
-    return record && this.#formats.get(record.format)?.format
+    return this.#formats.get(address.format ?? record?.format ?? '')?.format
   }
 
   #resolve(request: HttpRequest, address: Address): Resolved {
@@ -189,9 +237,10 @@ export class Registry {
     const { record, route, path } = resolved
     const subject = route?.subject?.(resolved.params) ?? path.slice(1)
     if (!route?.open) demand(this.#options.access, principal, route?.action ?? 'read', record, subject)
-    if (resolved.allow) return notAllowed(request.method, resolved.allow, request)
+    if (resolved.allow) return refuseMethod(request, resolved.allow, resolved.format)
     const repository = this.repository(record, principal)
-    const call = new Calling(this.#options, this.#indexes, request, resolved, repository, principal)
+    const others = this.#others(resolved.format, principal)
+    const call = new Calling(this.#options, this.#indexes, request, resolved, repository, principal, others)
     if (route) {
       const { configured } = this.#options.metadata
       const reply = await route.handle(call)
@@ -204,6 +253,25 @@ export class Registry {
     const file = await repository.file(path.slice(1))
     if (!file) throw new RegistryError('missing', `There is no ${path.slice(1) || 'such path'} in ${record.key}`)
     return call.file(file)
+  }
+
+  #others(format: Format, principal: Principal): Pick<Call, 'elsewhere' | 'copyOf'> {
+    const { access, metadata, holders } = this.#options
+    const reads = (record: RepositoryRecord | undefined, path: string): record is RepositoryRecord =>
+      record?.format === format.name && access.decide(principal, 'read', record, path).allowed
+    return {
+      elsewhere: (key, path) => {
+        const record = metadata.repository(key)
+        return reads(record, path) ? this.repository(record, principal) : undefined
+      },
+      copyOf: async (digest) => {
+        for (const { scope, path } of (await holders?.(digest)) ?? []) {
+          const file = reads(metadata.scope(scope), path) ? await metadata.file(scope, path) : undefined
+          if (file?.digest === digest) return file
+        }
+        return undefined
+      },
+    }
   }
 
   #single(record: RepositoryRecord): Repository {
@@ -228,6 +296,8 @@ export class Registry {
     if (first === 'repository') return address(raw, second, 2)
     if (first === 'artifactory' && second === 'api' && this.#formats.has(third)) return address(raw, fourth, 4, third)
     if (first === 'artifactory') return address(raw, second, 2)
+    const root = this.#roots.get(first)
+    if (root) return rootAddress(raw, second, root.format.name)
     return this.#formats.has(first) ? address(raw, second, 2, first) : undefined
   }
 }
@@ -245,6 +315,20 @@ function address(raw: string, key: string, segments: number, format?: string): A
   return { key, format, rest: at < 0 ? '/' : raw.slice(at) }
 }
 
+/** No key begins with an underscore, so routes of the root that do are never taken for one. */
+function rootAddress(raw: string, key: string, format: string): Address | undefined {
+  if (key === '' || key.startsWith('_')) return undefined
+  const { rest } = address(raw, key, 2)
+  return { key, format, rest: raw.slice(0, raw.indexOf('/', 1)) + rest }
+}
+
+function refuseMethod(request: HttpRequest, allow: string[], format: Format): Reply {
+  if (!format.error) return notAllowed(request.method, allow, request)
+  const error = new RegistryError('unsupported', `${request.method} is not offered here`)
+  const own = format.error(error, 405, request)
+  return { ...own, status: 405, headers: { 'cache-control': 'no-store', ...own.headers, allow: allow.join(', ') } }
+}
+
 class Calling implements Call {
   readonly params: Record<string, string>
   readonly request: HttpRequest
@@ -253,6 +337,8 @@ class Calling implements Call {
   readonly #options: RegistryOptions
   readonly #indexes: IndexCache
   readonly #resolved: Resolved
+  readonly elsewhere: Call['elsewhere']
+  readonly copyOf: Call['copyOf']
   /** The index that was found kept, if any. */
   made: { name: string; stamp: string; prepared: Prepared } | undefined
 
@@ -263,8 +349,11 @@ class Calling implements Call {
     resolved: Resolved,
     repository: Repository,
     principal: Principal,
+    others: Pick<Call, 'elsewhere' | 'copyOf'>,
   ) {
     this.#options = options
+    this.elsewhere = others.elsewhere
+    this.copyOf = others.copyOf
     this.#indexes = indexes
     this.#resolved = resolved
     this.request = request

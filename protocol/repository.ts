@@ -20,6 +20,8 @@ export interface Repository {
   versions(name: string): AsyncIterable<Version>
   version(name: string, version: string): Promise<Version | undefined>
   tags(name: string): Promise<Record<string, string>>
+  /** The version that one tag names. */
+  tag(name: string, tag: string): Promise<string | undefined>
   /** Its bytes are held or can be fetched. */
   file(path: string): Promise<FileRecord | undefined>
   /** In byte order of the path. */

@@ -67,7 +67,8 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
 
 const MAX_HOLDERS = 10_000
 
-function holdersIn(pool: Pick<pg.Pool, 'query'>): Holders {
+/** Looks a digest up among the files that can be seen. */
+export function holdersIn(pool: Pick<pg.Pool, 'query'>): Holders {
   return async (digest) => {
     const { rows } = await pool.query<{ scope: string; name: string }>({
       name: 'row_holders',

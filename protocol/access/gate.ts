@@ -13,7 +13,7 @@ import { GrantIndex } from './grants.js'
 import { KnownPasswords, type Passwords } from './passwords.js'
 import { decideBy, isNode, NODE_PRINCIPAL, type Rule, ruleFor } from './rule.js'
 import { scopesAdminister, scopesCover } from './scope.js'
-import { tokenHash, tokenId } from './token.js'
+import { ANONYMOUS_TOKEN, tokenHash, tokenId } from './token.js'
 
 export interface GateOptions {
   nowMs?: () => number
@@ -55,6 +55,7 @@ export class Gate implements Access {
     if (known && this.#nowMs() < known.expiresMs) return known.principal
     const credentials = parseCredentials(authorization)
     if (credentials.kind === 'password') return this.#byUser(credentials.user, credentials.password, remote)
+    if (credentials.value === ANONYMOUS_TOKEN) return this.anonymous
     return this.#byToken(credentials.value, authorization)
   }
 

@@ -6,6 +6,9 @@ import { createHash, randomBytes } from 'node:crypto'
 
 export const TOKEN_PREFIX = 'cairn_'
 
+/** Stands for nobody, in protocols where everybody must bring a token: whoever brings it may do what anonymous may. */
+export const ANONYMOUS_TOKEN = 'anonymous'
+
 const TOKEN_BYTES = 32
 const SHAPE = /^cairn_[A-Za-z0-9_-]{43}$/
 const ID_CHARACTERS = 32

@@ -45,6 +45,10 @@ export class Recorded implements Repository {
     return this.metadata.tags(this.record.scope, name)
   }
 
+  tag(name: string, tag: string): Promise<string | undefined> {
+    return this.metadata.tag(this.record.scope, name, tag)
+  }
+
   file(path: string): Promise<FileRecord | undefined> {
     return this.metadata.file(this.record.scope, path)
   }

@@ -84,6 +84,14 @@ export class Virtual implements Repository {
     return Object.assign({}, ...found.reverse()) as Record<string, string>
   }
 
+  async tag(name: string, tag: string): Promise<string | undefined> {
+    for (const member of await this.#knowing(name)) {
+      const found = await member.tag(name, tag)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
   async file(path: string): Promise<FileRecord | undefined> {
     return (await this.#owner(path))?.file
   }

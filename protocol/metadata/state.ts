@@ -149,6 +149,10 @@ export class State implements Metadata {
     return Object.fromEntries(tags)
   }
 
+  async tag(scope: string, name: string, tag: string): Promise<string | undefined> {
+    return (await this.#rows.get(rowKey('tag', scope, name, tag)))?.version
+  }
+
   async file(scope: string, path: string): Promise<FileRecord | undefined> {
     const row = await this.#rows.get(rowKey('file', scope, path))
     return row && !row.removedAt ? row : undefined

@@ -31,6 +31,7 @@ export interface Ran {
 }
 
 const INSTALLED = join(packageRoot(), '.build', 'clients', 'node_modules')
+const BUILT = join(packageRoot(), '.build', 'clients', 'bin')
 const DEADLINE_MS = 60_000
 const LARGEST_OUTPUT = 8 * 1024 * 1024
 
@@ -52,6 +53,12 @@ export function installed(name: string, file: string): Client {
 export function ofPython(name: string): Client {
   const path = join(packageRoot(), '.build', 'clients-python', 'bin', name)
   return { name, command: runs(path) ? [path] : undefined }
+}
+
+/** One that `.ci/run` builds into `.build/clients/bin`, or a program on PATH. */
+export function built(name: string): Client {
+  const path = join(BUILT, name)
+  return runs(path) ? { name, command: [path] } : program(name)
 }
 
 /** For the options of a test: the reason to skip it. */

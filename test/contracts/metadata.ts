@@ -45,6 +45,8 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
       assert.equal(metadata.head.number, position.number)
       assert.equal((await metadata.version(record.scope, 'left', '1.0.0'))?.meta, '{"v":"1.0.0"}')
       assert.deepEqual(await metadata.tags(record.scope, 'left'), { latest: '1.0.0' })
+      assert.equal(await metadata.tag(record.scope, 'left', 'latest'), '1.0.0')
+      assert.equal(await metadata.tag(record.scope, 'left', 'next'), undefined)
       assert.equal((await metadata.file(record.scope, 'left/-/left-1.0.0.tgz'))?.version, '1.0.0')
       assert.equal(await metadata.stamp(record.scope, 'left'), position.number)
       assert.equal((await metadata.package(record.scope, 'left'))?.versions, 1)

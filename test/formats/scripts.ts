@@ -4,6 +4,7 @@ import { genericScript } from './generic.script.js'
 import { goScript } from './go.script.js'
 import { mavenScript } from './maven.script.js'
 import { npmScript } from './npm.script.js'
+import { ociScript } from './oci.script.js'
 import { pypiScript } from './pypi.script.js'
 import type { Script } from './script.js'
 
@@ -13,5 +14,6 @@ export const scripts: readonly Script[] = [
   goScript,
   mavenScript,
   npmScript,
+  ociScript,
   pypiScript,
 ]

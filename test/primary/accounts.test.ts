@@ -246,6 +246,24 @@ describe('sessions', () => {
     assert.ok(living <= 1)
   })
 
+  it('given for a password that was checked are the same one, until the account changes', async () => {
+    const { accounts, gate } = await populated()
+    const ann = await gate.authenticate(basic('ann', PASSWORD))
+    const [first, second] = await Promise.all([accounts.session(ann), accounts.session(ann)])
+    assert.equal(first.value, second.value)
+    assert.ok(first.expiresInSeconds > 1200)
+    const byToken = await gate.authenticate(`Bearer ${first.value}`)
+    assert.equal(byToken.name, 'ann')
+    await assert.rejects(accounts.session(byToken), { kind: 'unauthenticated' })
+    await assert.rejects(accounts.session(gate.anonymous), { kind: 'unauthenticated' })
+    await accounts.revokeToken(byToken, first.value)
+    const third = await accounts.session(ann)
+    assert.notEqual(third.value, first.value)
+    await accounts.users.setPassword('ann', 'another horse', 'ann')
+    await assert.rejects(async () => gate.authenticate(`Bearer ${third.value}`), { kind: 'unauthenticated' })
+    await assert.rejects(accounts.session(ann), { kind: 'unauthenticated' })
+  })
+
   it('expire, and are swept away', async () => {
     const { accounts, gate, clock, ledger } = await populated()
     const { accessToken, refreshToken } = await accounts.signIn('ann', PASSWORD)

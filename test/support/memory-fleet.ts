@@ -16,6 +16,7 @@ import { Remote } from '../../protocol/kinds/remote.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
 import type { Accounts } from '../../protocol/ports.js'
 import {
+  type Digest,
   FLEET,
   type GrantRecord,
   type RepositoryRecord,
@@ -58,6 +59,7 @@ export class MemoryFleet {
       access: this.gate,
       accounts: () => this.accounts,
       formats,
+      holders: (digest: Digest) => this.#holders(digest),
       onError: (error: unknown) => void this.failures.push(error),
       cacheBytes: 16 * 1024 * 1024,
     }
@@ -83,6 +85,16 @@ export class MemoryFleet {
         return reply
       },
     }
+  }
+
+  async #holders(digest: Digest): Promise<{ scope: string; path: string }[]> {
+    const { state } = this.ledger
+    const all = await Promise.all(
+      state
+        .repositories()
+        .map(async ({ scope }) => (await state.files(scope, { limit: 10_000 })).map((file) => ({ scope, file }))),
+    )
+    return all.flat().flatMap(({ scope, file }) => (file.digest === digest ? [{ scope, path: file.path }] : []))
   }
 
   /** With the users `ann`, who may do everything in all repositories, and `bob`, who may not do anything but read. */
@@ -214,6 +226,10 @@ function memoryAccounts(fleet: MemoryFleet): Accounts {
       const token: TokenRecord = { id, hash, name, user: principal.name, scopes, createdAt: fleet.now(), use: 'api' }
       await fleet.configure([{ kind: 'access', subject: 'token', id, record: token }])
       return { value, token }
+    },
+    async session(principal) {
+      const { value } = await accounts.createToken(principal, { name: 'session', scopes: ['*'] })
+      return { value, expiresInSeconds: 3600 }
     },
     async revokeToken(principal, idOrValue) {
       const token = tokensOf(principal.name).find(({ id, hash }) => id === idOrValue || hash === tokenHash(idOrValue))

@@ -1,0 +1,31 @@
+/**
+ * What a format answers below its root without a repository: a version check, a catalogue, a log-in. Anybody may ask; the routes
+ * look at who it is themselves.
+ */
+import type { Reply } from './http/reply.js'
+import type { HttpRequest } from './http/request.js'
+import type { Accounts, Principal } from './ports.js'
+import type { Repository } from './repository.js'
+
+export interface RootCall {
+  readonly request: HttpRequest
+  readonly accounts: Accounts
+  /** Who asks. Throws like `Access.authenticate`; another Authorization value may be given instead of the request's own. */
+  principal(authorization?: string): Principal | Promise<Principal>
+  /** The repositories of this format that the principal sees, each with the question whether a path in it may be read. */
+  repositories(principal: Principal): { repository: Repository; reads: (path: string) => boolean }[]
+  /** On a node: has the primary answer a request. */
+  readonly forward: ((request: HttpRequest) => Promise<Reply>) | undefined
+}
+
+export interface RootRoute {
+  readonly method: string
+  /** With the root: '/v2/_catalog'. */
+  readonly pattern: string
+  readonly params: Readonly<Record<string, RegExp>>
+  handle(call: RootCall): Promise<Reply>
+}
+
+export function rootRoute(method: 'GET' | 'POST', pattern: string, handle: RootRoute['handle']): RootRoute {
+  return { method, pattern, params: {}, handle }
+}

@@ -1,0 +1,214 @@
+/**
+ * Images through skopeo, crane and oras, against the primary, a node, and the node with the primary gone. The conformance program of the
+ * distribution specification is in no package registry: it runs where somebody has built it and put it on PATH as oci-conformance.
+ */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { ADMIN_PASSWORD, type TestFleet, testFleet, until } from '../support/fleet.js'
+import { writeLayout } from '../support/oci-layout.js'
+import { type Entry, tgz } from '../support/tar-writer.js'
+import { built, type Client, fails, missing, newHome, program, run, succeeds } from './client.js'
+
+const SKOPEO = program('skopeo')
+const CRANE = built('crane')
+const ORAS = built('oras')
+const CONFORMANCE = built('oci-conformance')
+const SIDES = ['primary', 'node'] as const
+type Side = (typeof SIDES)[number]
+
+describe('image clients', { timeout: 300_000 }, () => {
+  let fleet: TestFleet
+  let home: string
+  let layer: Buffer
+  let layout: string
+  let digest: string
+  let token: string
+  const host = (side: Side) => new URL((side === 'primary' ? fleet.primaryUrl : fleet.nodeUrls[0]) ?? '').host
+  const ask = (client: Client, ...args: string[]) => succeeds(client, args, { cwd: home, home })
+  const creds = () => `admin:${token}`
+
+  before(async () => {
+    fleet = await testFleet({ nodes: 1 })
+    home = await newHome(fleet.dir)
+    for (const [key, is_public] of [
+      ['images', true],
+      ['closed', false],
+    ] as const)
+      await fleet.api('POST', '/api/v1/repositories', { key, name: key, format: 'oci', repo_type: 'local', is_public })
+    token = ((await fleet.api('POST', '/api/v1/auth/tokens', { name: 'ci', scopes: ['*'] })) as { value: string }).value
+    const members: Entry[] = [
+      { name: 'hello.txt', content: 'moss\n' },
+      { name: 'large.bin', content: large() },
+    ]
+    layer = tgz(members)
+    layout = join(home, 'layout')
+    digest = await writeLayout(layout, layer)
+    await writeFile(join(home, 'layer.tar'), layer)
+  })
+  after(() => fleet.close())
+
+  for (const side of SIDES) {
+    describe(`skopeo at the ${side}`, missing(SKOPEO), () => {
+      const image = (name: string, key = 'images') => `docker://${host(side)}/${key}/${side}/${name}`
+
+      it('copies an image in and out, whole', async () => {
+        const to = ['--dest-tls-verify=false', '--dest-creds', creds()]
+        await ask(SKOPEO, 'copy', ...to, `oci:${layout}:image`, image('skopeo:v1'))
+        const out = await mkdtemp(join(home, 'out-'))
+        await ask(SKOPEO, 'copy', '--src-tls-verify=false', image('skopeo:v1'), `oci:${out}:image`)
+        const index = JSON.parse(await readFile(join(out, 'index.json'), 'utf8')) as { manifests: { digest: string }[] }
+        assert.equal(index.manifests[0]?.digest, digest)
+        assert.deepEqual(await readFile(join(out, 'blobs/sha256', hex(layer))), layer)
+      })
+
+      it('logs in with a password, and sees what it may see only then', async () => {
+        const login = ['login', '--tls-verify=false', '-u', 'admin', '-p', ADMIN_PASSWORD, host(side)]
+        const file = join(home, `auth-${side}.json`)
+        await ask(SKOPEO, ...login, '--authfile', file)
+        const known = ['--dest-tls-verify=false', '--authfile', file]
+        await ask(SKOPEO, 'copy', ...known, `oci:${layout}:image`, image('secret:v1', 'closed'))
+        const inspect = ['inspect', '--tls-verify=false']
+        const seen = JSON.parse(await ask(SKOPEO, ...inspect, '--authfile', file, image('secret:v1', 'closed'))) as {
+          Digest: string
+        }
+        assert.equal(seen.Digest, digest)
+        const options = { cwd: home, home }
+        assert.match(
+          await fails(SKOPEO, [...inspect, '--no-creds', image('secret:v1', 'closed')], options),
+          /unauthorized/,
+        )
+        const wrong = ['login', '--tls-verify=false', '-u', 'admin', '-p', 'wrong', host(side)]
+        assert.match(await fails(SKOPEO, wrong, options), /invalid username\/password|unauthorized/)
+      })
+
+      it('lists and deletes', async () => {
+        const write = ['--tls-verify=false', '--creds', creds()]
+        await ask(
+          SKOPEO,
+          'copy',
+          '--dest-tls-verify=false',
+          '--dest-creds',
+          creds(),
+          `oci:${layout}:image`,
+          image('gone:v1'),
+        )
+        assert.deepEqual(await tags(image('gone')), ['v1'])
+        await ask(SKOPEO, 'delete', ...write, image('gone:v1'))
+        assert.deepEqual(await tags(image('gone')), [])
+      })
+    })
+
+    describe(`crane at the ${side}`, missing(CRANE), () => {
+      const image = (name: string, key = 'images') => `${host(side)}/${key}/${side}/${name}`
+
+      it('logs in, pushes, tags, mounts into another repository, pulls and deletes', async () => {
+        await ask(CRANE, 'auth', 'login', host(side), '-u', 'admin', '-p', ADMIN_PASSWORD, '--insecure')
+        await ask(CRANE, 'append', '--insecure', '-f', 'layer.tar', '-t', image('crane:v1'))
+        await ask(CRANE, 'tag', '--insecure', image('crane:v1'), 'v2')
+        assert.deepEqual((await ask(CRANE, 'ls', '--insecure', image('crane'))).trim().split('\n'), ['v1', 'v2'])
+        const { output } = await run(CRANE, ['copy', '--insecure', image('crane:v1'), image('copied:v1', 'closed')], {
+          cwd: home,
+          home,
+        })
+        assert.match(output, /mounted blob/)
+        const pushed = await ask(CRANE, 'digest', '--insecure', image('crane:v1'))
+        assert.equal(await ask(CRANE, 'digest', '--insecure', image('copied:v1', 'closed')), pushed)
+        await ask(CRANE, 'pull', '--insecure', image('copied:v1', 'closed'), `crane-${side}.tar`)
+        await ask(CRANE, 'validate', '--insecure', '--remote', image('crane:v1'))
+        await ask(CRANE, 'delete', '--insecure', image('crane:v2'))
+        assert.equal((await ask(CRANE, 'ls', '--insecure', image('crane'))).trim(), 'v1')
+        assert.match(await ask(CRANE, 'catalog', '--insecure', host(side)), new RegExp(`^images/${side}/crane$`, 'm'))
+      })
+    })
+
+    describe(`oras at the ${side}`, missing(ORAS), () => {
+      const plain = () => ['--plain-http', '-u', 'admin', '-p', token]
+      const artifact = (name: string) => `${host(side)}/images/${side}/${name}`
+
+      it('pushes an artifact, attaches another to it, finds and pulls them', async () => {
+        await writeFile(join(home, 'note.txt'), 'lichen\n')
+        await writeFile(join(home, 'bom.json'), `{"of":"${side}"}`)
+        await ask(ORAS, 'push', ...plain(), artifact('oras:v1'), 'note.txt:text/plain')
+        const type = 'application/vnd.example.bom'
+        await ask(ORAS, 'attach', ...plain(), '--artifact-type', type, artifact('oras:v1'), 'bom.json:application/json')
+        const found = await ask(
+          ORAS,
+          'discover',
+          ...plain(),
+          '--artifact-type',
+          type,
+          '--format',
+          'json',
+          artifact('oras:v1'),
+        )
+        assert.match(found, /application\/vnd\.example\.bom/)
+        const folder = await mkdtemp(join(home, 'oras-'))
+        await ask(ORAS, 'pull', ...plain(), '-o', folder, artifact('oras:v1'))
+        assert.equal(await readFile(join(folder, 'note.txt'), 'utf8'), 'lichen\n')
+      })
+    })
+
+    it(`the conformance program finds no failure at the ${side}`, skipUnlessThere(CONFORMANCE), async () => {
+      const folder = join(home, `conformance-${side}`)
+      await mkdir(folder)
+      const settings = {
+        registry: host(side),
+        tls: 'disabled',
+        repo1: `images/conformance/${side}/one`,
+        repo2: `images/conformance/${side}/two`,
+        username: 'admin',
+        password: ADMIN_PASSWORD,
+        version: '1.1+dev',
+      }
+      // YAML reads JSON.
+      await writeFile(join(folder, 'oci-conformance.yaml'), JSON.stringify(settings))
+      const { code, output } = await run(CONFORMANCE, [], { cwd: folder, home, deadlineMs: 200_000 })
+      assert.equal(code, 0, output.slice(0, 4000))
+      assert.match(output, /OCI Conformance Result: Pass/)
+      assert.match(output, /FAIL\.+:\s+0$/m)
+    })
+  }
+
+  describe('with the primary gone', missing(SKOPEO), () => {
+    before(async () => {
+      const url = `${fleet.nodeUrls[0]}/v2/images/node/skopeo/manifests/v1`
+      await until(async () => (await fetch(url, { method: 'HEAD' })).status === 200)
+      await fleet.stopPrimary()
+    })
+
+    it('skopeo pulls at the node, with a token what is private too', async () => {
+      const copy = ['copy', '--src-tls-verify=false']
+      const out = async () => `oci:${await mkdtemp(join(home, 'out-'))}:image`
+      await ask(SKOPEO, ...copy, `docker://${host('node')}/images/node/skopeo:v1`, await out())
+      const secret = `docker://${host('node')}/closed/node/secret:v1`
+      await ask(SKOPEO, ...copy, '--src-creds', creds(), secret, await out())
+    })
+
+    it('a push ends with an error that says why', async () => {
+      const to = ['--dest-tls-verify=false', '--dest-creds', creds(), '--retry-times', '0']
+      const args = ['copy', ...to, `oci:${layout}:image`, `docker://${host('node')}/images/node/later:v1`]
+      assert.match(await fails(SKOPEO, args, { cwd: home, home }), /503|primary cannot be reached/i)
+    })
+  })
+
+  async function tags(repository: string): Promise<string[]> {
+    const text = await ask(SKOPEO, 'list-tags', '--tls-verify=false', repository)
+    return (JSON.parse(text) as { Tags: string[] }).Tags
+  }
+})
+
+/** Not a client that could be installed everywhere, so its absence is no error in CI either. */
+function skipUnlessThere({ command, name }: Client): { skip: string | false } {
+  return { skip: command === undefined ? `${name} is not on PATH` : false }
+}
+
+function hex(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+function large(): Buffer {
+  return Buffer.alloc(3_000_000, createHash('sha512').update('large').digest())
+}
