@@ -8,6 +8,7 @@ import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
 import { FLEET, type GrantRecord, type RepositoryRecord, type RepositoryType, type Step } from '../protocol/records.js'
 import { Turn } from './accounts/turn.js'
+import type { Credentials, UpstreamCredential } from './upstream/credentials.js'
 
 export interface RepositoriesOptions {
   metadata: Metadata
@@ -17,6 +18,8 @@ export interface RepositoriesOptions {
   /** Kinds that this program serves. */
   types: readonly RepositoryType[]
   now?: () => Date
+  /** Where credentials for upstreams are kept. */
+  credentials?: Pick<Credentials, 'set'>
 }
 
 export interface RepositoryDraft {
@@ -29,12 +32,18 @@ export interface RepositoryDraft {
   redeploy?: boolean | undefined
   quota?: number | undefined
   upstream?: string | undefined
+  metadataTtlSeconds?: number | undefined
+  /** null takes them away. */
+  credential?: UpstreamCredential | null | undefined
   members?: string[] | undefined
 }
 
 /** `quota: null` removes the limit. */
 export type RepositoryChanges = Partial<
-  Pick<RepositoryDraft, 'name' | 'description' | 'public' | 'redeploy' | 'upstream'>
+  Pick<
+    RepositoryDraft,
+    'name' | 'description' | 'public' | 'redeploy' | 'upstream' | 'metadataTtlSeconds' | 'credential'
+  >
 > & {
   quota?: number | null | undefined
 }
@@ -66,11 +75,14 @@ export class Repositories {
         redeploy: draft.redeploy ?? false,
         ...(draft.quota === undefined ? {} : { quota: draft.quota }),
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
+        ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
         description: draft.description ?? '',
         members: [],
         createdAt: (this.#options.now?.() ?? new Date()).toISOString(),
       }
       for (const member of members) this.#checkMember(record, member)
+      // Before the name: nothing is asked of the upstream without them.
+      if (draft.credential) await this.#options.credentials?.set(record.scope, draft.credential)
       const whole = withMembers(
         record,
         members.map((member, i) => ({ member, priority: i + 1 })),
@@ -83,7 +95,8 @@ export class Repositories {
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
       const { quota: before, ...rest } = this.#existing(key)
-      if (changes.upstream !== undefined && rest.type !== 'remote') throw notRemote()
+      const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
+      if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
       const record: RepositoryRecord = {
         ...rest,
@@ -92,8 +105,13 @@ export class Repositories {
         public: changes.public ?? rest.public,
         redeploy: changes.redeploy ?? rest.redeploy,
         ...(quota === undefined ? {} : { quota }),
-        ...(changes.upstream === undefined ? {} : { upstream: checkUpstream(changes.upstream) }),
+        ...(upstream === undefined ? {} : { upstream }),
+        ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
       }
+      // Credentials are for the host that they were given for.
+      const moved = upstream !== undefined && new URL(upstream).origin !== originOf(rest.upstream)
+      if (changes.credential !== undefined || moved)
+        await this.#options.credentials?.set(rest.scope, changes.credential ?? undefined)
       await this.#commit([{ kind: 'repository', key, record }], by)
       return record
     })
@@ -102,7 +120,7 @@ export class Repositories {
   /** Refused while a virtual repository has it as a member. Grants that name exactly this repository go with it. */
   remove(key: string, by: string): Promise<void> {
     return this.#turn.run(async () => {
-      this.#existing(key)
+      const { scope } = this.#existing(key)
       const user = this.#options.metadata.repositories().find((record) => record.members.includes(key))
       if (user)
         throw new RegistryError('conflict', `${key} is a member of ${user.key}; remove it there first`, {
@@ -111,6 +129,7 @@ export class Repositories {
       const grants = this.#options.metadata.accessAll('grant').filter((grant: GrantRecord) => grant.repository === key)
       const drops = grants.map((grant): Step => ({ kind: 'access', subject: 'grant', id: grant.id, record: null }))
       await this.#commit([{ kind: 'repository', key, record: null }, ...drops], by)
+      await this.#options.credentials?.set(scope, undefined)
     })
   }
 
@@ -141,7 +160,7 @@ export class Repositories {
     })
   }
 
-  #checkDraft({ key, format, type, upstream, members }: RepositoryDraft): void {
+  #checkDraft({ key, format, type, upstream, members, ...more }: RepositoryDraft): void {
     const { metadata, formats, types } = this.#options
     if (!KEY.test(key))
       throw new RegistryError(
@@ -161,7 +180,8 @@ export class Repositories {
       throw new RegistryError('conflict', `There is a repository ${key} already`, { code: 'repository_exists' })
     if (type === 'remote' && upstream === undefined)
       throw new RegistryError('invalid', 'A remote repository needs an upstream_url')
-    if (type !== 'remote' && upstream !== undefined) throw notRemote()
+    if (type !== 'remote' && [upstream, more.metadataTtlSeconds, more.credential].some((one) => one !== undefined))
+      throw notRemote()
     if (type !== 'virtual' && members && members.length > 0)
       throw new RegistryError('invalid', 'Only a virtual repository has members')
     if ((members?.length ?? 0) > MAX_MEMBERS)
@@ -230,6 +250,12 @@ function checkUpstream(text: string): string {
   return url.href
 }
 
+function originOf(upstream: string | undefined): string | undefined {
+  return upstream !== undefined && URL.canParse(upstream) ? new URL(upstream).origin : undefined
+}
+
+const OF_REMOTE = ['upstream', 'metadataTtlSeconds', 'credential'] as const
+
 function notRemote(): RegistryError {
-  return new RegistryError('invalid', 'Only a remote repository has an upstream_url')
+  return new RegistryError('invalid', 'Only a remote repository has an upstream_url and what belongs to it')
 }
