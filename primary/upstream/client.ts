@@ -4,7 +4,7 @@
  * believed here.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { Agent, type Dispatcher } from 'undici'
+import { Agent } from 'undici'
 import { RegistryError } from '../../protocol/errors.js'
 import { BUDGET, Budget, type BudgetOptions } from './budget.js'
 import { guardedConnect, type Resolve } from './connect.js'

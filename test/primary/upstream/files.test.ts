@@ -18,7 +18,7 @@ import {
 } from '../../support/upstream.js'
 
 const BASE = `${ORIGIN}/repository/files/`
-const LARGE = randomBytes(3 * 1024 * 1024)
+const LARGE = randomBytes(1_200_000)
 const SMALL = Buffer.from('a few bytes')
 
 describe('files of an upstream', { timeout: 60_000 }, () => {
@@ -38,7 +38,7 @@ describe('files of an upstream', { timeout: 60_000 }, () => {
   })
 
   it('are fetched once for two hundred clients on both sides, and held', async () => {
-    const { answer, open } = gated(LARGE, 1024 * 1024)
+    const { answer, open } = gated(LARGE, 600_000)
     upstream.answer('/big.bin', answer)
     const all = Array.from({ length: 200 }, (_, i) => get('big.bin', i % 4 === 0 ? 'primary' : 'node'))
     await upstream.askedFor('/big.bin', 1)
