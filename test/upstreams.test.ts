@@ -56,7 +56,7 @@ describe('remote repositories', { timeout: 240_000 }, () => {
     assert.match(upstream.asked[0]?.headers.authorization ?? '', /^Basic /)
     const shown = JSON.stringify([
       await fleet.api('GET', '/api/v1/repositories/files'),
-      await fleet.api('GET', '/api/v1/audit'),
+      await fleet.api('GET', '/api/v1/admin/audit'),
     ])
     assert.doesNotMatch(shown, /canary/)
   })

@@ -34,7 +34,10 @@ describe('npm packages of an upstream', { timeout: 60_000 }, () => {
   const settled = () =>
     until(async () => {
       const record = fleet.ledger.state.repository('remote')
-      return record !== undefined && fleet.primary.repository(record, fleet.gate.anonymous).freshness?.('left')?.ageSeconds === 0
+      return (
+        record !== undefined &&
+        fleet.primary.repository(record, fleet.gate.anonymous).freshness?.('left')?.ageSeconds === 0
+      )
     })
 
   interface Asked {
