@@ -169,6 +169,7 @@ async function compose(
     ledger,
     formats: formats.map((format) => format.name),
     types: ['local', 'remote', 'virtual'],
+    remoteFormats: formats.filter(({ upstream }) => upstream !== undefined).map(({ name }) => name),
     credentials,
   })
   const nodes = new Nodes({
@@ -185,10 +186,15 @@ async function compose(
 
   const metrics = new Metrics('primary')
   const listings = new Listings(LISTINGS_BYTES)
+  const onFault = (error: unknown, { key }: RepositoryRecord, name: string) =>
+    log.info(
+      { repository: key, name, ...errorFields(error) },
+      'the upstream could not be asked; what is held is served',
+    )
   const open = (record: RepositoryRecord): Repository => {
     const upstream = formats.find(({ name }) => name === record.format)?.upstream
     if (record.type === 'remote')
-      return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now })
+      return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now, onFault })
     return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes })
   }
   const registry = new Registry({

@@ -15,6 +15,8 @@ export interface RepositoriesOptions {
   ledger: Ledger
   /** Names of the formats that exist. */
   formats: readonly string[]
+  /** Those that can be read from an upstream; default all. */
+  remoteFormats?: readonly string[]
   /** Kinds that this program serves. */
   types: readonly RepositoryType[]
   now?: () => Date
@@ -176,6 +178,8 @@ export class Repositories {
       })
     if (!types.includes(type))
       throw new RegistryError('invalid', `Repositories of type ${type} are not offered here`, { code: 'type_unknown' })
+    if (type === 'remote' && this.#options.remoteFormats?.includes(format) === false)
+      throw new RegistryError('invalid', `${format} cannot be read from an upstream here`, { code: 'type_unknown' })
     if (metadata.repository(key))
       throw new RegistryError('conflict', `There is a repository ${key} already`, { code: 'repository_exists' })
     if (type === 'remote' && upstream === undefined)

@@ -20,6 +20,8 @@ export interface RemoteParts {
   nowMs: () => number
   /** How long an absence is believed. */
   absentMs?: number
+  /** Told why something that is held could not be looked at again. */
+  onFault?: (error: unknown, repository: RepositoryRecord, name: string) => void
 }
 
 interface Check {
@@ -182,6 +184,7 @@ export class Remote extends Recorded implements Repository {
       if (!(await this.metadata.listing(this.record.scope, name))) throw error
       const confirmedMs = before?.confirmedMs
       this.#checks.set(name, { held: true, untilMs: this.#now + RETRY_MS, confirmedMs, stale: true })
+      this.#parts?.onFault?.(error, this.record, name)
     }
   }
 
@@ -210,7 +213,10 @@ export class Remote extends Recorded implements Repository {
             confirmedMs: this.#now,
             stale: false,
           }),
-        () => this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: true }),
+        (error: unknown) => {
+          this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: true })
+          this.#parts?.onFault?.(error, this.record, path)
+        },
       )
   }
 
