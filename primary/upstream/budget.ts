@@ -100,6 +100,7 @@ export class Budget {
 
   #turn(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
       const go = (): void => {
         signal?.removeEventListener('abort', stop)
         resolve()

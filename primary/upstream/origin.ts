@@ -62,7 +62,8 @@ export class UpstreamOrigin implements Origin {
       return { known: row !== undefined, stale: false, ageSeconds: 0 }
     }
     refuseUnlessFound(reply)
-    const { urls, ...listed } = listing.parse(name, await readDocument(reply, maxDocumentBytes))
+    const document = await readDocument(reply, maxDocumentBytes)
+    const { urls, ...listed } = blaming(reply.url, () => listing.parse(name, document))
     if (listed.versions.length === 0) return { known: row !== undefined, stale: false, ageSeconds: 0 }
     const blob = await this.#store(encodeListing(listed))
     if (blob.digest !== row?.blob.digest) await this.#commit(repository, { kind: 'listing', package: name, blob })
@@ -234,6 +235,17 @@ function refusalOf(
   // A page that says "we are down for maintenance" with a 200.
   const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '') && !contentTypeOf(path).includes('html')
   return isPage ? nonsense(url, `a page instead of ${path}`) : undefined
+}
+
+/** What is invalid in an upstream's answer is the upstream's fault, not the client's. */
+function blaming<T>(url: URL, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    if (error instanceof RegistryError && error.kind === 'invalid')
+      throw nonsense(url, 'something else than was asked for', error)
+    throw error
+  }
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

@@ -126,6 +126,7 @@ export class Arrival {
 
   #news(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
       const stop = () => reject(signal?.reason)
       signal?.addEventListener('abort', stop, { once: true })
       this.#waiting.push(() => {

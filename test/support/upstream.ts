@@ -95,6 +95,14 @@ export function half(body: Uint8Array): Answer {
 /** Accepts and never answers. */
 export const hang: Answer = () => undefined
 
+/** A byte now and then. */
+export function drip(everyMs: number): Answer {
+  return (_, response) => {
+    response.writeHead(200)
+    const timer = setInterval(() => (response.destroyed ? clearInterval(timer) : response.write('x')), everyMs)
+  }
+}
+
 export function endless(): Answer {
   return (_, response) => {
     response.writeHead(200)

@@ -6,6 +6,7 @@ import { MemoryFleet } from '../../support/memory-fleet.js'
 import { ORIGIN } from '../../support/request.js'
 import {
   bytes,
+  drip,
   endless,
   gated,
   half,
@@ -132,6 +133,11 @@ describe('files of an upstream', { timeout: 60_000 }, () => {
     upstream.answer('/endless', endless())
     await assert.rejects(get('endless'))
     assert.equal(await fleet.ledger.state.file('scope-of-files', 'endless'), undefined)
+  })
+
+  it('one that drips is given up', async () => {
+    upstream.answer('/drip', drip(100))
+    assert.equal((await get('drip')).status, 502)
   })
 
   it('an upstream that hangs delays nobody who can be served', async () => {

@@ -272,6 +272,21 @@ describe('npm packages of an upstream', { timeout: 60_000 }, () => {
     })
   })
 
+  const nonsense: [string, Answer][] = [
+    ['is a page', bytes(Buffer.from('<html>down</html>'), { 'content-type': 'text/html' })],
+    ['unpacks to more than it may', bytes(gzipSync(Buffer.alloc(80 * 1024 * 1024)), { 'content-encoding': 'gzip' })],
+    ['is not packed as it says', bytes(Buffer.from('{}'), { 'content-encoding': 'gzip' })],
+    ['is packed as nobody asked', bytes(Buffer.from('{}'), { 'content-encoding': 'br' })],
+    ['is about something else', bytes(document('http://x/', 'right', ['1.0.0']))],
+  ]
+  for (const [what, answer] of nonsense)
+    it(`an answer that ${what} is an error, and nothing is recorded`, async () => {
+      upstream.answer('/left', answer)
+      const reply = await get('left')
+      assert.ok(reply.status === 502, String(reply.status))
+      assert.equal(await fleet.ledger.state.listing('scope-of-remote', 'left'), undefined)
+    })
+
   it('what is not held gets a 503 that says when to come back', async () => {
     upstream.answer('/busy', sequence(status(429, { 'retry-after': '90' })))
     const reply = await get('busy', { side: 'node' })
