@@ -151,9 +151,10 @@ async function compose(
   const client = new UpstreamClient({ guard: guard(settings.upstreamAllow) })
   closers.push(() => client.close())
   const credentials = new PostgresCredentials(pool, await credentialKey(join(settings.data, 'keys', 'upstreams.key')))
+  const documents = new PostgresDocuments(pool)
   const origin = new UpstreamOrigin({
     client,
-    documents: new PostgresDocuments(pool),
+    documents,
     credentials,
     metadata: state,
     ledger,
@@ -171,6 +172,7 @@ async function compose(
     types: ['local', 'remote', 'virtual'],
     remoteFormats: formats.filter(({ upstream }) => upstream !== undefined).map(({ name }) => name),
     credentials,
+    documents,
   })
   const nodes = new Nodes({
     pool,

@@ -9,6 +9,7 @@ import type { Metadata } from '../protocol/ports.js'
 import { FLEET, type GrantRecord, type RepositoryRecord, type RepositoryType, type Step } from '../protocol/records.js'
 import { Turn } from './accounts/turn.js'
 import type { Credentials, UpstreamCredential } from './upstream/credentials.js'
+import type { Documents } from './upstream/documents.js'
 
 export interface RepositoriesOptions {
   metadata: Metadata
@@ -22,6 +23,8 @@ export interface RepositoriesOptions {
   now?: () => Date
   /** Where credentials for upstreams are kept. */
   credentials?: Pick<Credentials, 'set'>
+  /** What is remembered about upstreams' documents. */
+  documents?: Pick<Documents, 'forget'>
 }
 
 export interface RepositoryDraft {
@@ -132,6 +135,7 @@ export class Repositories {
       const drops = grants.map((grant): Step => ({ kind: 'access', subject: 'grant', id: grant.id, record: null }))
       await this.#commit([{ kind: 'repository', key, record: null }, ...drops], by)
       await this.#options.credentials?.set(scope, undefined)
+      await this.#options.documents?.forget(scope)
     })
   }
 

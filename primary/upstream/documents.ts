@@ -14,6 +14,8 @@ export interface UpstreamDocument {
 export interface Documents {
   get(scope: string, name: string): Promise<UpstreamDocument | undefined>
   put(scope: string, name: string, document: UpstreamDocument): Promise<void>
+  /** All of a repository that was removed. */
+  forget(scope: string): Promise<void>
 }
 
 export class PostgresDocuments implements Documents {
@@ -44,6 +46,10 @@ export class PostgresDocuments implements Documents {
       values: [scope, name, upstream, etag ?? null, modified ?? null, JSON.stringify(urls)],
     })
   }
+
+  async forget(scope: string): Promise<void> {
+    await this.#pool.query('delete from upstream_document where scope = $1', [scope])
+  }
 }
 
 export class MemoryDocuments implements Documents {
@@ -55,5 +61,9 @@ export class MemoryDocuments implements Documents {
 
   async put(scope: string, name: string, document: UpstreamDocument): Promise<void> {
     this.#documents.set(`${scope}\0${name}`, document)
+  }
+
+  async forget(scope: string): Promise<void> {
+    for (const key of this.#documents.keys()) if (key.startsWith(`${scope}\0`)) this.#documents.delete(key)
   }
 }
