@@ -87,7 +87,7 @@ export class Repositories {
       }
       for (const member of members) this.#checkMember(record, member)
       // Before the name: nothing is asked of the upstream without them.
-      if (draft.credential) await this.#options.credentials?.set(record.scope, draft.credential)
+      if (draft.credential) await this.#keep(record, draft.credential)
       const whole = withMembers(
         record,
         members.map((member, i) => ({ member, priority: i + 1 })),
@@ -114,9 +114,8 @@ export class Repositories {
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
       }
       // Credentials are for the host that they were given for.
-      const moved = upstream !== undefined && new URL(upstream).origin !== originOf(rest.upstream)
-      if (changes.credential !== undefined || moved)
-        await this.#options.credentials?.set(rest.scope, changes.credential ?? undefined)
+      const moved = originOf(record.upstream) !== originOf(rest.upstream)
+      if (changes.credential !== undefined || moved) await this.#keep(record, changes.credential)
       await this.#commit([{ kind: 'repository', key, record }], by)
       return record
     })
@@ -225,6 +224,11 @@ export class Repositories {
     const record = this.#options.metadata.repository(key)
     if (!record) throw new RegistryError('missing', `There is no repository ${key}`)
     return record
+  }
+
+  async #keep({ scope, upstream }: RepositoryRecord, credential: UpstreamCredential | null | undefined): Promise<void> {
+    const origin = originOf(upstream)
+    await this.#options.credentials?.set(scope, credential && origin !== undefined ? { origin, credential } : undefined)
   }
 
   async #commit(steps: Step[], by: string): Promise<void> {

@@ -1,8 +1,9 @@
 /**
  * Credentials for upstreams, per repository: written by REST, never read back, encrypted in the database with a key that lies
- * among the primary's other keys. AES-256-GCM; the repository's scope is authenticated with it.
+ * among the primary's other keys. They belong to one origin and are given out for no other, whatever the repository's upstream
+ * becomes. AES-256-GCM; the repository's scope is authenticated with it.
  *
- *     sealed = nonce (12) | tag (16) | ciphertext
+ *     sealed = nonce (12) | tag (16) | ciphertext of {origin, credential}
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
@@ -13,9 +14,15 @@ export type UpstreamCredential =
   | { kind: 'bearer'; token: string }
 
 export interface Credentials {
-  /** An Authorization value. */
-  authorization(scope: string): Promise<string | undefined>
-  set(scope: string, credential: UpstreamCredential | undefined): Promise<void>
+  /** An Authorization value, if there is one for this origin. */
+  authorization(scope: string, origin: string): Promise<string | undefined>
+  set(scope: string, kept: OriginCredential | undefined): Promise<void>
+}
+
+export interface OriginCredential {
+  /** Scheme and authority, as in `URL.origin`. */
+  origin: string
+  credential: UpstreamCredential
 }
 
 const NONCE_BYTES = 12
@@ -25,32 +32,41 @@ const KEY_BYTES = 32
 export class PostgresCredentials implements Credentials {
   readonly #pool: Pick<pg.Pool, 'query'>
   readonly #key: Uint8Array
-  readonly #known = new Map<string, string | undefined>()
+  readonly #known = new Map<string, OriginCredential | undefined>()
+  /** Grows with each change, so that what was read before it is not remembered after it. */
+  #changes = 0
 
   constructor(pool: Pick<pg.Pool, 'query'>, key: Uint8Array) {
     this.#pool = pool
     this.#key = key
   }
 
-  async authorization(scope: string): Promise<string | undefined> {
-    if (this.#known.has(scope)) return this.#known.get(scope)
+  async authorization(scope: string, origin: string): Promise<string | undefined> {
+    const kept = this.#known.has(scope) ? this.#known.get(scope) : await this.#read(scope)
+    return kept?.origin === origin ? headerOf(kept.credential) : undefined
+  }
+
+  async set(scope: string, kept: OriginCredential | undefined): Promise<void> {
+    this.#changes++
+    if (kept === undefined) await this.#pool.query('delete from upstream_credential where scope = $1', [scope])
+    else
+      await this.#pool.query(
+        'insert into upstream_credential (scope, sealed) values ($1, $2) on conflict (scope) do update set sealed = $2',
+        [scope, seal(this.#key, scope, JSON.stringify(kept))],
+      )
+    this.#changes++
+    this.#known.delete(scope)
+  }
+
+  async #read(scope: string): Promise<OriginCredential | undefined> {
+    const changes = this.#changes
     const { rows } = await this.#pool.query<{ sealed: Buffer }>(
       'select sealed from upstream_credential where scope = $1',
       [scope],
     )
-    const found = rows[0] && headerOf(JSON.parse(unseal(this.#key, scope, rows[0].sealed)) as UpstreamCredential)
-    this.#known.set(scope, found)
-    return found
-  }
-
-  async set(scope: string, credential: UpstreamCredential | undefined): Promise<void> {
-    if (credential === undefined) await this.#pool.query('delete from upstream_credential where scope = $1', [scope])
-    else
-      await this.#pool.query(
-        'insert into upstream_credential (scope, sealed) values ($1, $2) on conflict (scope) do update set sealed = $2',
-        [scope, seal(this.#key, scope, JSON.stringify(credential))],
-      )
-    this.#known.delete(scope)
+    const kept = rows[0] && (JSON.parse(unseal(this.#key, scope, rows[0].sealed)) as OriginCredential)
+    if (changes === this.#changes) this.#known.set(scope, kept)
+    return kept
   }
 }
 

@@ -156,8 +156,7 @@ export class UpstreamOrigin implements Origin {
 
   /** The credentials are for the upstream's own host; files that lie elsewhere are fetched without. */
   async #get(repository: RepositoryRecord, url: URL, headers: Record<string, string>): Promise<UpstreamReply> {
-    const own = url.origin === baseOf(repository).origin
-    const authorization = own ? await this.#parts.credentials.authorization(repository.scope) : undefined
+    const authorization = await this.#parts.credentials.authorization(repository.scope, url.origin)
     return this.#parts.client.get(url, { headers, authorization })
   }
 

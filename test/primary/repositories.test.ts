@@ -84,7 +84,7 @@ describe('a remote repository', () => {
 
   it('keeps its credentials apart from its record', async () => {
     const { set, record, ledger } = await kept()
-    assert.deepEqual(set.get(record.scope), remote.credential)
+    assert.deepEqual(set.get(record.scope), { origin: 'https://one.example', credential: remote.credential })
     assert.equal(record.metadataTtlSeconds, 5)
     assert.equal(JSON.stringify(ledger.log).includes('bearer'), false)
   })

@@ -76,7 +76,7 @@ export class MemoryFleet {
       ...parts,
       client: this.upstreams,
       documents: new MemoryDocuments(),
-      credentials: { authorization: async (scope) => this.credentials.get(scope) },
+      credentials: { authorization: async (scope, origin) => this.#credential(scope, origin) },
       metadata: ledger.state,
       formats,
       maxFileBytes: parts.maxUploadBytes,
@@ -94,6 +94,11 @@ export class MemoryFleet {
           : new Remote(record, ledger.state, this.blobs),
       primary: this.#upward(),
     })
+  }
+
+  #credential(scope: string, origin: string): string | undefined {
+    const { upstream } = this.ledger.state.scope(scope) ?? {}
+    return upstream !== undefined && new URL(upstream).origin === origin ? this.credentials.get(scope) : undefined
   }
 
   #remote(record: RepositoryRecord, origin: Origin): Remote {

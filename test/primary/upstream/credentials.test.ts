@@ -5,7 +5,8 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { credentialKey, headerOf, seal, unseal } from '../../../primary/upstream/credentials.js'
+import type pg from 'pg'
+import { credentialKey, headerOf, PostgresCredentials, seal, unseal } from '../../../primary/upstream/credentials.js'
 
 describe('credentials for upstreams', () => {
   const key = randomBytes(32)
@@ -42,5 +43,35 @@ describe('credentials for upstreams', () => {
     assert.equal((await stat(path)).mode & 0o777, 0o600)
     await writeFile(path, 'short')
     await assert.rejects(credentialKey(path))
+  })
+})
+
+describe('kept credentials', () => {
+  it('are given out for their own origin only, also when they change while they are read', async () => {
+    const rows = new Map<string, Buffer>()
+    let reading = () => {}
+    let slow: Promise<void> | undefined
+    const query = async (sql: string, [scope = '', sealed]: [string, Buffer?]) => {
+      if (sql.startsWith('insert') && sealed) rows.set(scope, sealed)
+      const found = rows.get(scope)
+      if (sql.startsWith('select')) await slow
+      return { rows: found ? [{ sealed: found }] : [] }
+    }
+    const kept = new PostgresCredentials({ query } as unknown as pg.Pool, randomBytes(32))
+    const bearer = (token: string) => ({
+      origin: 'https://one.example',
+      credential: { kind: 'bearer', token } as const,
+    })
+    await kept.set('s', bearer('old'))
+    slow = new Promise((resolve) => {
+      reading = resolve
+    })
+    const before = kept.authorization('s', 'https://one.example')
+    await kept.set('s', bearer('new'))
+    reading()
+    assert.equal(await before, 'Bearer old')
+    assert.equal(await kept.authorization('s', 'https://one.example'), 'Bearer new')
+    assert.equal(await kept.authorization('s', 'https://two.example'), undefined)
+    assert.equal(await kept.authorization('s', 'http://one.example'), undefined)
   })
 })
