@@ -12,6 +12,7 @@ const CLIENTS = 50
 describe('remote repositories', { timeout: 240_000 }, () => {
   let fleet: TestFleet
   let upstream: ScriptedUpstream
+  let hanging: Promise<Response>
   const at = (node: number, path: string) => `${fleet.nodeUrls[node]}/repository/${path}`
 
   before(async () => {
@@ -27,6 +28,8 @@ describe('remote repositories', { timeout: 240_000 }, () => {
     await fleet.api('POST', '/api/v1/repositories', { ...draft, key: 'pkgs', format: 'npm', metadata_ttl_seconds: 1 })
     for (let node = 0; node < NODES; node++)
       await until(async () => (await fetch(`${fleet.nodeUrls[node]}/api/v1/repositories/pkgs`)).status === 200)
+    upstream.answer('/hangs.bin', hang)
+    hanging = fetch(at(3, 'files/hangs.bin'))
   })
   after(async () => {
     await fleet.close()
@@ -53,7 +56,7 @@ describe('remote repositories', { timeout: 240_000 }, () => {
   })
 
   it('credentials are sent to the upstream and shown nowhere', async () => {
-    assert.match(upstream.asked[0]?.headers.authorization ?? '', /^Basic /)
+    assert.match(upstream.asked.find(({ path }) => path === '/popular.bin')?.headers.authorization ?? '', /^Basic /)
     const shown = JSON.stringify([
       await fleet.api('GET', '/api/v1/repositories/files'),
       await fleet.api('GET', '/api/v1/admin/audit'),
@@ -96,6 +99,15 @@ describe('remote repositories', { timeout: 240_000 }, () => {
     })
     const hanging = await p99(at(0, 'pkgs/left'))
     assert.ok(hanging <= Math.max(healthy * 1.5, healthy + 20), `${hanging} ms, and ${healthy} ms before`)
+  })
+
+  it('a node whose question hangs at the upstream says so, and does not take the primary for gone', async () => {
+    const reply = await hanging
+    assert.equal(reply.status, 503)
+    assert.ok(reply.headers.get('retry-after'))
+    const health = (await (await fetch(`${fleet.nodeUrls[3]}/health`)).json()) as { primary: string }
+    assert.equal(health.primary, 'reachable')
+    assert.equal(reply.headers.get('x-cairn-cut-off'), null)
   })
 
   it('what is held survives the primary: listings and files', async () => {

@@ -19,8 +19,16 @@ import { RegistryError } from '../../protocol/errors.js'
 import { matchesAny } from '../../protocol/glob.js'
 import { empty, json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
+import type { Arrival } from '../../protocol/kinds/arrival.js'
 import type { Blobs, Bytes, Metadata } from '../../protocol/ports.js'
-import { type Digest, FLEET, type NodeRecord, type RepositoryRecord, type Stored } from '../../protocol/records.js'
+import {
+  type Digest,
+  type FileRecord,
+  FLEET,
+  type NodeRecord,
+  type RepositoryRecord,
+  type Stored,
+} from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { NODE_HEADER, verifyNodeIdentity } from '../../protocol/wire/identity.js'
 import { readLog, type Signer } from '../log/signer.js'
@@ -28,6 +36,8 @@ import { encodeBatch, feed } from './feed.js'
 
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_LOG_PAGE = 5000
+/** For a question that an upstream has to answer: less than a node waits before it takes the primary for gone. */
+const UPSTREAM_MS = 20_000
 
 export interface Members {
   redeem(secret: string, node: { name: string; peer: string; publicKey: string }): Promise<NodeRecord>
@@ -193,16 +203,16 @@ export class Fleet {
   }
 
   async #listing(repository: Repository, name: string): Promise<Reply> {
-    const freshness = await repository.renew?.(name)
+    const freshness = await soon(repository.renew?.(name))
     const { metadata } = this.#options
     const known = (await metadata.listing(repository.record.scope, name)) !== undefined
     return json({ known, stale: freshness?.stale ?? false, age: freshness?.ageSeconds, ...metadata.head })
   }
 
   async #arriving(repository: Repository, path: string): Promise<Reply> {
-    const found = await repository.arrive?.(path)
+    const { found, file } = await soon(begun(repository, path))
+    if (file) return empty(204)
     if (!found) throw new RegistryError('missing', `There is no ${path}`)
-    if ('digest' in found || (await found.begun())) return empty(204)
     const { size } = found
     const read: Bytes['read'] = (range, signal) => found.read(range, signal)
     const headers = { 'content-type': 'application/octet-stream' }
@@ -299,6 +309,32 @@ export class Fleet {
     if (this.#known.size > 10_000) this.#known.clear()
     if (!this.#known.has(text)) this.#known.set(text, { node, untilMs: this.#options.nowMs() + 60_000 })
     else if ((this.#known.get(text)?.untilMs ?? 0) <= this.#options.nowMs()) this.#known.delete(text)
+  }
+}
+
+async function begun(
+  repository: Repository,
+  path: string,
+): Promise<{ found?: Arrival; file?: FileRecord | undefined }> {
+  const found = await repository.arrive?.(path)
+  if (!found) return {}
+  return 'digest' in found ? { file: found } : { found, file: await found.begun() }
+}
+
+/** What was begun goes on when the time is up; whoever asks again finds it further. */
+async function soon<T>(answer: Promise<T> | T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = new RegistryError('unavailable', 'The upstream has not answered yet', {
+      retryAfter: 2,
+      code: 'upstream_hangs',
+    })
+    timer = setTimeout(() => reject(error), UPSTREAM_MS)
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

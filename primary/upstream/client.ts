@@ -68,7 +68,7 @@ export class UpstreamClient {
     this.#nowMs = options.nowMs ?? Date.now
     this.#random = options.random ?? Math.random
     this.#idleMs = options.idleMs ?? 30_000
-    const { guard, connectMs = 10_000, firstByteMs = 30_000, ca, resolve } = options
+    const { guard, connectMs = 10_000, firstByteMs = 20_000, ca, resolve } = options
     this.#agent = new Agent({
       connect: guardedConnect({ guard, timeoutMs: connectMs, ca, resolve }),
       connections: (options.budget?.concurrency ?? BUDGET.concurrency) * 2,
