@@ -16,6 +16,8 @@ export const generic: Format = {
     write('POST', '/:path*', put),
     write('DELETE', '/:path*', remove, { action: 'delete' }),
   ],
+  // Every path is asked for as it is, and keeps its bytes.
+  upstream: {},
   snippet: ({ base }) =>
     [
       `curl -u USER:TOKEN -T file.bin ${base}/folder/file.bin`,

@@ -25,6 +25,7 @@ import { bulkAdvisories, quickAudit, readKeys } from './npm/security.js'
 import { readTags, removeTag, setTag, setTags } from './npm/tags.js'
 import { createToken, listTokens, revokeToken } from './npm/tokens.js'
 import { putRevision, removePackage, removeTarball } from './npm/unpublish.js'
+import { upstream } from './npm/upstream.js'
 
 /** The gate is asked about the package, wherever in the path its name stands. */
 const OF_PACKAGE = { params: { package: NAME }, subject: ({ package: name = '' }: Record<string, string>) => name }
@@ -81,6 +82,8 @@ export const npm: Format = {
 
   /** npm prints the text under `error`. */
   error: ({ message, code }, status) => json({ error: message, code }, status),
+
+  upstream,
 
   snippet: ({ base }) => {
     const address = base.replace(/^https?:/, '')

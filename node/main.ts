@@ -16,6 +16,7 @@ import { advertised } from '../protocol/http/origin.js'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
+import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
@@ -34,12 +35,16 @@ import { identity, saveIdentity } from './identity.js'
 import { LinkBytes } from './link/bytes.js'
 import { forward } from './link/forward.js'
 import { Link } from './link/link.js'
+import { LinkOrigin } from './link/origin.js'
 import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
 import { Replica } from './replica/replica.js'
 
 const INDEX_CACHE_BYTES = 48 * 1024 * 1024
+const LISTINGS_BYTES = 64 * 1024 * 1024
+/** The primary remembers absences for longer. */
+const ABSENT_MS = 5_000
 const GRACE_MS = 5_000
 const TAIL_LIMIT_BYTES = 64 * 1024 * 1024
 const MAX_TAIL = 5000
@@ -148,12 +153,23 @@ async function compose(
   const metrics = new Metrics('node')
   const forwarding = (request: HttpRequest) =>
     forward(request, { link, reached: (position, timeoutMs) => replica.reached(position, timeoutMs) })
+  const listings = new Listings(LISTINGS_BYTES)
+  const origin = new LinkOrigin({
+    link,
+    reached: (position, timeoutMs) => replica.reached(position, timeoutMs),
+    recorded: (scope, path, timeoutMs) => replica.recorded(scope, path, timeoutMs),
+    open: (file, scope) => blobs.open(file, scope),
+  })
   const registry = new Registry({
     metadata: state,
     access: gate,
     accounts: () => accounts,
     formats,
-    open: (record) => new Remote(record, state, blobs),
+    open: (record) => {
+      const upstream = formats.find(({ name }) => name === record.format)?.upstream
+      if (record.type !== 'remote' || !upstream) return new Remote(record, state, blobs)
+      return new Remote(record, state, blobs, { origin, upstream, listings, nowMs: Date.now, absentMs: ABSENT_MS })
+    },
     primary: {
       get reachable() {
         return link.reachable

@@ -4,7 +4,7 @@
  */
 import { matches, matchesAny } from '../protocol/glob.js'
 import type { Blobs, Metadata } from '../protocol/ports.js'
-import type { Change, Held, RepositoryRecord } from '../protocol/records.js'
+import type { Change, File, Held, RepositoryRecord } from '../protocol/records.js'
 import type { Policy } from './beat.js'
 
 export interface PrefetchOptions {
@@ -50,11 +50,11 @@ export class Prefetch {
 
   /** A change that was applied. */
   note(change: Change): void {
-    if (change.kind !== 'publish' && change.kind !== 'add') return
+    if (change.kind !== 'publish' && change.kind !== 'add' && change.kind !== 'hold') return
     const repository = this.#options.metadata.scope(change.scope)
     const policy = repository && this.#policy(repository)
     if (!repository || !policy || (policy.mode !== 'eager' && !this.#open(policy))) return
-    const files = change.kind === 'publish' ? change.manifest.files : change.files
+    const files = filesOf(change)
     for (const file of files)
       if (!('offered' in file) && wants(policy, file.path)) this.#add({ file, scope: change.scope })
   }
@@ -124,6 +124,11 @@ export class Prefetch {
     }
     this.#running = undefined
   }
+}
+
+function filesOf(change: Change & { kind: 'publish' | 'add' | 'hold' }): File[] {
+  if (change.kind === 'hold') return [change.file]
+  return change.kind === 'publish' ? change.manifest.files : change.files
 }
 
 function wants(policy: Policy, path: string): boolean {

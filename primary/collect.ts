@@ -43,7 +43,8 @@ async function remove(
     name: 'unreferenced',
     text: `select d as digest from unnest($1::text[]) as t(d) where not exists (
              select from record where kind = 'file' and digest = t.d and until is null
-               and (value::json ->> 'removedAt' is null or value::json ->> 'removedAt' > $2))`,
+               and (value::json ->> 'removedAt' is null or value::json ->> 'removedAt' > $2))
+             and not exists (select from record where kind = 'listing' and listing_digest = t.d and until is null)`,
     values: [digests, new Date(nowMs() - restoreMs).toISOString()],
   })
   let removed = 0

@@ -19,12 +19,15 @@ import type { Reply } from '../protocol/http/reply.js'
 import { type HttpRequest, seenFrom } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
 import { Hosted } from '../protocol/kinds/hosted.js'
+import { Listings } from '../protocol/kinds/listing.js'
+import { Remote } from '../protocol/kinds/remote.js'
 import { State } from '../protocol/metadata/state.js'
 import { errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import { Periodic } from '../protocol/periodic.js'
-import type { NodeRecord } from '../protocol/records.js'
+import type { NodeRecord, RepositoryRecord } from '../protocol/records.js'
 import { Registry } from '../protocol/registry.js'
+import type { Repository } from '../protocol/repository.js'
 import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protocol/settings.js'
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
@@ -42,6 +45,11 @@ import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
 import { Repositories } from './repositories.js'
+import { UpstreamClient } from './upstream/client.js'
+import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
+import { PostgresDocuments } from './upstream/documents.js'
+import { guard } from './upstream/guard.js'
+import { UpstreamOrigin } from './upstream/origin.js'
 
 export interface PrimaryRunning extends Running {
   /** Set when it was generated at this start: to be shown once. */
@@ -51,6 +59,7 @@ export interface PrimaryRunning extends Running {
 const POOL_CONNECTIONS = 16
 const CERTIFICATE_SECONDS = 24 * 3600
 const INDEX_CACHE_BYTES = 64 * 1024 * 1024
+const LISTINGS_BYTES = 64 * 1024 * 1024
 const DOWNLOADS_FLUSH_MS = 5_000
 const SWEEP_MS = 3_600_000
 const GRACE_MS = 5_000
@@ -139,12 +148,31 @@ async function compose(
   collecting.start()
   closers.push(() => collecting.close())
 
+  const client = new UpstreamClient({ guard: guard(settings.upstreamAllow) })
+  closers.push(() => client.close())
+  const credentials = new PostgresCredentials(pool, await credentialKey(join(settings.data, 'keys', 'upstreams.key')))
+  const documents = new PostgresDocuments(pool)
+  const origin = new UpstreamOrigin({
+    client,
+    documents,
+    credentials,
+    metadata: state,
+    ledger,
+    blobs,
+    formats,
+    now,
+    maxFileBytes: settings.maxUploadBytes,
+  })
+
   const audit = new Audit(pool)
   const repositories = new Repositories({
     metadata: state,
     ledger,
     formats: formats.map((format) => format.name),
-    types: ['local', 'virtual'],
+    types: ['local', 'remote', 'virtual'],
+    remoteFormats: formats.filter(({ upstream }) => upstream !== undefined).map(({ name }) => name),
+    credentials,
+    documents,
   })
   const nodes = new Nodes({
     pool,
@@ -159,12 +187,24 @@ async function compose(
   })
 
   const metrics = new Metrics('primary')
+  const listings = new Listings(LISTINGS_BYTES)
+  const onFault = (error: unknown, { key }: RepositoryRecord, name: string) =>
+    log.info(
+      { repository: key, name, ...errorFields(error) },
+      'the upstream could not be asked; what is held is served',
+    )
+  const open = (record: RepositoryRecord): Repository => {
+    const upstream = formats.find(({ name }) => name === record.format)?.upstream
+    if (record.type === 'remote')
+      return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now, onFault })
+    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes })
+  }
   const registry = new Registry({
     metadata: state,
     access: gate,
     accounts: (remote) => accounts.at(remote),
     formats,
-    open: (record) => new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes }),
+    open,
     count: (record, path) => downloads.count(record.scope, path, 1),
     holders: holdersIn(pool),
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
@@ -208,6 +248,7 @@ async function compose(
     blobs,
     signer,
     members: nodes,
+    open: (record) => registry.repository(record, gate.anonymous),
     issue: (node) => certificate(keys, node),
     authenticate: async (authorization, remote) => (await gate.authenticate(authorization, remote)).name,
     onBlobBytes: (bytes) => {

@@ -8,15 +8,23 @@ import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
 import { FLEET, type GrantRecord, type RepositoryRecord, type RepositoryType, type Step } from '../protocol/records.js'
 import { Turn } from './accounts/turn.js'
+import type { Credentials, UpstreamCredential } from './upstream/credentials.js'
+import type { Documents } from './upstream/documents.js'
 
 export interface RepositoriesOptions {
   metadata: Metadata
   ledger: Ledger
   /** Names of the formats that exist. */
   formats: readonly string[]
+  /** Those that can be read from an upstream; default all. */
+  remoteFormats?: readonly string[]
   /** Kinds that this program serves. */
   types: readonly RepositoryType[]
   now?: () => Date
+  /** Where credentials for upstreams are kept. */
+  credentials?: Pick<Credentials, 'set'>
+  /** What is remembered about upstreams' documents. */
+  documents?: Pick<Documents, 'forget'>
 }
 
 export interface RepositoryDraft {
@@ -29,12 +37,18 @@ export interface RepositoryDraft {
   redeploy?: boolean | undefined
   quota?: number | undefined
   upstream?: string | undefined
+  metadataTtlSeconds?: number | undefined
+  /** null takes them away. */
+  credential?: UpstreamCredential | null | undefined
   members?: string[] | undefined
 }
 
 /** `quota: null` removes the limit. */
 export type RepositoryChanges = Partial<
-  Pick<RepositoryDraft, 'name' | 'description' | 'public' | 'redeploy' | 'upstream'>
+  Pick<
+    RepositoryDraft,
+    'name' | 'description' | 'public' | 'redeploy' | 'upstream' | 'metadataTtlSeconds' | 'credential'
+  >
 > & {
   quota?: number | null | undefined
 }
@@ -66,11 +80,14 @@ export class Repositories {
         redeploy: draft.redeploy ?? false,
         ...(draft.quota === undefined ? {} : { quota: draft.quota }),
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
+        ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
         description: draft.description ?? '',
         members: [],
         createdAt: (this.#options.now?.() ?? new Date()).toISOString(),
       }
       for (const member of members) this.#checkMember(record, member)
+      // Before the name: nothing is asked of the upstream without them.
+      if (draft.credential) await this.#keep(record, draft.credential)
       const whole = withMembers(
         record,
         members.map((member, i) => ({ member, priority: i + 1 })),
@@ -83,7 +100,8 @@ export class Repositories {
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
       const { quota: before, ...rest } = this.#existing(key)
-      if (changes.upstream !== undefined && rest.type !== 'remote') throw notRemote()
+      const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
+      if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
       const record: RepositoryRecord = {
         ...rest,
@@ -92,8 +110,12 @@ export class Repositories {
         public: changes.public ?? rest.public,
         redeploy: changes.redeploy ?? rest.redeploy,
         ...(quota === undefined ? {} : { quota }),
-        ...(changes.upstream === undefined ? {} : { upstream: checkUpstream(changes.upstream) }),
+        ...(upstream === undefined ? {} : { upstream }),
+        ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
       }
+      // Credentials are for the host that they were given for.
+      const moved = originOf(record.upstream) !== originOf(rest.upstream)
+      if (changes.credential !== undefined || moved) await this.#keep(record, changes.credential)
       await this.#commit([{ kind: 'repository', key, record }], by)
       return record
     })
@@ -102,7 +124,7 @@ export class Repositories {
   /** Refused while a virtual repository has it as a member. Grants that name exactly this repository go with it. */
   remove(key: string, by: string): Promise<void> {
     return this.#turn.run(async () => {
-      this.#existing(key)
+      const { scope } = this.#existing(key)
       const user = this.#options.metadata.repositories().find((record) => record.members.includes(key))
       if (user)
         throw new RegistryError('conflict', `${key} is a member of ${user.key}; remove it there first`, {
@@ -111,6 +133,8 @@ export class Repositories {
       const grants = this.#options.metadata.accessAll('grant').filter((grant: GrantRecord) => grant.repository === key)
       const drops = grants.map((grant): Step => ({ kind: 'access', subject: 'grant', id: grant.id, record: null }))
       await this.#commit([{ kind: 'repository', key, record: null }, ...drops], by)
+      await this.#options.credentials?.set(scope, undefined)
+      await this.#options.documents?.forget(scope)
     })
   }
 
@@ -141,7 +165,7 @@ export class Repositories {
     })
   }
 
-  #checkDraft({ key, format, type, upstream, members }: RepositoryDraft): void {
+  #checkDraft({ key, format, type, upstream, members, ...more }: RepositoryDraft): void {
     const { metadata, formats, types } = this.#options
     if (!KEY.test(key))
       throw new RegistryError(
@@ -157,11 +181,14 @@ export class Repositories {
       })
     if (!types.includes(type))
       throw new RegistryError('invalid', `Repositories of type ${type} are not offered here`, { code: 'type_unknown' })
+    if (type === 'remote' && this.#options.remoteFormats?.includes(format) === false)
+      throw new RegistryError('invalid', `${format} cannot be read from an upstream here`, { code: 'type_unknown' })
     if (metadata.repository(key))
       throw new RegistryError('conflict', `There is a repository ${key} already`, { code: 'repository_exists' })
     if (type === 'remote' && upstream === undefined)
       throw new RegistryError('invalid', 'A remote repository needs an upstream_url')
-    if (type !== 'remote' && upstream !== undefined) throw notRemote()
+    if (type !== 'remote' && [upstream, more.metadataTtlSeconds, more.credential].some((one) => one !== undefined))
+      throw notRemote()
     if (type !== 'virtual' && members && members.length > 0)
       throw new RegistryError('invalid', 'Only a virtual repository has members')
     if ((members?.length ?? 0) > MAX_MEMBERS)
@@ -199,6 +226,11 @@ export class Repositories {
     return record
   }
 
+  async #keep({ scope, upstream }: RepositoryRecord, credential: UpstreamCredential | null | undefined): Promise<void> {
+    const origin = originOf(upstream)
+    await this.#options.credentials?.set(scope, credential && origin !== undefined ? { origin, credential } : undefined)
+  }
+
   async #commit(steps: Step[], by: string): Promise<void> {
     await this.#options.ledger.commit({ scope: FLEET, steps, by })
   }
@@ -230,6 +262,12 @@ function checkUpstream(text: string): string {
   return url.href
 }
 
+function originOf(upstream: string | undefined): string | undefined {
+  return upstream !== undefined && URL.canParse(upstream) ? new URL(upstream).origin : undefined
+}
+
+const OF_REMOTE = ['upstream', 'metadataTtlSeconds', 'credential'] as const
+
 function notRemote(): RegistryError {
-  return new RegistryError('invalid', 'Only a remote repository has an upstream_url')
+  return new RegistryError('invalid', 'Only a remote repository has an upstream_url and what belongs to it')
 }

@@ -7,6 +7,7 @@
 import type { RegistryError } from './errors.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
+import type { Listed } from './kinds/listing.js'
 import type { Accounts, Principal } from './ports.js'
 import type { Action, Digest, FileRecord, HashName, Held } from './records.js'
 import type { Repository, Writable } from './repository.js'
@@ -37,6 +38,8 @@ export interface Call<P = Record<string, string>> {
   index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply>
   /** The reply for a recorded file: length, ETag, Last-Modified, digest headers, immutable caching, ranges. */
   file(file: FileRecord, headers?: Record<string, string>): Promise<Reply>
+  /** The reply for a path: a recorded file, or one that is still on its way from an upstream. undefined: there is none. */
+  send(path: string, headers?: (file: FileRecord) => Record<string, string>): Promise<Reply | undefined>
   /** Does the gate allow the principal this action here. Reads of a read route and writes of a write route were asked already. */
   may(action: Action, path?: string): boolean
   /** Asks the gate as a route does, and throws what the principal is to be told. For routes whose body names their object. */
@@ -109,6 +112,21 @@ export function write<P extends string>(
   return { action: 'write', params: {}, ...options, method, pattern, writes: true, handle: handle as Route['handle'] }
 }
 
+/** How an ecosystem's registries are read as upstreams. */
+export interface Upstream {
+  /** For ecosystems that list versions by package. Without it every path is asked for as it is, and is a package of its own. */
+  listing?: {
+    /** Where the upstream has its document about a package, below its own address (percent-encoded, no slash in front). */
+    ask(name: string): { path: string; headers?: Record<string, string> } | undefined
+    /** Throws `upstream` or `invalid` for a document that is none. `urls`: where files lie, as the document says, by path. */
+    parse(name: string, document: Uint8Array): Listed & { urls?: ReadonlyMap<string, string> }
+    /** The package whose file a path would be. */
+    packageOf(path: string): string | undefined
+  }
+  /** May the bytes under a path change at the upstream. Default: never. */
+  mutable?(path: string): boolean
+}
+
 export interface Format {
   readonly name: string
   /** Tried in order. A GET that none matches is a file of the repository. */
@@ -125,6 +143,8 @@ export interface Format {
   credentials?(request: HttpRequest): string | undefined
   /** This ecosystem's own error document. Default: application/problem+json. */
   error?(error: RegistryError, status: number, request: HttpRequest): Reply
+  /** A format without it has no remote repositories. */
+  readonly upstream?: Upstream
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
   snippet(repository: { base: string; key: string }): string
 }

@@ -54,7 +54,8 @@ export class HotReplies {
     const principal = this.#principal(request, hot.format)
     if (!principal || !this.#gate.decide(principal, 'read', hot.repository.record, hot.subject).allowed)
       return undefined
-    return hot.repository.stamp(hot.name) === hot.stamp ? choose(request, hot.prepared) : undefined
+    if (hot.repository.stamp(hot.name) !== hot.stamp || hot.repository.freshness?.(hot.name)?.stale) return undefined
+    return choose(request, hot.prepared)
   }
 
   /** `configured`: as it was before the reply was made. */

@@ -8,6 +8,8 @@ export interface Proposal {
   by: string
   /** Optimistic lock: refused with `conflict` unless the package's newest change still is `last`. */
   unchanged?: { package: string; last: number }
+  /** Paths may be given other bytes although the repository does not allow it: those that an upstream itself changes. */
+  redeploy?: boolean
 }
 
 export interface Ledger {

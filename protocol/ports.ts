@@ -2,6 +2,7 @@
  * What the two sides must provide. Postgres, LevelDB and memory implement Metadata; disk and memory implement Blobs;
  * the contract suites in test/contracts give these signatures their meaning.
  */
+import type { Arrival } from './kinds/arrival.js'
 import type {
   AccessKind,
   AccessRecords,
@@ -12,6 +13,7 @@ import type {
   Held,
   Package,
   Position,
+  Promised,
   RemovedFile,
   RepositoryRecord,
   Stored,
@@ -50,6 +52,8 @@ export interface Metadata {
   versions(scope: string, name: string): AsyncIterable<Version>
   tags(scope: string, name: string): Promise<Record<string, string>>
   tag(scope: string, name: string, tag: string): Promise<string | undefined>
+  /** What the upstream of a remote repository offers under a name. */
+  listing(scope: string, name: string): Promise<{ blob: Stored; at: string } | undefined>
   file(scope: string, path: string): Promise<FileRecord | undefined>
   files(scope: string, page: Page): Promise<FileRecord[]>
   /** A file that was removed: its path stays burned, and a `restore` of its version brings it back. */
@@ -97,9 +101,36 @@ export interface Blobs {
   resume(id: string): Promise<Upload | undefined>
 }
 
+/** A file that is asked of an origin. */
+export interface Wanted {
+  path: string
+  /** Which version it will belong to. */
+  package: string
+  version: string
+  /** What its bytes must have. */
+  promised: Promised | undefined
+  /** What is held under the path and may be old by now. */
+  held: FileRecord | undefined
+}
+
+export interface OriginCheck {
+  /** There is such a package. */
+  known: boolean
+  /** The upstream could not be asked. */
+  stale: boolean
+  /** Since the upstream last said that it is so. */
+  ageSeconds?: number
+}
+
 /** Where a remote repository gets what it does not hold: an upstream for the primary, the primary for a node. */
 export interface Origin {
-  get(repository: RepositoryRecord, path: string, signal: AbortSignal): Promise<Held | undefined>
+  /** When it resolves, the newest listing of the package is recorded here, if there is one. */
+  check(repository: RepositoryRecord, name: string): Promise<OriginCheck>
+  /**
+   * A file on its way here; what it resolves with was recorded first. undefined: there is none, or it is as it is held.
+   * Throws `unavailable` when the origin cannot be asked.
+   */
+  fetch(repository: RepositoryRecord, wanted: Wanted): Promise<Arrival | undefined>
 }
 
 /** Who asks. Anonymous is a principal like others. */

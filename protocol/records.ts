@@ -29,10 +29,14 @@ export interface Held extends Stored {
   path: string
 }
 
+/** Hashes that an upstream says a file has, lowercase hexadecimal. */
+export type Promised = Hashes & { sha256?: string }
+
 /** A path that an upstream offers and nobody has asked for yet. */
 export interface Offered {
   path: string
   offered: true
+  promised?: Promised
 }
 
 export type File = Held | Offered
@@ -95,6 +99,8 @@ export interface RepositoryRecord {
   /** Bytes; undefined: no limit. */
   quota?: number
   upstream?: string
+  /** How long what an upstream lists is served without asking again; undefined: a minute. */
+  metadataTtlSeconds?: number
   description: string
   /** Keys of a virtual repository's members, first wins. */
   members: string[]

@@ -22,10 +22,11 @@ import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import { compile, type Matcher } from './http/route.js'
 import { errorHeaders, notAllowed, problem, statusOf } from './http/status.js'
+import type { Arrival } from './kinds/arrival.js'
 import { Virtual } from './kinds/virtual.js'
 import type { Accounts, Bytes, Metadata, Principal } from './ports.js'
 import type { Action, Digest, FileRecord, RepositoryRecord } from './records.js'
-import type { Repository, Writable } from './repository.js'
+import type { Freshness, Repository, Writable } from './repository.js'
 import type { RootCall, RootRoute } from './root.js'
 
 export interface RegistryOptions {
@@ -103,12 +104,13 @@ export class Registry {
   /** A repository as a principal sees it; a virtual one through the members that may be read. */
   repository(record: RepositoryRecord, principal: Principal): Repository {
     if (record.type !== 'virtual') return this.#single(record)
-    const members = this.#members(record, new Set()).filter(
-      (member) => this.#options.access.decide(principal, 'read', member).allowed,
-    )
+    const all = this.#members(record, new Set())
+    const seen = new Set(all.filter((member) => this.#options.access.decide(principal, 'read', member).allowed))
+    const hidden = all.filter((member) => member.type === 'local' && !seen.has(member))
     return new Virtual(
       record,
-      members.map((member) => this.#single(member)),
+      [...seen].map((member) => this.#single(member)),
+      hidden.map((member) => this.#single(member)),
     )
   }
 
@@ -250,9 +252,9 @@ export class Registry {
         this.#hot.remember(request, { ...made, configured, repository, format: resolved.format, subject })
       return reply
     }
-    const file = await repository.file(path.slice(1))
-    if (!file) throw new RegistryError('missing', `There is no ${path.slice(1) || 'such path'} in ${record.key}`)
-    return call.file(file)
+    const reply = await call.send(path.slice(1))
+    if (!reply) throw new RegistryError('missing', `There is no ${path.slice(1) || 'such path'} in ${record.key}`)
+    return reply
   }
 
   #others(format: Format, principal: Principal): Pick<Call, 'elsewhere' | 'copyOf'> {
@@ -385,6 +387,12 @@ class Calling implements Call {
   }
 
   async index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
+    const reply = await this.#index(name, variant, render)
+    const freshness = this.repository.freshness?.(name)
+    return freshness?.stale ? aged(reply, freshness) : reply
+  }
+
+  async #index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
     const stamped = this.repository.stamp(name)
     const stamp = typeof stamped === 'string' ? stamped : await stamped
     const key = this.#indexKey(name, variant, stamp)
@@ -425,6 +433,19 @@ class Calling implements Call {
       : { status: 200, headers, body: body.stream }
   }
 
+  async send(path: string, headers?: (file: FileRecord) => Record<string, string>): Promise<Reply | undefined> {
+    const { repository, request } = this
+    // A part, or the head alone, is cut from what is known whole.
+    const whole = request.method === 'GET' && !request.headers.has('range')
+    const found = whole && repository.arrive ? await repository.arrive(path) : await repository.file(path)
+    if (found === undefined) return undefined
+    const file = 'digest' in found ? found : await found.begun()
+    if (file) return this.file(file, headers?.(file))
+    if ('digest' in found) return undefined
+    this.#options.count?.(repository.record, path)
+    return arriving(this.#resolved.format, repository, path, found)
+  }
+
   file(file: FileRecord, headers: Record<string, string> = {}): Promise<Reply> {
     return fileReply(this.#options, this.#resolved.format, this.repository, file, this.request, headers)
   }
@@ -442,7 +463,6 @@ async function fileReply(
   const bytes = request.method === 'HEAD' ? unread(file.size) : await repository.open(file)
   if (request.method === 'GET') options.count?.(record, file.path)
   const type = format.contentType?.(file.path) ?? contentTypeOf(file.path)
-  const reach = record.public ? 'public' : 'private'
   return {
     status: 200,
     headers: {
@@ -450,7 +470,7 @@ async function fileReply(
       ...downloadHeaders(file.path, type),
       etag: `"${file.digest}"`,
       'last-modified': new Date(file.publishedAt).toUTCString(),
-      'cache-control': `${reach}, ${record.redeploy ? 'no-cache' : IMMUTABLE}`,
+      'cache-control': cachingOf(record, format, file.path),
       'x-checksum-sha256': file.digest,
       ...(file.hashes.sha1 ? { 'x-checksum-sha1': file.hashes.sha1 } : {}),
       ...(file.hashes.md5 ? { 'x-checksum-md5': file.hashes.md5 } : {}),
@@ -459,6 +479,34 @@ async function fileReply(
     },
     body: bytes,
   }
+}
+
+function cachingOf(record: RepositoryRecord, format: Format, path: string): string {
+  const changes = record.redeploy || (record.type !== 'local' && format.upstream?.mutable?.(path) === true)
+  return `${record.public ? 'public' : 'private'}, ${changes ? 'no-cache' : IMMUTABLE}`
+}
+
+/** Bytes whose digest nobody knows yet: the end of them comes only once it is known to be right. */
+function arriving(format: Format, { record }: Repository, path: string, arrival: Arrival): Reply {
+  const { size } = arrival
+  const type = format.contentType?.(path) ?? contentTypeOf(path)
+  const read: Bytes['read'] = (range, signal) => arrival.read(range, signal)
+  return {
+    status: 200,
+    headers: {
+      'content-type': type,
+      ...downloadHeaders(path, type),
+      'cache-control': cachingOf(record, format, path),
+      'x-cairn-source': 'upstream',
+    },
+    body: size === undefined ? read() : { size, source: 'upstream', read },
+  }
+}
+
+/** RFC 9111 section 5.5 has no warnings any more; clients that know them show them. */
+function aged(reply: Reply, { ageSeconds }: Freshness): Reply {
+  const age = ageSeconds === undefined ? {} : { age: String(ageSeconds) }
+  return { ...reply, headers: { ...reply.headers, ...age, warning: '110 - "Response is Stale"' } }
 }
 
 /** Stands for the bytes of a HEAD reply, which nobody reads. */

@@ -2,8 +2,17 @@
  * What formats read and publish to. Hosted, remote and virtual repositories (kinds/) implement it and know no format;
  * the same interface answers on the primary and on a node.
  */
+import type { Arrival } from './kinds/arrival.js'
 import type { Bytes, Page, Principal, Upload, WriteOptions } from './ports.js'
 import type { FileRecord, Held, Package, Position, RepositoryRecord, Step, Stored, Version } from './records.js'
+
+/** How old something is that an upstream is the authority of. */
+export interface Freshness {
+  /** It should have been looked at again, and the upstream could not be asked. */
+  stale: boolean
+  /** Since the upstream last said that it is so; undefined: before this process began. */
+  ageSeconds?: number
+}
 
 export interface Repository {
   readonly key: string
@@ -24,6 +33,14 @@ export interface Repository {
   tag(name: string, tag: string): Promise<string | undefined>
   /** Its bytes are held or can be fetched. */
   file(path: string): Promise<FileRecord | undefined>
+  /** As `file`, but does not wait for the end of what is on its way here. */
+  arrive?(path: string): Promise<FileRecord | Arrival | undefined>
+  /** Of what may be old: in remote repositories, and through virtual ones. */
+  freshness?(name: string): Freshness | undefined
+  /** Asks the origin about a package, unless that was done lately; what it lists is recorded when this resolves. */
+  renew?(name: string): Promise<Freshness | undefined>
+  /** The package whose file a path would be; undefined: of none. Remote repositories only. */
+  packageOf?(path: string): string | undefined
   /** In byte order of the path. */
   files(page: Page): Promise<FileRecord[]>
   open(file: Held): Promise<Bytes>

@@ -40,6 +40,8 @@ export interface PrimarySettings extends PartSettings {
   reverifySeconds: number
   /** Bytes. */
   maxUploadBytes: number
+  /** Address ranges and hosts that upstreams may have besides public addresses. */
+  upstreamAllow: string[]
 }
 
 export interface NodeSettings extends PartSettings {

@@ -26,6 +26,7 @@ const UNITS: Readonly<Record<string, number>> = {
   tb: 1000 ** 4,
   tib: 1024 ** 4,
 }
+const HOST = /^(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
 const TRUE = ['1', 'true', 'yes', 'on']
 const FALSE = ['0', 'false', 'no', 'off']
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
@@ -90,6 +91,11 @@ export const origins: Kind<string[]> = {
 export const networks: Kind<string[]> = {
   takes: 'addresses or ranges such as 10.0.0.0/8, separated by commas',
   parse: (given) => list(given, network),
+}
+
+export const upstreams: Kind<string[]> = {
+  takes: 'ranges such as 10.0.0.0/8 and hosts such as registry.example or *.example, separated by commas',
+  parse: (given) => list(given, (entry) => network(entry) ?? (HOST.test(entry) ? entry.toLowerCase() : undefined)),
 }
 
 export const fleetHost: Kind<string> = {

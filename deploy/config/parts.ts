@@ -8,10 +8,11 @@ const MAX_PORT = 65_535
 
 export function primarySettings(values: Values): PrimarySettings {
   const { data, host, port, publicUrls, trustedProxies, logLevel, databaseUrl, adminPassword } = values
-  const { anonymous, restoreDays, reverifySeconds, maxUploadBytes, fleetUrl } = values
+  const { anonymous, restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow, fleetUrl } = values
   const fleet = { fleetPort: values.fleetPort ?? fleetPortOf(port), fleetHost: values.fleetHost ?? host, fleetUrl }
   const part = { data, host, port, publicUrls, trustedProxies, logLevel }
-  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, restoreDays, reverifySeconds, maxUploadBytes }
+  const limits = { restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow }
+  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits }
 }
 
 export function nodeSettings(values: Values): NodeSettings {

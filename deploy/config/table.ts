@@ -19,6 +19,7 @@ import {
   port,
   seconds,
   text,
+  upstreams,
 } from './kinds.js'
 
 export type Part = 'up' | 'primary' | 'node' | 'client'
@@ -112,6 +113,14 @@ export const SETTINGS = {
   restoreDays: setting(
     { kind: days, parts: ['up', 'primary'], help: 'Days in which something removed can be restored' },
     '30',
+  ),
+  upstreamAllow: setting(
+    {
+      kind: upstreams,
+      parts: ['up', 'primary'],
+      help: 'Address ranges and hosts that upstreams may have besides public addresses',
+    },
+    '',
   ),
   join: optional(
     { kind: text, parts: ['node'], secret: true, help: 'Join token, needed at the first start only' },

@@ -10,8 +10,8 @@ import { sidecar } from './sidecar.js'
 export async function get(call: Call<{ path: string }>): Promise<Reply> {
   const { path } = call.params
   if (path === '' || path.endsWith('/')) return listing(call)
-  const file = await call.repository.file(path)
-  if (file) return call.file(file, digestHeaders(file))
+  const reply = await call.send(path, digestHeaders)
+  if (reply) return reply
   const made = await sidecar(call)
   if (made) return made
   const [below] = await call.repository.files({ prefix: `${path}/`, limit: 1 })

@@ -175,7 +175,8 @@ export async function limited(body: AsyncIterable<Uint8Array>, limit: number): P
   return Buffer.concat(chunks).toString('utf8')
 }
 
-function refusal(status: number, text: string): RegistryError {
+/** The primary's own words, in the kind that its status stands for. */
+export function refusal(status: number, text: string, retryAfter?: number): RegistryError {
   const kind =
     status === 401
       ? 'unauthenticated'
@@ -187,7 +188,9 @@ function refusal(status: number, text: string): RegistryError {
             ? 'conflict'
             : status < 500
               ? 'invalid'
-              : 'unavailable'
+              : status === 502
+                ? 'upstream'
+                : 'unavailable'
   let detail = `The primary answered ${status}`
   try {
     const problem: unknown = JSON.parse(text)
@@ -196,7 +199,7 @@ function refusal(status: number, text: string): RegistryError {
   } catch {
     // Not a problem document: the status has to do.
   }
-  return new RegistryError(kind, detail)
+  return new RegistryError(kind, detail, retryAfter === undefined ? {} : { retryAfter })
 }
 
 /** Connects by TLS and goes on only if the server holds the pinned key; names and authorities do not matter. */

@@ -3,6 +3,7 @@
  *
  *     <generation>\0<key text>                  ->  8 hex digits CRC-32 | JSON
  *     <generation>d\0<digest>\0<scope>\0<path>  ->  '' (index of files by digest)
+ *     <generation>l\0<digest>\0<scope>\0<name>  ->  '' (index of listings by their blob's digest)
  *
  * A damaged row throws `unavailable` and calls `onDamage`; the replica then rebuilds the rows as the next generation.
  */
@@ -18,7 +19,7 @@ import {
   type Table,
   type Tables,
 } from '../../protocol/metadata/rows.js'
-import type { Digest, FileRecord } from '../../protocol/records.js'
+import type { Digest, Stored } from '../../protocol/records.js'
 import { type Database, isDamage } from './database.js'
 
 export type Operation = { type: 'put'; key: string; value: string } | { type: 'del'; key: string }
@@ -61,15 +62,25 @@ export class LevelRows implements Rows {
       const name = this.#key(key)
       if (value === undefined) return [{ type: 'del', key: name }]
       const put: Operation = { type: 'put', key: name, value: seal(name, JSON.stringify(value)) }
+      if (key.table === 'listing' && 'blob' in value)
+        return [
+          put,
+          { type: 'put', key: `${this.generation}l\0${value.blob.digest}\0${key.scope}\0${key.name}`, value: '' },
+        ]
       return key.table === 'file' && 'digest' in value
         ? [put, { type: 'put', key: this.#digestKey(value.digest, key.scope, key.name), value: '' }]
         : [put]
     })
   }
 
-  /** A blob as a scope's visible files record it. */
-  async held(scope: string, digest: Digest): Promise<FileRecord | undefined> {
+  /** A blob as a scope's visible files, or its listings, record it. */
+  async held(scope: string, digest: Digest): Promise<Stored | undefined> {
     for await (const { path } of this.#holding(digest, scope)) return this.get(rowKey('file', scope, path))
+    const head = `${this.generation}l\0${digest}\0${scope}\0`
+    for await (const key of this.#guarded(this.#db.keys({ gte: head, lt: `${head}\u{10ffff}` }))) {
+      const row = await this.get(rowKey('listing', scope, key.slice(head.length)))
+      if (row?.blob.digest === digest) return row.blob
+    }
     return undefined
   }
 
@@ -109,7 +120,7 @@ export class LevelRows implements Rows {
   }
 
   async clear(): Promise<void> {
-    for (const part of [this.generation, `${this.generation}d`])
+    for (const part of [this.generation, `${this.generation}d`, `${this.generation}l`])
       await this.#db.clear({ gt: `${part}\0`, lt: `${part}\u0001` })
   }
 

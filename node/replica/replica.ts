@@ -13,7 +13,7 @@ import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
 import type { Rows } from '../../protocol/metadata/rows.js'
 import { State } from '../../protocol/metadata/state.js'
-import type { Change, Digest, FileRecord, Position } from '../../protocol/records.js'
+import type { Change, Digest, FileRecord, Position, Stored } from '../../protocol/records.js'
 import { type Database, isDamage, openDatabase, startOver } from './database.js'
 import { LevelRows, type Operation, seal, unseal } from './level-rows.js'
 import { LogStore, type Tail } from './log-store.js'
@@ -149,7 +149,7 @@ export class Replica {
   }
 
   /** A blob as a repository records it, if it does. */
-  held(scope: string, digest: Digest): Promise<FileRecord | undefined> {
+  held(scope: string, digest: Digest): Promise<Stored | undefined> {
     return this.#rows.held(scope, digest)
   }
 
@@ -177,6 +177,18 @@ export class Replica {
       const timer = setTimeout(() => done(false), timeoutMs)
       this.#waiting.add(look)
     })
+  }
+
+  /** The record of a path as soon as there is one; undefined when the time is up. */
+  async recorded(scope: string, path: string, timeoutMs: number): Promise<FileRecord | undefined> {
+    const endMs = Date.now() + timeoutMs
+    for (;;) {
+      const { epoch, number } = this.head
+      const file = await this.state.file(scope, path)
+      const leftMs = endMs - Date.now()
+      if (file || leftMs <= 0) return file
+      await this.reached({ epoch, number: number + 1 }, leftMs)
+    }
   }
 
   /** Writes all rows again, as the next generation, from the log that is held. */

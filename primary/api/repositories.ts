@@ -8,11 +8,34 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Metadata, Principal } from '../../protocol/ports.js'
 import type { RepositoryRecord } from '../../protocol/records.js'
 import type { Repositories } from '../repositories.js'
+import type { UpstreamCredential } from '../upstream/credentials.js'
 
 const quota = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullable()
 const name = z.string().min(1).max(200)
 const description = z.string().max(4000)
 const upstream = z.string().min(1).max(2048)
+const ttl = z.number().int().min(0).max(31_536_000)
+/** Written and never shown. */
+const auth = z
+  .union([
+    z.strictObject({
+      username: z
+        .string()
+        .min(1)
+        .max(256)
+        .regex(/^[^:]*$/),
+      password: z.string().max(1024),
+    }),
+    z.strictObject({
+      token: z
+        .string()
+        .min(1)
+        .max(8192)
+        .regex(/^[\x21-\x7e]+$/),
+    }),
+  ])
+  .nullable()
+  .meta({ description: 'Credentials for the upstream: Basic or bearer. Never shown again; null takes them away' })
 const type = z.enum(['local', 'remote', 'virtual'])
 
 export function repositoryEndpoints(repositories: Repositories, metadata: Metadata, gate: Gate): Endpoint[] {
@@ -33,13 +56,16 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         allow_redeploy: z.boolean().optional(),
         quota_bytes: quota.optional(),
         upstream_url: upstream.nullable().optional(),
+        upstream_auth: auth.optional(),
+        metadata_ttl_seconds: ttl.nullable().optional(),
         members: z.array(z.string().max(63)).max(100).optional(),
       }),
       reply: repositoryShape,
       status: 201,
       handle: async ({ body, principal, request, response, note }) => {
         note.created = body.key
-        const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, upstream_url, ...rest } = body
+        const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, ...others } = body
+        const { upstream_url, upstream_auth, metadata_ttl_seconds, ...rest } = others
         const draft = {
           ...rest,
           key,
@@ -49,6 +75,8 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           redeploy: allow_redeploy,
           quota: quota_bytes ?? undefined,
           upstream: upstream_url ?? undefined,
+          metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
+          credential: upstream_auth ? credentialOf(upstream_auth) : undefined,
         }
         const record = await repositories.create(draft, principal.name)
         response.headers.location = `${API}/repositories/${key}`
@@ -68,6 +96,8 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         allow_redeploy: z.boolean().optional(),
         quota_bytes: quota.optional(),
         upstream_url: upstream.optional(),
+        upstream_auth: auth.optional(),
+        metadata_ttl_seconds: ttl.nullable().optional(),
         // Taken so that a document that was read can be sent back; refused when they differ.
         key: z.string().optional(),
         format: z.string().optional(),
@@ -76,7 +106,8 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
       reply: repositoryShape,
       handle: async ({ repository, body, principal, request }) => {
         refuseOtherKind(repository, body)
-        if ((body.quota_bytes !== undefined || body.upstream_url !== undefined) && !gate.mayAdminister(principal))
+        const system = [body.quota_bytes, body.upstream_url, body.upstream_auth]
+        if (system.some((field) => field !== undefined) && !gate.mayAdminister(principal))
           throw new RegistryError('forbidden', 'Only a system administrator changes quotas and upstreams')
         const changes = {
           name: body.name,
@@ -85,6 +116,8 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           redeploy: body.allow_redeploy,
           quota: body.quota_bytes,
           upstream: body.upstream_url,
+          metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
+          credential: body.upstream_auth && credentialOf(body.upstream_auth),
         }
         const record = await repositories.update(repository.key, changes, principal.name)
         return repositoryJson(record, { origin: request.origin, showUpstream: true })
@@ -138,6 +171,10 @@ function memberEndpoints(repositories: Repositories, metadata: Metadata, gate: G
         repositories.removeMember(repository.key, params.member_key, principal.name),
     }),
   ]
+}
+
+function credentialOf(auth: { username: string; password: string } | { token: string }): UpstreamCredential {
+  return 'token' in auth ? { kind: 'bearer', ...auth } : { kind: 'basic', ...auth }
 }
 
 /** What may not be seen must look as if it were not there. */

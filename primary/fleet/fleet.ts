@@ -9,6 +9,8 @@
  *     GET  log?after&limit                                 -> frames: entries, then a checkpoint that covers them
  *     GET  blobs/{digest}?scope                            -> bytes, with ranges
  *     GET  leaves/{digest}?scope                           -> 32 bytes for each 64 KiB
+ *     GET  listing?scope&package                           -> {known, stale, age, epoch, number}: recorded as of that position
+ *     GET  arriving?scope&path                             -> bytes on their way from an upstream; 204: recorded; 404: there is none
  *     POST authenticate  {authorization}                   -> {user}
  */
 import type pg from 'pg'
@@ -17,14 +19,25 @@ import { RegistryError } from '../../protocol/errors.js'
 import { matchesAny } from '../../protocol/glob.js'
 import { empty, json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
+import type { Arrival } from '../../protocol/kinds/arrival.js'
 import type { Blobs, Bytes, Metadata } from '../../protocol/ports.js'
-import { type Digest, type FileRecord, FLEET, type NodeRecord } from '../../protocol/records.js'
+import {
+  type Digest,
+  type FileRecord,
+  FLEET,
+  type NodeRecord,
+  type RepositoryRecord,
+  type Stored,
+} from '../../protocol/records.js'
+import type { Repository } from '../../protocol/repository.js'
 import { NODE_HEADER, verifyNodeIdentity } from '../../protocol/wire/identity.js'
 import { readLog, type Signer } from '../log/signer.js'
 import { encodeBatch, feed } from './feed.js'
 
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_LOG_PAGE = 5000
+/** For a question that an upstream has to answer: less than a node waits before it takes the primary for gone. */
+const UPSTREAM_MS = 20_000
 
 export interface Members {
   redeem(secret: string, node: { name: string; peer: string; publicKey: string }): Promise<NodeRecord>
@@ -70,9 +83,11 @@ export interface FleetOptions {
   logKey: Uint8Array
   pool: pg.Pool
   metadata: Metadata
-  blobs: Blobs & { leaves(stored: FileRecord): Promise<Uint8Array> }
+  blobs: Blobs & { leaves(stored: Stored): Promise<Uint8Array> }
   signer: Signer
   members: Members
+  /** A repository that is not virtual, as the primary itself serves it. */
+  open: (repository: RepositoryRecord) => Repository
   issue: (node: NodeRecord) => Promise<string>
   /** Checks an Authorization header; the name of the user. */
   authenticate: (authorization: string, remote: string) => Promise<string>
@@ -164,6 +179,10 @@ export class Fleet {
           body: await this.#options.blobs.leaves(file),
         }
       }
+      case 'GET listing':
+        return this.#listing(this.#remote(query, sees), query.get('package') ?? '')
+      case 'GET arriving':
+        return this.#arriving(this.#remote(query, sees), query.get('path') ?? '')
       case 'POST authenticate': {
         const { authorization, remote } = await parseBody(
           request,
@@ -174,6 +193,30 @@ export class Fleet {
       default:
         throw new RegistryError('missing', 'There is no such fleet endpoint')
     }
+  }
+
+  #remote(query: URLSearchParams, sees: (scope: string) => boolean): Repository {
+    const scope = query.get('scope') ?? ''
+    const record = this.#options.metadata.scope(scope)
+    if (record?.type === 'remote' && sees(scope)) return this.#options.open(record)
+    throw new RegistryError('missing', 'This node may hold no such remote repository')
+  }
+
+  async #listing(repository: Repository, name: string): Promise<Reply> {
+    const freshness = await soon(repository.renew?.(name))
+    const { metadata } = this.#options
+    const known = (await metadata.listing(repository.record.scope, name)) !== undefined
+    return json({ known, stale: freshness?.stale ?? false, age: freshness?.ageSeconds, ...metadata.head })
+  }
+
+  async #arriving(repository: Repository, path: string): Promise<Reply> {
+    const { found, file } = await soon(begun(repository, path))
+    if (file) return empty(204)
+    if (!found) throw new RegistryError('missing', `There is no ${path}`)
+    const { size } = found
+    const read: Bytes['read'] = (range, signal) => found.read(range, signal)
+    const headers = { 'content-type': 'application/octet-stream' }
+    return { status: 200, headers, body: size === undefined ? read() : { size, source: 'upstream', read } }
   }
 
   async #join(request: HttpRequest): Promise<Reply> {
@@ -228,16 +271,17 @@ export class Fleet {
     return rows[0] && { number: Number(rows[0].number), note: rows[0].note }
   }
 
-  async #file(digest: string, scope: string, sees: (scope: string) => boolean): Promise<FileRecord> {
+  async #file(digest: string, scope: string, sees: (scope: string) => boolean): Promise<Stored> {
     if (!/^[0-9a-f]{64}$/.test(digest)) throw new RegistryError('invalid', 'That is no SHA-256 digest')
     const { rows } = await this.#options.pool.query<{ value: string }>({
       name: 'row_digest',
-      text: `select value from record where kind = 'file' and digest = $1 and scope = $2 and until is null and value::json ->> 'removedAt' is null limit 1`,
+      text: `select value from record where kind = 'file' and digest = $1 and scope = $2 and until is null and value::json ->> 'removedAt' is null
+             union all select value::json ->> 'blob' from record where kind = 'listing' and listing_digest = $1 and scope = $2 and until is null limit 1`,
       values: [digest as Digest, scope],
     })
     if (!rows[0] || !sees(scope))
       throw new RegistryError('missing', `No repository that this node may hold has the blob ${digest}`)
-    return JSON.parse(rows[0].value) as FileRecord
+    return JSON.parse(rows[0].value) as Stored
   }
 
   #counted(bytes: Bytes): Bytes {
@@ -265,6 +309,32 @@ export class Fleet {
     if (this.#known.size > 10_000) this.#known.clear()
     if (!this.#known.has(text)) this.#known.set(text, { node, untilMs: this.#options.nowMs() + 60_000 })
     else if ((this.#known.get(text)?.untilMs ?? 0) <= this.#options.nowMs()) this.#known.delete(text)
+  }
+}
+
+async function begun(
+  repository: Repository,
+  path: string,
+): Promise<{ found?: Arrival; file?: FileRecord | undefined }> {
+  const found = await repository.arrive?.(path)
+  if (!found) return {}
+  return 'digest' in found ? { file: found } : { found, file: await found.begun() }
+}
+
+/** What was begun goes on when the time is up; whoever asks again finds it further. */
+async function soon<T>(answer: Promise<T> | T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = new RegistryError('unavailable', 'The upstream has not answered yet', {
+      retryAfter: 2,
+      code: 'upstream_hangs',
+    })
+    timer = setTimeout(() => reject(error), UPSTREAM_MS)
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -191,7 +191,7 @@ export class PostgresLedger implements Ledger {
     }
     const repository = this.#state.scope(proposal.scope)
     if (!repository && proposal.scope !== FLEET) throw new RegistryError('missing', 'The repository was deleted')
-    const writes = await batch.add(group, { redeploy: repository?.redeploy ?? true })
+    const writes = await batch.add(group, { redeploy: proposal.redeploy ?? repository?.redeploy ?? true })
     const grows = await growth(writes, batch)
     if (repository?.quota !== undefined) checkQuota(repository.quota, (await usage.of(proposal.scope)) + grows, grows)
     usage.add(proposal.scope, grows)

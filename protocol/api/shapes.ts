@@ -16,6 +16,11 @@ export const repositoryShape = z
     quota_bytes: z.number().nullable(),
     used_bytes: z.number().nullable().meta({ description: 'Null where it is not known: in lists, and at nodes' }),
     upstream_url: z.string().nullable().meta({ description: 'Shown to those who administer the repository' }),
+    metadata_ttl_seconds: z
+      .number()
+      .nullable()
+      .optional()
+      .meta({ description: 'Of remote repositories only; null: a minute' }),
     description: z.string(),
     members: z.array(z.string()),
     url: z.string().meta({ description: 'Where clients of the format find it' }),
@@ -89,6 +94,7 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     quota_bytes: record.quota ?? null,
     used_bytes: extras.usedBytes ?? null,
     upstream_url: extras.showUpstream ? (record.upstream ?? null) : null,
+    ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
     description: record.description,
     members: record.members,
     url: repositoryUrl(extras.origin, record.key),

@@ -1,26 +1,262 @@
 /**
- * A repository that another registry is the authority of: what is recorded here is served, what is not is asked of the
- * origin. Every repository of a node is one, with the primary as origin and the change feed as prefetch.
+ * A repository that another registry is the authority of: what is recorded here is served, however old it is; what is not is asked
+ * of the origin. The origin is an upstream for the primary, and the primary for a node. What is held is looked after behind the
+ * reader's back (stale-while-revalidate), so a slow origin slows nobody who can be served.
  */
-import type { Blobs, Metadata, Origin } from '../ports.js'
-import type { FileRecord, RepositoryRecord } from '../records.js'
+import { LRUCache } from 'lru-cache'
+import { RegistryError } from '../errors.js'
+import type { Upstream } from '../format.js'
+import type { Blobs, Metadata, Origin, Wanted } from '../ports.js'
+import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
+import type { Freshness, Repository } from '../repository.js'
+import type { Arrival } from './arrival.js'
+import type { Listing, Listings } from './listing.js'
 import { Recorded } from './recorded.js'
 
-const ORIGIN_DEADLINE_MS = 30_000
+export interface RemoteParts {
+  origin: Origin
+  upstream: Upstream
+  listings: Listings
+  nowMs: () => number
+  /** How long an absence is believed. */
+  absentMs?: number
+  /** Told why something that is held could not be looked at again. */
+  onFault?: (error: unknown, repository: RepositoryRecord, name: string) => void
+}
 
-export class Remote extends Recorded {
-  readonly #origin: Origin | undefined
+interface Check {
+  /** Something is recorded, so there is no need to wait for the origin. */
+  held: boolean
+  /** Until then nothing is asked. */
+  untilMs: number
+  /** When the origin last said that it is so. */
+  confirmedMs: number | undefined
+  /** The origin could not be asked when it should have been. */
+  stale: boolean
+}
 
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs, origin?: Origin) {
+const REMEMBERED = 100_000
+const TTL_MS = 60_000
+const ABSENT_MS = 60_000
+/** After an origin that failed: behind the reader's back, so it may be soon. */
+const RETRY_MS = 10_000
+/** A file that no listing knows may have been published a moment ago. */
+const LOOK_AGAIN_MS = 5_000
+
+export class Remote extends Recorded implements Repository {
+  readonly #parts: RemoteParts | undefined
+  /** By package, or by path where nothing is listed. */
+  readonly #checks = new LRUCache<string, Check>({ max: REMEMBERED })
+  readonly #renewing = new Map<string, Promise<void>>()
+  readonly #absent = new LRUCache<string, number>({ max: REMEMBERED })
+  readonly #arriving = new Map<string, Promise<Arrival | undefined>>()
+
+  /** Without `parts` it is what is recorded and nothing else. */
+  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs, parts?: RemoteParts) {
     super(record, metadata, blobs)
-    this.#origin = origin
+    this.#parts = parts
+  }
+
+  packageOf(path: string): string | undefined {
+    const { upstream } = this.#parts ?? {}
+    return upstream?.listing ? upstream.listing.packageOf(path) : path
+  }
+
+  freshness(name: string): Freshness | undefined {
+    const check = this.#checks.get(name)
+    if (!check) return undefined
+    const { confirmedMs, stale } = check
+    const age = confirmedMs === undefined ? undefined : Math.max(0, (this.#now - confirmedMs) / 1000)
+    return { stale, ...(age === undefined ? {} : { ageSeconds: Math.floor(age) }) }
+  }
+
+  override stamp(name: string): string | Promise<string> {
+    if (!this.#lists) return super.stamp(name)
+    const known = this.#known(name)
+    return known ? known.then(() => super.stamp(name)) : super.stamp(name)
+  }
+
+  override async package(name: string): Promise<Package | undefined> {
+    if (!this.#lists) return super.package(name)
+    const listing = await this.#listing(name)
+    return listing?.package(await this.metadata.stamp(this.record.scope, name))
+  }
+
+  override async *versions(name: string): AsyncIterable<Version> {
+    if (!this.#lists) return yield* super.versions(name)
+    const listing = await this.#listing(name)
+    if (listing) yield* listing.versions.values()
+  }
+
+  override async version(name: string, version: string): Promise<Version | undefined> {
+    if (!this.#lists) return super.version(name, version)
+    return (await this.#listing(name))?.versions.get(version)
+  }
+
+  override async tags(name: string): Promise<Record<string, string>> {
+    if (!this.#lists) return super.tags(name)
+    return (await this.#listing(name))?.tags ?? {}
   }
 
   override async file(path: string): Promise<FileRecord | undefined> {
+    const found = await this.arrive(path)
+    return found && ('digest' in found ? found : found.done)
+  }
+
+  async arrive(path: string): Promise<FileRecord | Arrival | undefined> {
     const held = await super.file(path)
-    if (held || !this.#origin) return held
-    // The origin records what it fetched before it answers, so the record is read again rather than believed.
-    const fetched = await this.#origin.get(this.record, path, AbortSignal.timeout(ORIGIN_DEADLINE_MS))
-    return fetched ? super.file(path) : undefined
+    if (!this.#parts) return held
+    if (held) {
+      if (this.#mutable(path)) this.#lookAfter(path, held)
+      return held
+    }
+    if ((this.#absent.get(path) ?? 0) > this.#now) return undefined
+    const arriving = this.#begin(path)
+    const arrival = await arriving
+    // It may have come to its end, and its record be there, while this one waited.
+    return arrival ?? super.file(path)
+  }
+
+  /** What the origin has under a name is recorded here when it resolves, or was before. Throws when nothing is, and it cannot be asked. */
+  async renew(name: string): Promise<Freshness | undefined> {
+    const check = this.#checks.get(name)
+    if (this.#lists && (!check || check.untilMs <= this.#now)) await this.#ask(name)
+    return this.freshness(name)
+  }
+
+  get #lists(): boolean {
+    return this.#parts?.upstream.listing !== undefined
+  }
+
+  get #now(): number {
+    return this.#parts?.nowMs() ?? 0
+  }
+
+  #mutable(path: string): boolean {
+    return this.record.redeploy || this.#parts?.upstream.mutable?.(path) === true
+  }
+
+  async #listing(name: string): Promise<Listing | undefined> {
+    await this.#known(name)
+    const { scope } = this.record
+    const row = await this.metadata.listing(scope, name)
+    return row && this.#parts?.listings.read(name, row.blob, () => this.blobs.open(row.blob, scope))
+  }
+
+  /** undefined: what is recorded is all there is to say now. */
+  #known(name: string): Promise<void> | undefined {
+    const check = this.#checks.get(name)
+    if (check && check.untilMs > this.#now) return undefined
+    if (!check?.held) return this.#first(name)
+    this.#behind(name)
+    return undefined
+  }
+
+  async #first(name: string): Promise<void> {
+    if (!(await this.metadata.listing(this.record.scope, name))) return this.#ask(name)
+    if (!this.#checks.has(name))
+      this.#checks.set(name, { held: true, untilMs: 0, confirmedMs: undefined, stale: false })
+    this.#behind(name)
+  }
+
+  #behind(name: string): void {
+    // What went wrong is in the check: the next reader sees that what it gets is old.
+    void this.#ask(name).catch(() => undefined)
+  }
+
+  #ask(name: string): Promise<void> {
+    const asking = this.#renewing.get(name) ?? this.#askOrigin(name).finally(() => this.#renewing.delete(name))
+    this.#renewing.set(name, asking)
+    return asking
+  }
+
+  async #askOrigin(name: string): Promise<void> {
+    const { origin, absentMs = ABSENT_MS } = this.#checked()
+    const before = this.#checks.get(name)
+    try {
+      const answer = await origin.check(this.record, name)
+      const ttl = answer.known ? this.#ttlMs : absentMs
+      const confirmedMs =
+        answer.known && answer.ageSeconds !== undefined ? this.#now - answer.ageSeconds * 1000 : undefined
+      const untilMs = this.#now + (answer.stale ? RETRY_MS : ttl)
+      this.#checks.set(name, { held: answer.known, untilMs, confirmedMs, stale: answer.stale })
+    } catch (error) {
+      if (!(await this.metadata.listing(this.record.scope, name))) throw error
+      const confirmedMs = before?.confirmedMs
+      this.#checks.set(name, { held: true, untilMs: this.#now + RETRY_MS, confirmedMs, stale: true })
+      this.#parts?.onFault?.(error, this.record, name)
+    }
+  }
+
+  get #ttlMs(): number {
+    const seconds = this.record.metadataTtlSeconds
+    return seconds === undefined ? TTL_MS : seconds * 1000
+  }
+
+  /** A file that may change at the origin: asked for again once its time is over, and served as it is meanwhile. */
+  #lookAfter(path: string, held: FileRecord): void {
+    const check = this.#checks.get(path)
+    if (check && check.untilMs > this.#now) return
+    const { origin } = this.#checked()
+    const confirmedMs = check?.confirmedMs ?? Date.parse(held.publishedAt)
+    const known = { held: true, confirmedMs }
+    this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: check?.stale ?? false })
+    const wanted: Wanted = { path, package: held.package, version: held.version, promised: undefined, held }
+    void origin
+      .fetch(this.record, wanted)
+      .then((arrival) => arrival?.done)
+      .then(
+        () =>
+          this.#checks.set(path, {
+            held: true,
+            untilMs: this.#now + this.#ttlMs,
+            confirmedMs: this.#now,
+            stale: false,
+          }),
+        (error: unknown) => {
+          this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: true })
+          this.#parts?.onFault?.(error, this.record, path)
+        },
+      )
+  }
+
+  #begin(path: string): Promise<Arrival | undefined> {
+    const running = this.#arriving.get(path)
+    if (running) return running
+    const begun = this.#fetch(path)
+    const forget = () => void (this.#arriving.get(path) === begun && this.#arriving.delete(path))
+    this.#arriving.set(path, begun)
+    begun.then((arrival) => (arrival ? arrival.done.then(forget, forget) : forget()), forget)
+    return begun
+  }
+
+  async #fetch(path: string): Promise<Arrival | undefined> {
+    const { origin, absentMs = ABSENT_MS } = this.#checked()
+    const wanted = await this.#wanted(path)
+    const arrival = wanted && (await origin.fetch(this.record, wanted))
+    if (!arrival && !(await super.file(path))) this.#absent.set(path, this.#now + absentMs)
+    return arrival
+  }
+
+  async #wanted(path: string): Promise<Wanted | undefined> {
+    if (!this.#lists) return { path, package: path, version: '', promised: undefined, held: undefined }
+    const name = this.packageOf(path)
+    if (name === undefined) return undefined
+    const owner = (await this.#listing(name))?.owner(path) ?? (await this.#lookAgain(name, path))
+    if (!owner) return undefined
+    const { version } = owner.version
+    return { path, package: name, version, promised: owner.file.promised, held: undefined }
+  }
+
+  async #lookAgain(name: string, path: string): Promise<ReturnType<Listing['owner']>> {
+    const { confirmedMs } = this.#checks.get(name) ?? {}
+    if (confirmedMs === undefined || this.#now - confirmedMs < LOOK_AGAIN_MS) return undefined
+    await this.#ask(name)
+    return (await this.#listing(name))?.owner(path)
+  }
+
+  #checked(): RemoteParts {
+    if (this.#parts) return this.#parts
+    throw new RegistryError('unavailable', `${this.key} has no origin here`)
   }
 }

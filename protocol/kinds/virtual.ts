@@ -5,33 +5,52 @@
  */
 import type { Bytes, Page } from '../ports.js'
 import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
-import type { Repository } from '../repository.js'
+import type { Freshness, Repository } from '../repository.js'
+import type { Arrival } from './arrival.js'
 
 export class Virtual implements Repository {
   readonly key: string
   readonly record: RepositoryRecord
   readonly target = undefined
   readonly #members: readonly Repository[]
+  readonly #hidden: readonly Repository[]
   readonly #local: readonly Repository[]
   readonly #remote: readonly Repository[]
 
-  /** `members`: not virtual themselves, in order of priority. */
-  constructor(record: RepositoryRecord, members: readonly Repository[]) {
+  /**
+   * `members`: not virtual themselves, in order of priority. `hidden`: local members that the asker may not read. Nobody is told
+   * what is in them, and the names that they know are not looked up elsewhere either.
+   */
+  constructor(record: RepositoryRecord, members: readonly Repository[], hidden: readonly Repository[] = []) {
     this.key = record.key
     this.record = record
     this.#members = members
+    this.#hidden = hidden
     this.#local = members.filter((member) => member.record.type === 'local')
     this.#remote = members.filter((member) => member.record.type !== 'local')
   }
 
   stamp(name: string): string | Promise<string> {
-    const stamps = this.#members.map((member) => member.stamp(name))
-    if (stamps.every((stamp) => typeof stamp === 'string')) return this.#join(stamps)
-    return Promise.all(stamps).then((known) => this.#join(known))
+    const stamps = this.#local.map((member) => member.stamp(name))
+    // Only remote members may have to be waited for, and what is known here must not be asked of them.
+    if (this.#remote.length === 0 && stamps.every((stamp) => typeof stamp === 'string'))
+      return join(this.#local, stamps)
+    return this.#stampOf(name, stamps)
   }
 
-  #join(stamps: string[]): string {
-    return this.#members.map((member, i) => `${member.record.scope}:${stamps[i]}`).join(',')
+  async #stampOf(name: string, local: (string | Promise<string>)[]): Promise<string> {
+    const stamps = await Promise.all(local)
+    const own = join(this.#local, stamps)
+    if (stamps.some((stamp) => stamp !== UNKNOWN) || (await this.#isHidden(name))) return own
+    for (const member of this.#remote) {
+      const stamp = await member.stamp(name)
+      if (stamp !== UNKNOWN) return `${own},${join([member], [stamp])}`
+    }
+    return own
+  }
+
+  freshness(name: string): Freshness | undefined {
+    return this.#remote.map((member) => member.freshness?.(name)).find((one) => one?.stale)
   }
 
   async package(name: string): Promise<Package | undefined> {
@@ -93,7 +112,11 @@ export class Virtual implements Repository {
   }
 
   async file(path: string): Promise<FileRecord | undefined> {
-    return (await this.#owner(path))?.file
+    return (await this.#owner(path, (member) => member.file(path)))?.file
+  }
+
+  async arrive(path: string): Promise<FileRecord | Arrival | undefined> {
+    return (await this.#owner(path, (member) => (member.arrive ? member.arrive(path) : member.file(path))))?.file
   }
 
   files(page: Page): Promise<FileRecord[]> {
@@ -105,19 +128,27 @@ export class Virtual implements Repository {
   }
 
   async open(file: Held): Promise<Bytes> {
-    const owner = (await this.#owner(file.path))?.member ?? this.#members[0]
+    const owner = (await this.#owner(file.path, (member) => member.file(file.path)))?.member ?? this.#members[0]
     if (!owner) throw new Error(`no member of ${this.key} holds ${file.path}`)
     return owner.open(file)
   }
 
-  async #owner(path: string): Promise<{ member: Repository; file: FileRecord } | undefined> {
+  async #owner<T>(
+    path: string,
+    find: (member: Repository) => Promise<T | undefined>,
+  ): Promise<{ member: Repository; file: T } | undefined> {
     for (const member of this.#local) {
-      const file = await member.file(path)
+      const file = await find(member)
       if (file) return { member, file }
     }
     for (const member of this.#remote) {
-      const file = await member.file(path)
-      if (file) return (await this.#locallyKnown(file.package)) ? undefined : { member, file }
+      const name = member.packageOf ? member.packageOf(path) : path
+      if (name === undefined) continue
+      if ((await this.#locallyKnown(name)) || (await this.#isHidden(name))) return undefined
+      const file = await find(member)
+      if (file) return { member, file }
+      // The first that knows the package answers for all of it.
+      if (await member.package(name)) return undefined
     }
     return undefined
   }
@@ -125,11 +156,17 @@ export class Virtual implements Repository {
   /** The members that answer for a name. A name whose versions were all removed is still known: it stays reserved. */
   async #knowing(name: string): Promise<Repository[]> {
     const local = await known(this.#local, name)
-    return local.length > 0 ? local : (await known(this.#remote, name)).slice(0, 1)
+    if (local.length > 0 || (await this.#isHidden(name))) return local
+    for (const member of this.#remote) if (await member.package(name)) return [member]
+    return []
   }
 
   async #locallyKnown(name: string): Promise<boolean> {
     return (await known(this.#local, name)).length > 0
+  }
+
+  async #isHidden(name: string): Promise<boolean> {
+    return (await known(this.#hidden, name)).length > 0
   }
 
   async #each<T>(name: string, read: (member: Repository) => Promise<T | undefined>): Promise<T[]> {
@@ -146,6 +183,13 @@ export class Virtual implements Repository {
       .slice(0, page.limit)
       .map(([, entry]) => entry)
   }
+}
+
+/** The stamp of a name that nothing is recorded under. */
+const UNKNOWN = '0'
+
+function join(members: readonly Repository[], stamps: readonly string[]): string {
+  return members.map((member, i) => `${member.record.scope}:${stamps[i]}`).join(',')
 }
 
 async function known(members: readonly Repository[], name: string): Promise<Repository[]> {

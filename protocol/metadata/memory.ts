@@ -76,7 +76,7 @@ export class MemoryLedger implements Ledger {
     const batch = new Batch(this.#rows)
     await checkUnchanged(proposal, this.state)
     const repository = this.state.scope(proposal.scope)
-    const writes = await batch.add(group, { redeploy: repository?.redeploy ?? true })
+    const writes = await batch.add(group, { redeploy: proposal.redeploy ?? repository?.redeploy ?? true })
     const grows = await growth(writes, batch)
     const used = (await this.usage(proposal.scope)) + grows
     checkQuota(repository?.quota, used, grows)

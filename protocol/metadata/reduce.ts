@@ -37,6 +37,8 @@ export function needs(change: Change): RowKey[] {
       return []
     case 'access':
       return []
+    case 'hold':
+      return [rowKey('file', scope, change.file.path)]
     case 'tag':
     case 'listing':
       return [rowKey('package', scope, change.package)]
@@ -51,6 +53,8 @@ export function needs(change: Change): RowKey[] {
 export function touched(change: Change): string | undefined {
   if (change.kind === 'publish') return change.manifest.package
   if (change.kind === 'repository' || change.kind === 'access') return undefined
+  // What is offered stays the same when some of it is held.
+  if (change.kind === 'hold') return undefined
   return change.package
 }
 
@@ -76,7 +80,7 @@ class Work {
       case 'add':
         return this.#add(change.package, change.version, change.files)
       case 'hold':
-        return this.#add(change.package, change.version, [change.file])
+        return this.#hold(change.package, change.version, change.file)
       case 'amend':
         return this.#amend(change.package, change.version, change.meta)
       case 'remove':
@@ -137,6 +141,12 @@ class Work {
       files: [...row.files.filter((file) => !paths.has(file.path)), ...files],
     })
     await this.#touch(name, (entry) => entry)
+  }
+
+  /** The version is one of a listing, which has no row of its own. */
+  async #hold(name: string, version: string, file: Held): Promise<void> {
+    const { at } = this.#change
+    await this.#putFile(file, { package: name, version, files: [], meta: '', publishedAt: at })
   }
 
   async #amend(name: string, version: string | null, meta: string): Promise<void> {

@@ -153,6 +153,10 @@ export class State implements Metadata {
     return (await this.#rows.get(rowKey('tag', scope, name, tag)))?.version
   }
 
+  async listing(scope: string, name: string): Promise<Tables['listing'] | undefined> {
+    return this.#rows.get(rowKey('listing', scope, name))
+  }
+
   async file(scope: string, path: string): Promise<FileRecord | undefined> {
     const row = await this.#rows.get(rowKey('file', scope, path))
     return row && !row.removedAt ? row : undefined

@@ -52,6 +52,27 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
       assert.equal((await metadata.package(record.scope, 'left'))?.versions, 1)
     })
 
+    it('what an upstream offers is one record that is replaced, and holding a file of it changes nothing else', async () => {
+      const record = await repository({ type: 'remote' })
+      const { metadata } = subject
+      const blob = (text: string) => ({ digest: digestOf(text), size: 5, root: digestOf('root'), hashes: {} })
+      assert.equal(await metadata.listing(record.scope, 'far'), undefined)
+      await commit(record, { kind: 'listing', package: 'far', blob: blob('one') })
+      const { number } = await commit(record, { kind: 'listing', package: 'far', blob: blob('two') })
+      assert.deepEqual((await metadata.listing(record.scope, 'far'))?.blob, blob('two'))
+      const file: Held = { path: 'far/-/far-1.0.0.tgz', ...blob('file') }
+      await commit(record, { kind: 'hold', package: 'far', version: '1.0.0', file })
+      assert.equal(await metadata.stamp(record.scope, 'far'), number)
+      assert.equal((await metadata.package(record.scope, 'far'))?.last, number)
+      const held = await metadata.file(record.scope, file.path)
+      assert.deepEqual([held?.digest, held?.package, held?.version], [file.digest, 'far', '1.0.0'])
+      const other: Held = { ...file, digest: digestOf('other') }
+      await assert.rejects(
+        commit(record, { kind: 'hold', package: 'far', version: '1.0.0', file: other }),
+        isKind('conflict'),
+      )
+    })
+
     it('numbers have no gaps, and a refused proposal takes none', async () => {
       const record = await repository()
       const first = await commit(record, publish('gap', '1.0.0', ['gap-1']))

@@ -18,6 +18,8 @@ describe('a new repository', () => {
     ['an unknown format', { format: 'cobol' }, 'format_unknown'],
     ['a type that is not offered', { type: 'remote', upstream: 'https://up.example' }, 'type_unknown'],
     ['an upstream where there is none', { upstream: 'https://up.example' }, 'invalid'],
+    ['a time to live where there is no upstream', { metadataTtlSeconds: 5 }, 'invalid'],
+    ['credentials where there is no upstream', { credential: { kind: 'bearer', token: 't' } }, 'invalid'],
     ['members of a local one', { members: ['x'] }, 'invalid'],
     ['a member that is not there', { type: 'virtual', members: ['absent'] }, 'member_missing'],
     ['a member of another format', { type: 'virtual', members: ['files'] }, 'member_format'],
@@ -56,6 +58,54 @@ describe('a new repository', () => {
       const { repositories } = await world(['local', 'remote', 'virtual'])
       await assert.rejects(repositories.create({ ...LOCAL, type: 'remote', upstream }, 'admin'), { kind: 'invalid' })
     })
+})
+
+describe('a remote repository', () => {
+  const remote: RepositoryDraft = {
+    key: 'far',
+    format: 'npm',
+    type: 'remote',
+    upstream: 'https://one.example/npm',
+    metadataTtlSeconds: 5,
+    credential: { kind: 'bearer', token: 't' },
+  }
+  async function kept() {
+    const ledger = await MemoryLedger.open()
+    const set = new Map<string, unknown>()
+    const credentials = {
+      set: async (scope: string, one: unknown) => void (one ? set.set(scope, one) : set.delete(scope)),
+    }
+    const formats = ['npm', 'generic']
+    const types = ['local', 'remote'] as const
+    const options = { metadata: ledger.state, ledger, formats, remoteFormats: ['npm'], types, credentials }
+    const repositories = new Repositories(options)
+    return { repositories, set, ledger, record: await repositories.create(remote, 'admin') }
+  }
+
+  it('keeps its credentials apart from its record', async () => {
+    const { set, record, ledger } = await kept()
+    assert.deepEqual(set.get(record.scope), { origin: 'https://one.example', credential: remote.credential })
+    assert.equal(record.metadataTtlSeconds, 5)
+    assert.equal(JSON.stringify(ledger.log).includes('bearer'), false)
+  })
+
+  it('loses its credentials when its upstream becomes another host, and when it is removed', async () => {
+    const { repositories, set, record } = await kept()
+    await repositories.update('far', { upstream: 'https://one.example/other' }, 'admin')
+    assert.equal(set.size, 1)
+    await repositories.update('far', { upstream: 'https://two.example/' }, 'admin')
+    assert.equal(set.size, 0)
+    await repositories.update('far', { credential: { kind: 'bearer', token: 'new' } }, 'admin')
+    assert.equal(set.has(record.scope), true)
+    await repositories.remove('far', 'admin')
+    assert.equal(set.size, 0)
+  })
+
+  it('of a format that cannot be read from an upstream is refused', async () => {
+    const { repositories } = await kept()
+    const draft = { ...remote, key: 'other', format: 'generic' }
+    await assert.rejects(repositories.create(draft, 'admin'), { kind: 'invalid', code: 'type_unknown' })
+  })
 })
 
 describe('a repository', () => {

@@ -117,6 +117,7 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     restoreDays: 30,
     reverifySeconds: 3600,
     maxUploadBytes: 5 * 1024 ** 3,
+    upstreamAllow: [],
     ...settings,
   }
 }

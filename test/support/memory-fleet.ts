@@ -4,6 +4,10 @@
  */
 
 import { formats } from '../../formats/index.js'
+import { UpstreamClient, type UpstreamClientOptions } from '../../primary/upstream/client.js'
+import { MemoryDocuments } from '../../primary/upstream/documents.js'
+import { guard } from '../../primary/upstream/guard.js'
+import { UpstreamOrigin } from '../../primary/upstream/origin.js'
 import { Gate } from '../../protocol/access/gate.js'
 import { newToken, tokenHash } from '../../protocol/access/token.js'
 import { MemoryBlobs } from '../../protocol/blobs/memory.js'
@@ -12,9 +16,10 @@ import { negotiate } from '../../protocol/http/negotiate.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import { Hosted } from '../../protocol/kinds/hosted.js'
+import { Listings } from '../../protocol/kinds/listing.js'
 import { Remote } from '../../protocol/kinds/remote.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
-import type { Accounts } from '../../protocol/ports.js'
+import type { Accounts, Origin } from '../../protocol/ports.js'
 import {
   type Digest,
   FLEET,
@@ -46,14 +51,20 @@ export class MemoryFleet {
   readonly node: Registry
   readonly failures: unknown[] = []
   cutOff = false
+  /** Of remote repositories; moved by tests. Milliseconds since 1970. */
+  nowMs = Date.parse('2026-01-01T00:00:00Z')
+  /** Authorization values for upstreams, by scope. */
+  readonly credentials = new Map<string, string>()
+  readonly upstreams: UpstreamClient
   #second = 0
 
-  private constructor(ledger: MemoryLedger) {
+  private constructor(ledger: MemoryLedger, client: Partial<UpstreamClientOptions>, maxUploadBytes: number) {
     this.ledger = ledger
+    this.upstreams = new UpstreamClient({ guard: guard(['127.0.0.1']), ...client })
     const passwords = { verify: async (_user: string, password: string) => password === PASSWORD }
     this.gate = new Gate(ledger.state, passwords, { nowMs: () => Date.parse(this.now()) })
     this.accounts = memoryAccounts(this)
-    const parts = { blobs: this.blobs, ledger, now: () => this.now(), maxUploadBytes: 1024 ** 3 }
+    const parts = { blobs: this.blobs, ledger, now: () => this.now(), maxUploadBytes }
     const shared = {
       metadata: ledger.state,
       access: this.gate,
@@ -63,12 +74,63 @@ export class MemoryFleet {
       onError: (error: unknown) => void this.failures.push(error),
       cacheBytes: 16 * 1024 * 1024,
     }
-    this.primary = new Registry({ ...shared, open: (record) => new Hosted(record, ledger.state, parts) })
+    const origin = new UpstreamOrigin({
+      ...parts,
+      client: this.upstreams,
+      documents: new MemoryDocuments(),
+      credentials: { authorization: async (scope, origin) => this.#credential(scope, origin) },
+      metadata: ledger.state,
+      formats,
+      maxFileBytes: parts.maxUploadBytes,
+    })
+    this.primary = new Registry({
+      ...shared,
+      open: (record) =>
+        record.type === 'remote' ? this.#remote(record, origin) : new Hosted(record, ledger.state, parts),
+    })
     this.node = new Registry({
       ...shared,
-      open: (record) => new Remote(record, ledger.state, this.blobs),
+      open: (record) =>
+        record.type === 'remote'
+          ? this.#remote(record, this.#asOrigin())
+          : new Remote(record, ledger.state, this.blobs),
       primary: this.#upward(),
     })
+  }
+
+  #credential(scope: string, origin: string): string | undefined {
+    const { upstream } = this.ledger.state.scope(scope) ?? {}
+    return upstream !== undefined && new URL(upstream).origin === origin ? this.credentials.get(scope) : undefined
+  }
+
+  #remote(record: RepositoryRecord, origin: Origin): Remote {
+    const upstream = formats.find(({ name }) => name === record.format)?.upstream
+    const listings = new Listings(16 * 1024 * 1024)
+    const nowMs = () => this.nowMs
+    return new Remote(record, this.ledger.state, this.blobs, upstream && { origin, upstream, listings, nowMs })
+  }
+
+  /** The primary, as nodes ask it. */
+  #asOrigin(): Origin {
+    const repository = (record: RepositoryRecord) => {
+      if (this.cutOff) throw new RegistryError('unavailable', 'The primary cannot be reached from here')
+      return this.primary.repository(record, this.gate.anonymous)
+    }
+    return {
+      check: async (record, name) => {
+        const freshness = await repository(record).renew?.(name)
+        const known = (await this.ledger.state.listing(record.scope, name)) !== undefined
+        return { known, stale: false, ...freshness }
+      },
+      fetch: async (record, { path }) => {
+        const found = await repository(record).arrive?.(path)
+        return found && 'digest' in found ? undefined : found
+      },
+    }
+  }
+
+  close(): Promise<void> {
+    return this.upstreams.close()
   }
 
   #upward(): Upward {
@@ -98,10 +160,13 @@ export class MemoryFleet {
   }
 
   /** With the users `ann`, who may do everything in all repositories, and `bob`, who may not do anything but read. */
-  static async open(): Promise<MemoryFleet> {
+  static async open(
+    client: Partial<UpstreamClientOptions> = {},
+    { maxUploadBytes = 1024 ** 3 }: { maxUploadBytes?: number } = {},
+  ): Promise<MemoryFleet> {
     const fleet: { of?: MemoryFleet } = {}
     const ledger = await MemoryLedger.open(() => fleet.of?.now() ?? '2026-01-01T00:00:00.000Z')
-    fleet.of = new MemoryFleet(ledger)
+    fleet.of = new MemoryFleet(ledger, client, maxUploadBytes)
     await fleet.of.configure([access(user('ann')), access(user('bob')), grant('ann', '*')])
     return fleet.of
   }

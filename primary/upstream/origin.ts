@@ -1,0 +1,252 @@
+/**
+ * Upstreams as the origin of the primary's remote repositories. What it brings is checked, stored and committed before anybody can
+ * have all of it; what is the same as before is no change. Which documents there are is for the format to say.
+ */
+
+import { RegistryError } from '../../protocol/errors.js'
+import type { Format } from '../../protocol/format.js'
+import { contentTypeOf } from '../../protocol/http/mime.js'
+import { Arrival } from '../../protocol/kinds/arrival.js'
+import { encodeListing } from '../../protocol/kinds/listing.js'
+import type { Ledger } from '../../protocol/ledger.js'
+import type { Blobs, Metadata, Origin, OriginCheck, Wanted } from '../../protocol/ports.js'
+import type { FileRecord, RepositoryRecord, Step, Stored } from '../../protocol/records.js'
+import type { UpstreamClient, UpstreamReply } from './client.js'
+import type { Credentials } from './credentials.js'
+import { nonsense, readDocument } from './document.js'
+import type { Documents, UpstreamDocument } from './documents.js'
+import { checked, promisedBy } from './promised.js'
+
+export interface UpstreamOriginParts {
+  client: UpstreamClient
+  documents: Documents
+  credentials: Pick<Credentials, 'authorization'>
+  metadata: Metadata
+  ledger: Ledger
+  blobs: Blobs
+  formats: readonly Format[]
+  /** ISO 8601. */
+  now: () => string
+  maxFileBytes: number
+  maxDocumentBytes?: number
+}
+
+const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+/** Who is said to have done it. */
+const BY = 'upstream'
+const GONE = new Set([404, 410])
+
+export class UpstreamOrigin implements Origin {
+  readonly #parts: UpstreamOriginParts
+
+  constructor(parts: UpstreamOriginParts) {
+    this.#parts = parts
+  }
+
+  async check(repository: RepositoryRecord, name: string): Promise<OriginCheck> {
+    const { metadata, documents, maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
+    const { listing } = this.#format(repository).upstream ?? {}
+    const asked = listing?.ask(name)
+    if (!listing || !asked) return { known: false, stale: false }
+    const row = await metadata.listing(repository.scope, name)
+    const before = row && (await this.#document(repository, name))
+    const base = baseOf(repository)
+    const reply = await this.#get(repository, new URL(asked.path, base), {
+      'accept-encoding': 'gzip',
+      ...asked.headers,
+      ...conditions(before),
+    })
+    if (reply.status === 304 || GONE.has(reply.status)) {
+      reply.cancel()
+      // What was taken away there is not taken away from those who build with it.
+      return { known: row !== undefined, stale: false, ageSeconds: 0 }
+    }
+    refuseUnlessFound(reply)
+    const document = await readDocument(reply, maxDocumentBytes)
+    const { urls, ...listed } = blaming(reply.url, () => listing.parse(name, document))
+    if (listed.versions.length === 0) return { known: row !== undefined, stale: false, ageSeconds: 0 }
+    const blob = await this.#store(encodeListing(listed))
+    if (blob.digest !== row?.blob.digest) await this.#commit(repository, { kind: 'listing', package: name, blob })
+    await documents.put(repository.scope, name, { ...validators(repository, reply), urls: elsewhere(urls, base) })
+    return { known: true, stale: false, ageSeconds: 0 }
+  }
+
+  async fetch(repository: RepositoryRecord, wanted: Wanted): Promise<Arrival | undefined> {
+    const { maxFileBytes } = this.#parts
+    const { upstream } = this.#format(repository)
+    if (!upstream) return undefined
+    const base = baseOf(repository)
+    const before = wanted.held
+      ? await this.#document(repository, wanted.path)
+      : upstream.listing && (await this.#document(repository, wanted.package))
+    const own = before?.urls[wanted.path]
+    const url =
+      own !== undefined && URL.canParse(own, base.href) ? new URL(own, base) : new URL(encoded(wanted.path), base)
+    const reply = await this.#get(repository, url, {
+      'accept-encoding': 'identity',
+      ...(wanted.held ? conditions(before) : {}),
+    })
+    if (GONE.has(reply.status) || reply.status === 304) {
+      reply.cancel()
+      return undefined
+    }
+    refuseUnlessFound(reply)
+    const size = lengthOf(reply)
+    const refusal = refusalOf(reply, wanted.path, size, maxFileBytes)
+    if (refusal) {
+      reply.cancel()
+      throw refusal
+    }
+    return new Arrival({
+      size,
+      body: reply.body,
+      take: (body) => this.#take(repository, wanted, reply, body),
+      open: (file) => this.#parts.blobs.open(file, repository.scope),
+    })
+  }
+
+  async #take(
+    repository: RepositoryRecord,
+    wanted: Wanted,
+    reply: UpstreamReply,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<FileRecord> {
+    const { blobs, metadata, documents, maxFileBytes } = this.#parts
+    const format = this.#format(repository)
+    const { path, held } = wanted
+    const promised = { ...promisedBy(reply.headers), ...wanted.promised }
+    const stored = await blobs
+      .write(checked(body, { path, size: lengthOf(reply), promised }), { hashes: format.hashes, limit: maxFileBytes })
+      .catch((error: unknown) => {
+        if (!(error instanceof RegistryError && error.kind === 'too_large')) throw error
+        throw nonsense(reply.url, `a file of more than ${maxFileBytes} bytes`)
+      })
+    if (held?.digest !== stored.digest) await this.#record(repository, wanted, stored, format)
+    if (isMutable(repository, format, path))
+      await documents.put(repository.scope, path, { ...validators(repository, reply), urls: {} })
+    const file = await metadata.file(repository.scope, path)
+    if (file?.digest === stored.digest) return file
+    throw new RegistryError('conflict', `${path} is held here with other bytes`)
+  }
+
+  async #record(repository: RepositoryRecord, wanted: Wanted, stored: Stored, format: Format): Promise<void> {
+    const { metadata, now } = this.#parts
+    const { path, package: name, version } = wanted
+    const file = { path, ...stored }
+    const step: Step = format.upstream?.listing
+      ? { kind: 'hold', package: name, version, file }
+      : { kind: 'publish', manifest: { package: name, version, files: [file], meta: '', publishedAt: now() } }
+    try {
+      await this.#commit(repository, step, isMutable(repository, format, path))
+    } catch (error) {
+      // Somebody may have brought the same bytes a moment ago.
+      const there = error instanceof RegistryError && error.kind === 'conflict'
+      if (!there || (await metadata.file(repository.scope, path))?.digest !== stored.digest) throw error
+    }
+  }
+
+  async #commit({ scope }: RepositoryRecord, step: Step, redeploy = false): Promise<void> {
+    await this.#parts.ledger.commit({ scope, steps: [step], by: BY, ...(redeploy ? { redeploy } : {}) })
+  }
+
+  #store(text: string): Promise<Stored> {
+    const bytes = Buffer.from(text)
+    return this.#parts.blobs.write(once(bytes), { limit: bytes.length })
+  }
+
+  /** The credentials are for the upstream's own host; files that lie elsewhere are fetched without. */
+  async #get(repository: RepositoryRecord, url: URL, headers: Record<string, string>): Promise<UpstreamReply> {
+    const authorization = await this.#parts.credentials.authorization(repository.scope, url.origin)
+    return this.#parts.client.get(url, { headers, authorization })
+  }
+
+  async #document(repository: RepositoryRecord, name: string): Promise<UpstreamDocument | undefined> {
+    const document = await this.#parts.documents.get(repository.scope, name)
+    return document?.upstream === repository.upstream ? document : undefined
+  }
+
+  #format({ format, key }: RepositoryRecord): Format {
+    const found = this.#parts.formats.find(({ name }) => name === format)
+    if (!found) throw new RegistryError('missing', `There is no format ${format} for ${key}`)
+    return found
+  }
+}
+
+/** With a slash at the end, so that what is below it is resolved below it. */
+function baseOf({ upstream = '', key }: RepositoryRecord): URL {
+  if (!URL.canParse(upstream)) throw new RegistryError('unavailable', `${key} has no upstream`)
+  const url = new URL(upstream)
+  if (!url.pathname.endsWith('/')) url.pathname += '/'
+  return url
+}
+
+function isMutable(repository: RepositoryRecord, format: Format, path: string): boolean {
+  return repository.redeploy || format.upstream?.mutable?.(path) === true
+}
+
+function conditions(before: UpstreamDocument | undefined): Record<string, string> {
+  if (before?.etag !== undefined) return { 'if-none-match': before.etag }
+  return before?.modified === undefined ? {} : { 'if-modified-since': before.modified }
+}
+
+function validators({ upstream = '' }: RepositoryRecord, { headers }: UpstreamReply): Omit<UpstreamDocument, 'urls'> {
+  return { upstream, etag: headers.get('etag'), modified: headers.get('last-modified') }
+}
+
+function elsewhere(urls: ReadonlyMap<string, string> | undefined, base: URL): Record<string, string> {
+  const found = [...(urls ?? [])].filter(
+    ([path, url]) => URL.canParse(url, base.href) && new URL(url, base).href !== new URL(encoded(path), base).href,
+  )
+  return Object.fromEntries(found)
+}
+
+/** What stands in a path by itself stays as it is, since upstreams know it so. './' keeps a colon from making a scheme. */
+function encoded(path: string): string {
+  return `./${path
+    .split('/')
+    .map((segment) => encodeURI(segment).replace(/[?#]/g, encodeURIComponent))
+    .join('/')}`
+}
+
+function lengthOf({ headers }: UpstreamReply): number | undefined {
+  const length = headers.get('content-length')
+  return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined
+}
+
+function refuseUnlessFound(reply: UpstreamReply): void {
+  if (reply.status === 200) return
+  reply.cancel()
+  throw nonsense(
+    reply.url,
+    [401, 403, 407].includes(reply.status) ? `a refusal (${reply.status})` : `the status ${reply.status}`,
+  )
+}
+
+function refusalOf(
+  { url, headers }: UpstreamReply,
+  path: string,
+  size: number | undefined,
+  most: number,
+): RegistryError | undefined {
+  if ((headers.get('content-encoding') ?? 'identity') !== 'identity')
+    return nonsense(url, 'an encoding that was not asked for')
+  if (size !== undefined && size > most) return nonsense(url, `a file of more than ${most} bytes`)
+  // A page that says "we are down for maintenance" with a 200.
+  const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '') && !contentTypeOf(path).includes('html')
+  return isPage ? nonsense(url, `a page instead of ${path}`) : undefined
+}
+
+/** What is invalid in an upstream's answer is the upstream's fault, not the client's. */
+function blaming<T>(url: URL, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    if (error instanceof RegistryError && error.kind === 'invalid')
+      throw nonsense(url, 'something else than was asked for', error)
+    throw error
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes
+}

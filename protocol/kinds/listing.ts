@@ -1,0 +1,118 @@
+/**
+ * What an upstream offers under one name, as it is stored in a blob and read by primary and nodes alike. It is text, so that an
+ * entry is cut out and never parsed:
+ *
+ *     {"created":…,"modified":…,"meta":…,"tags":{…}}
+ *     ["1.0.0","2026-01-01T00:00:00.000Z",[{"path":…,"promised":{…}}]] TAB {…the version's entry…}
+ *     …
+ */
+import { LRUCache } from 'lru-cache'
+import { RegistryError } from '../errors.js'
+import type { Bytes } from '../ports.js'
+import type { Offered, Package, Stored, Version } from '../records.js'
+
+export interface Offer {
+  version: string
+  /** ISO 8601. */
+  publishedAt: string
+  files: Offered[]
+  /** JSON text on one line. */
+  meta: string
+}
+
+export interface Listed {
+  /** ISO 8601. */
+  created: string
+  modified: string
+  /** As `Package.meta`. */
+  meta: string
+  tags: Record<string, string>
+  /** In order of publication. */
+  versions: Offer[]
+}
+
+/** The same offers give the same text. */
+export function encodeListing({ created, modified, meta, tags, versions }: Listed): string {
+  const lines = versions.map(({ version, publishedAt, files, meta: entry }) => {
+    const offered = files.map(({ path, promised }) => ({ path, promised }))
+    return `${JSON.stringify([version, publishedAt, offered])}\t${entry}\n`
+  })
+  return `${JSON.stringify({ created, modified, meta, tags })}\n${lines.join('')}`
+}
+
+export class Listing {
+  readonly tags: Record<string, string>
+  readonly versions: ReadonlyMap<string, Version>
+  readonly #package: Omit<Package, 'last'>
+  readonly #owners = new Map<string, { version: Version; file: Offered }>()
+
+  constructor(name: string, text: string) {
+    const end = text.indexOf('\n')
+    const head = JSON.parse(text.slice(0, end)) as Omit<Listed, 'versions'>
+    const versions = new Map<string, Version>()
+    for (let at = end + 1; at < text.length; ) {
+      const next = text.indexOf('\n', at)
+      const tab = text.indexOf('\t', at)
+      const [version, publishedAt, files] = JSON.parse(text.slice(at, tab)) as [
+        string,
+        string,
+        Omit<Offered, 'offered'>[],
+      ]
+      const offered = files.map((file): Offered => ({ ...file, offered: true }))
+      const made = {
+        package: name,
+        version,
+        publishedAt,
+        files: offered,
+        meta: text.slice(tab + 1, next),
+        first: versions.size,
+      }
+      versions.set(version, made)
+      for (const file of offered) this.#owners.set(file.path, { version: made, file })
+      at = next + 1
+    }
+    this.versions = versions
+    this.tags = head.tags
+    const { created, modified, meta } = head
+    this.#package = { name, versions: versions.size, created, modified, meta }
+  }
+
+  package(last: number): Package {
+    return { ...this.#package, last }
+  }
+
+  owner(path: string): { version: Version; file: Offered } | undefined {
+    return this.#owners.get(path)
+  }
+}
+
+const MAX_BYTES = 128 * 1024 * 1024
+
+/** Listings that were read lately, over all repositories. */
+export class Listings {
+  readonly #kept: LRUCache<string, Listing>
+  readonly #reading = new Map<string, Promise<Listing>>()
+
+  /** `bytes`: memory for them, counted as text. */
+  constructor(bytes: number) {
+    this.#kept = new LRUCache({ maxSize: bytes, maxEntrySize: bytes })
+  }
+
+  read(name: string, blob: Stored, open: () => Promise<Bytes>): Promise<Listing> | Listing {
+    const key = `${name}\0${blob.digest}`
+    const kept = this.#kept.get(key)
+    if (kept) return kept
+    const reading = this.#reading.get(key) ?? this.#read(key, name, blob, open).finally(() => this.#reading.delete(key))
+    this.#reading.set(key, reading)
+    return reading
+  }
+
+  async #read(key: string, name: string, blob: Stored, open: () => Promise<Bytes>): Promise<Listing> {
+    if (blob.size > MAX_BYTES) throw new RegistryError('too_large', `What is offered as ${name} is too large`)
+    const chunks: Buffer[] = []
+    for await (const chunk of (await open()).read()) chunks.push(Buffer.from(chunk))
+    const listing = new Listing(name, Buffer.concat(chunks).toString('utf8'))
+    this.#kept.set(key, listing, { size: Math.max(1, blob.size) })
+    return listing
+  }
+}
