@@ -198,3 +198,13 @@ it('the root index goes through its pages', async () => {
   const { projects } = (await reply.json()) as { projects: { name: string }[] }
   assert.deepEqual([projects.length, projects[0]?.name, projects[2499]?.name], [2500, 'p0000', 'p2499'])
 })
+
+it('who may write only one project needs a grant for the address of uploads too, and publishes nothing else', async () => {
+  const bob = fleet.client('primary', `Bearer ${await fleet.token('bob')}`)
+  const allow = (path: string) => fleet.configure([grant('bob', 'hosted', { path, actions: ['read', 'write'] })])
+  await allow('a')
+  await refused(await upload(wheel(a1), {}, bob), 403, /./)
+  await allow('legacy/')
+  await refused(await upload(wheel({ ...a1, name: 'b' }), {}, bob), 403, /may not publish b/)
+  assert.equal((await upload(wheel(a1), {}, bob)).status, 201)
+})
