@@ -1,9 +1,12 @@
-/** Gradle, for real: publishes releases and snapshots to the primary, and resolves them from a node, also with the primary stopped. */
+/**
+ * Gradle, for real: resolves releases, ranges and snapshots from a node, also with the primary stopped, and publishes with Ivy's
+ * descriptor under Maven's layout. (Debian's Gradle comes without what its maven-publish needs to reach HTTP.)
+ */
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { jar } from '../formats/maven/jar.js'
+import { jar, pom } from '../formats/maven/jar.js'
 import { type TestFleet, testFleet, until } from '../support/fleet.js'
 import { missing, newHome, program, type Ran, run } from './client.js'
 
@@ -23,25 +26,30 @@ describe('gradle', { timeout: 600_000, ...missing(GRADLE) }, () => {
   })
   after(() => fleet.close())
 
-  it('publishes a release, is told when other bytes are there, and finds the newest', async () => {
-    await publishes('1.2', 'older')
-    await publishes('1.10', 'newer')
-    const { code, output } = await publish('1.10', 'other')
-    assert.notEqual(code, 0)
-    assert.match(output, /409/)
-    await until(async () => (await fetch(`${path('1.10')}/app-1.10.pom`)).ok)
+  it('resolves a release, and the newest of a range', async () => {
+    for (const [version, content] of [
+      ['1.2', 'older'],
+      ['1.10', 'newer'],
+    ] as const)
+      await deploys(version, `app-${version}`, content)
     assert.ok((await resolved('1.+', 'app-1.10.jar')).equals(jarOf('newer')))
     assert.ok((await resolved('1.2', 'app-1.2.jar')).equals(jarOf('older')))
   })
 
-  it('publishes snapshots, and resolves the newest build', async () => {
-    for (const content of ['early', 'late']) {
-      await publishes('2.0-SNAPSHOT', content)
-      const newest = async () =>
-        Buffer.from(await (await fetch(`${path('2.0-SNAPSHOT')}/app-2.0-SNAPSHOT.jar`)).arrayBuffer())
-      await until(async () => (await newest()).equals(jarOf(content)))
-      assert.ok((await resolved('2.0-SNAPSHOT', 'app-2.0-SNAPSHOT.jar')).equals(jarOf(content)))
-    }
+  it('resolves the newest build of a snapshot', async () => {
+    await deploys('2.0-SNAPSHOT', 'app-2.0-20261120.042440-1', 'early')
+    await deploys('2.0-SNAPSHOT', 'app-2.0-20261120.042441-2', 'late')
+    assert.ok((await resolved('2.0-SNAPSHOT', 'app-2.0-SNAPSHOT.jar')).equals(jarOf('late')))
+  })
+
+  it("publishes with Ivy's descriptor, resolves that, and is told when other bytes are there", async () => {
+    const published = await publish('3.0', 'by Gradle')
+    assert.equal(published.code, 0, published.output)
+    await until(async () => (await fetch(`${path('3.0')}/ivy-3.0.xml`)).ok)
+    assert.ok((await resolved('3.0', 'app-3.0.jar', 'ivy')).equals(jarOf('by Gradle')))
+    const { code, output } = await publish('3.0', 'other')
+    assert.notEqual(code, 0)
+    assert.match(output, /409/)
   })
 
   it('resolves from a node with the primary stopped', async () => {
@@ -56,28 +64,36 @@ describe('gradle', { timeout: 600_000, ...missing(GRADLE) }, () => {
       await project({
         'app.jar': jarOf(content),
         'settings.gradle': "rootProject.name = 'app'\n",
-        'build.gradle': `apply plugin: 'maven-publish'
+        'build.gradle': `apply plugin: 'ivy-publish'
 group = '${GROUP}'
 version = '${version}'
 publishing {
-  publications { app(MavenPublication) { artifact file('app.jar') } }
-  repositories { maven { url '${at('primary')}'; ${credentials} } }
+  publications { app(IvyPublication) { artifact file('app.jar') } }
+  repositories { ivy { url '${at('primary')}'; layout 'maven'; ${credentials} } }
 }
 `,
       }),
     )
   }
 
-  async function publishes(version: string, content: string): Promise<void> {
-    const { code, output } = await publish(version, content)
-    assert.equal(code, 0, output)
+  async function deploys(version: string, name: string, content: string): Promise<void> {
+    const folder = `${at('primary')}/${GROUP.replaceAll('.', '/')}/app/${version}`
+    for (const [extension, body] of [
+      ['jar', jarOf(content)],
+      ['pom', pom(GROUP, 'app', version)],
+    ] as const) {
+      const headers = { authorization: fleet.admin }
+      const reply = await fetch(`${folder}/${name}.${extension}`, { method: 'PUT', headers, body: Buffer.from(body) })
+      assert.equal(reply.status, 201)
+    }
+    await until(async () => (await fetch(`${path(version)}/${name}.pom`)).ok)
   }
 
-  async function resolved(version: string, file: string): Promise<Buffer> {
+  async function resolved(version: string, file: string, kind: 'maven' | 'ivy' = 'maven'): Promise<Buffer> {
     const folder = await project({
       'settings.gradle': "rootProject.name = 'consumer'\n",
       'build.gradle': `configurations { wanted }
-repositories { maven { url '${at('node')}' } }
+repositories { ${kind} { url '${at('node')}'${kind === 'ivy' ? "; layout 'maven'" : ''} } }
 dependencies { wanted '${GROUP}:app:${version}' }
 task fetch(type: Copy) { from configurations.wanted; into 'out' }
 `,
