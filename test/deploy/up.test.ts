@@ -121,7 +121,7 @@ it('the first start makes everything, and Ctrl-C ends everything', { timeout: ST
   assert.ok(welcome.password, 'a password is generated and shown')
   assert.deepEqual(
     welcome.repositories.map(({ key }) => key),
-    ['generic-local', 'npm-local'],
+    ['generic-local', 'maven-local', 'npm-local'],
   )
   for (const { pid, name } of welcome.parts) assert.equal(await pidOf(name), pid)
   const logs = await readFile(join(dir, 'data', 'logs', 'primary.log'), 'utf8')
