@@ -14,7 +14,7 @@ import { sortVersions } from './version-order.js'
 export interface MetadataOf {
   /** The package whose changes it follows. */
   package: string
-  render(repository: Repository): Promise<Rendered | undefined>
+  render: (repository: Repository) => Promise<Rendered | undefined>
 }
 
 /** `folder`: as in `metadataFolder`. */

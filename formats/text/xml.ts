@@ -54,7 +54,11 @@ function decode(source: Uint8Array, what: string): string {
   const bytes = Buffer.from(source.buffer, source.byteOffset, source.byteLength)
   const beginning = bytes.toString('latin1', 0, 256)
   const declared = /^(?:\xef\xbb\xbf)?<\?xml\s[^>]*?\bencoding\s*=\s*["']([A-Za-z0-9._-]+)["']/.exec(beginning)?.[1]
-  const marked = /^\xff\xfe/.test(beginning) ? 'utf-16le' : /^\xfe\xff/.test(beginning) ? 'utf-16be' : undefined
+  const marked = beginning.startsWith('\xff\xfe')
+    ? 'utf-16le'
+    : beginning.startsWith('\xfe\xff')
+      ? 'utf-16be'
+      : undefined
   const encoding = marked ?? declared?.toLowerCase() ?? 'utf-8'
   if (!marked && !ENCODINGS.has(encoding)) throw broken(what, `is in the encoding ${encoding}; send UTF-8`)
   let text: string
