@@ -169,6 +169,7 @@ describe('image clients', { timeout: 300_000 }, () => {
       assert.equal(code, 0, output.slice(0, 4000))
       assert.match(output, /OCI Conformance Result: Pass/)
       assert.match(output, /FAIL\.+:\s+0$/m)
+      assert.match(output, /Skip\.+:\s+0$/m)
     })
   }
 
