@@ -170,6 +170,7 @@ async function compose(
       if (record.type !== 'remote' || !upstream) return new Remote(record, state, blobs)
       return new Remote(record, state, blobs, { origin, upstream, listings, nowMs: Date.now, absentMs: ABSENT_MS })
     },
+    holds: (record) => matchesAny(self.repositories, record.key),
     primary: {
       get reachable() {
         return link.reachable

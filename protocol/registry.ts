@@ -37,6 +37,8 @@ export interface RegistryOptions {
   formats: readonly Format[]
   /** The repository of a record that is not virtual. */
   open: (record: RepositoryRecord) => Repository
+  /** On a node: has it what is in this repository. Default: all of it. */
+  holds?: (record: RepositoryRecord) => boolean
   /** On a node: where requests that change something go. */
   primary?: Upward
   /** Called for each file that a client gets. */
@@ -105,6 +107,7 @@ export class Registry {
   repository(record: RepositoryRecord, principal: Principal): Repository {
     if (record.type !== 'virtual') return this.#single(record)
     const all = this.#members(record, new Set())
+    this.#refuseHalfKnown(record, all)
     const seen = new Set(all.filter((member) => this.#options.access.decide(principal, 'read', member).allowed))
     const hidden = all.filter((member) => member.type === 'local' && !seen.has(member))
     return new Virtual(
@@ -112,6 +115,18 @@ export class Registry {
       [...seen].map((member) => this.#single(member)),
       hidden.map((member) => this.#single(member)),
     )
+  }
+
+  /** Without the names of every local member, a remote one could be asked for a name that is none of its business. */
+  #refuseHalfKnown(record: RepositoryRecord, members: RepositoryRecord[]): void {
+    const { holds } = this.#options
+    if (!holds || !members.some(({ type }) => type === 'remote')) return
+    const unknown = members.find((member) => member.type === 'local' && !holds(member))
+    if (!unknown) return
+    throw new RegistryError('unavailable', `This node does not hold all members of ${record.key}; ask another one`, {
+      code: 'members_not_held',
+      retryAfter: 60,
+    })
   }
 
   /** The reply for a recorded file, as the format's own route gives it. */

@@ -146,7 +146,7 @@ export class Virtual implements Repository {
       if (name === undefined) continue
       if ((await this.#locallyKnown(name)) || (await this.#isHidden(name))) return undefined
       const file = await find(member)
-      if (file) return { member, file }
+      if (file) return (await this.#locallyKnown(name)) ? undefined : { member, file }
       // The first that knows the package answers for all of it.
       if (await member.package(name)) return undefined
     }
@@ -157,7 +157,12 @@ export class Virtual implements Repository {
   async #knowing(name: string): Promise<Repository[]> {
     const local = await known(this.#local, name)
     if (local.length > 0 || (await this.#isHidden(name))) return local
-    for (const member of this.#remote) if (await member.package(name)) return [member]
+    for (const member of this.#remote) {
+      if (!(await member.package(name))) continue
+      // Published here while the upstream was asked.
+      const published = await known(this.#local, name)
+      return published.length > 0 ? published : [member]
+    }
     return []
   }
 

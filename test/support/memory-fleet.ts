@@ -51,6 +51,8 @@ export class MemoryFleet {
   readonly node: Registry
   readonly failures: unknown[] = []
   cutOff = false
+  /** Keys of repositories that the node may not hold. */
+  readonly notHeld = new Set<string>()
   /** Of remote repositories; moved by tests. Milliseconds since 1970. */
   nowMs = Date.parse('2026-01-01T00:00:00Z')
   /** Authorization values for upstreams, by scope. */
@@ -95,6 +97,7 @@ export class MemoryFleet {
           ? this.#remote(record, this.#asOrigin())
           : new Remote(record, ledger.state, this.blobs),
       primary: this.#upward(),
+      holds: ({ key }) => !this.notHeld.has(key),
     })
   }
 

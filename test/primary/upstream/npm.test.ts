@@ -10,6 +10,7 @@ import { ORIGIN } from '../../support/request.js'
 import {
   type Answer,
   bytes,
+  gated,
   hang,
   type ScriptedUpstream,
   scriptedUpstream,
@@ -246,6 +247,23 @@ describe('npm packages of an upstream', { timeout: 60_000 }, () => {
       assert.equal((await get('inside', { key: 'mixed' })).status, 404)
       assert.equal((await get('inside/-/inside-99.0.0.tgz', { key: 'mixed' })).status, 404)
       assert.equal(upstream.asked.length, 0)
+    })
+
+    it('nor at a node that does not hold that member, and cannot know', async () => {
+      publish('inside', ['99.0.0'])
+      fleet.notHeld.add('own')
+      assert.equal((await get('inside', { key: 'all', side: 'node' })).status, 503)
+      assert.equal(upstream.asked.length, 0)
+    })
+
+    it('a name that is published while the upstream is asked comes from here', async () => {
+      const { answer, open } = gated(document(upstream.url, 'raced', ['99.0.0']), 10)
+      upstream.answer('/raced', answer)
+      const found = packument('raced', { key: 'all' })
+      await upstream.askedFor('/raced', 1)
+      await publishOwn('raced', '1.0.0')
+      open()
+      assert.deepEqual(Object.keys((await found).versions), ['1.0.0'])
     })
 
     it('other names come from the first remote member that knows them', async () => {
