@@ -325,6 +325,8 @@ describe('bad packages', { timeout: 120_000 }, () => {
     const winners = bodies.filter((_, i) => replies[i]?.status === 201)
     assert.equal(winners.length, 1)
     assert.ok(replies.every(({ status }) => status === 201 || status === 409))
+    // The winner may have published at the primary: then the node hears of it a moment later.
+    await until(async () => (await fetch(`${at.node}/repository/files/race`)).status === 200)
     const body = Buffer.from(await (await fetch(`${at.node}/repository/files/race`)).arrayBuffer())
     assert.deepEqual(body, winners[0])
   })
