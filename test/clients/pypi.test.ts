@@ -28,7 +28,8 @@ const yanked: Project = { ...leaf, version: '1.2' }
 const tooNew: Project = { ...leaf, version: '3.0', requiresPython: '>=9' }
 const branch: Project = { name: 'cairn-branch', version: '2.0', requires: ['cairn_leaf>=1.0,<2'] }
 
-describe('Python clients', { timeout: 480_000 }, () => {
+// Twine publishes what the others install.
+describe('Python clients', { timeout: 480_000, ...missing(TWINE) }, () => {
   let fleet: TestFleet
   let token: string
   /** The one that Python brings, on Debian an old one, in a fresh environment. */
