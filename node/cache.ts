@@ -6,11 +6,13 @@
  *     <folder>/blobs, incoming, …   DiskBlobs
  *     <folder>/recent               digests, one a line, least recently used first; written once a minute when it changed, and at close
  */
+
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DiskBlobs, type DiskBlobsOptions } from '../protocol/blobs/disk.js'
 import type { Repair } from '../protocol/blobs/healing.js'
 import type { Partial } from '../protocol/blobs/partial.js'
+import { once } from '../protocol/chunks.js'
 import { HASH_BYTES, leafCount } from '../protocol/merkle.js'
 import type { Bytes } from '../protocol/ports.js'
 import type { Digest, Held, Stored } from '../protocol/records.js'
@@ -271,8 +273,4 @@ function add(counts: Map<Digest, number>, digest: Digest, by: number): void {
   const count = (counts.get(digest) ?? 0) + by
   if (count > 0) counts.set(digest, count)
   else counts.delete(digest)
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

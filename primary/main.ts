@@ -125,28 +125,15 @@ async function compose(
   await writeLocalToken(settings.data, accounts, state)
 
   const downloads = new Downloads(pool)
-  const flushing = new Periodic(
-    () => downloads.flush(),
-    DOWNLOADS_FLUSH_MS,
-    (error) => log.warn(errorFields(error), 'download counts were not written'),
-  )
-  flushing.start()
-  closers.push(() => flushing.close())
-  const sweeping = new Periodic(
-    () => accounts.sweep(),
-    SWEEP_MS,
-    (error) => log.warn(errorFields(error), 'sessions were not swept'),
-  )
-  sweeping.start()
-  closers.push(() => sweeping.close())
-  const collecting = new Periodic(
-    () =>
-      collect({ pool, blobs, graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }),
-    SWEEP_MS,
-    (error) => log.warn(errorFields(error), 'unreferenced blobs were not collected'),
-  )
-  collecting.start()
-  closers.push(() => collecting.close())
+  const upkeep = (task: () => Promise<unknown>, everyMs: number, failure: string) => {
+    const periodic = new Periodic(task, everyMs, (error) => log.warn(errorFields(error), failure))
+    periodic.start()
+    closers.push(() => periodic.close())
+  }
+  upkeep(() => downloads.flush(), DOWNLOADS_FLUSH_MS, 'download counts were not written')
+  upkeep(() => accounts.sweep(), SWEEP_MS, 'sessions were not swept')
+  const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }
+  upkeep(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
   const client = new UpstreamClient({ guard: guard(settings.upstreamAllow) })
   closers.push(() => client.close())

@@ -4,20 +4,16 @@
  * agrees with what is published. Anything else ends the transfer, so that nothing of it is kept.
  */
 import { RegistryError } from '../../protocol/errors.js'
-import { Inflater } from '../archive/gunzip.js'
-import { type TarFile, TarReader } from '../archive/tar.js'
+import type { TarFile } from '../archive/tar.js'
+import { watchTgz } from '../archive/tgz.js'
 import { type Manifest, parseManifest } from './manifest.js'
 
-const INFLATE_LIMITS = { bytes: 8 * 1024 ** 3, ratio: 100, ratioFrom: 16 * 1024 * 1024 }
-const TAR_LIMITS = { entries: 200_000, name: 4096 }
 const MANIFEST_BYTES = 4 * 1024 * 1024
 
 export class CrateReader {
   readonly #name: string
   readonly #version: string
   readonly #folder: string
-  readonly #inflater: Inflater
-  readonly #tar: TarReader
   #seenManifests = 0
   #bytes: Buffer | undefined
   #manifest: Manifest | undefined
@@ -26,34 +22,20 @@ export class CrateReader {
     this.#name = name
     this.#version = version
     this.#folder = `${name}-${version}/`
-    this.#tar = new TarReader(
-      {
-        file: (file) => this.#file(file),
-        content: (_, bytes) => {
-          this.#bytes = bytes
-        },
-        link: (path) => {
-          throw invalid(`holds a link, ${JSON.stringify(path.slice(0, 200))}`)
-        },
-      },
-      TAR_LIMITS,
-    )
-    this.#inflater = new Inflater((bytes) => this.#tar.write(bytes), INFLATE_LIMITS)
   }
 
   /** The same bytes again; it ends only when the crate is whole and in order. Throws `invalid`. */
   async *watch(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      for await (const chunk of body) {
-        await this.#inflater.write(chunk)
-        yield chunk
-      }
-      await this.#inflater.end()
-      this.#tar.end()
-      this.#manifest = this.#conclude()
-    } finally {
-      this.#inflater.close()
-    }
+    yield* watchTgz(body, {
+      file: (file) => this.#file(file),
+      content: (_, bytes) => {
+        this.#bytes = bytes
+      },
+      link: (path) => {
+        throw invalid(`holds a link, ${JSON.stringify(path.slice(0, 200))}`)
+      },
+    })
+    this.#manifest = this.#conclude()
   }
 
   /** Only after `watch` came to its end. */

@@ -19,7 +19,7 @@ export class Collisions {
 }
 
 /** Equal for texts that Unicode's simple case folding makes equal. */
-export function foldCase(text: string): string {
+function foldCase(text: string): string {
   if (!/[^\0-@[-\x7f]/.test(text)) return text
   return Array.from(text, foldCharacter).join('')
 }

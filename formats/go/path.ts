@@ -32,7 +32,7 @@ export function faultOfMajor(path: string, version: Version): string | undefined
 }
 
 /** '/v2', '.v2' below gopkg.in, '' for none; undefined for one that cannot be. */
-export function majorSuffix(path: string): string | undefined {
+function majorSuffix(path: string): string | undefined {
   if (path.startsWith('gopkg.in/')) return /\.v(?:0|[1-9]\d*)(?:-unstable)?$/.exec(path)?.[0]
   const suffix = /\/v[\d.]+$/.exec(path)?.[0]
   if (suffix === undefined) return ''

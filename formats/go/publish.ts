@@ -2,8 +2,10 @@
  * PUT /{module}/@v/{version}.zip: the one way to publish, since no Go client has one. The zip file is stored as it arrives, read
  * where it lies, and named only when it is right; .mod and .info follow from it.
  */
+
 import { createHash } from 'node:crypto'
 import { bounded } from '../../protocol/blobs/bounded.js'
+import { once } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
@@ -139,8 +141,4 @@ function checkForm(headers: ReadonlyMap<string, string>): void {
     throw new RegistryError('invalid', 'Send the zip file itself as the body, not as a form')
   if ((headers.get('content-encoding') ?? 'identity').toLowerCase() !== 'identity')
     throw new RegistryError('invalid', 'Send the zip file without a Content-Encoding')
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

@@ -3,6 +3,7 @@
  * GET /-/npm/v1/attestations/{pkg}@{version}. Whether its signature is valid is for the client to check, against its own roots;
  * here it must only speak of this very tarball.
  */
+import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
@@ -77,9 +78,7 @@ async function readText(
   signal: AbortSignal,
 ): Promise<string> {
   if (file.size > MAX_BUNDLE) throw invalid('is too large')
-  const chunks: Buffer[] = []
-  for await (const chunk of bytes.read(undefined, signal)) chunks.push(Buffer.from(chunk))
-  return Buffer.concat(chunks).toString('utf8')
+  return (await collect(bytes.read(undefined, signal), file.size)).toString('utf8')
 }
 
 function noAttestations(name: string, version: string): RegistryError {

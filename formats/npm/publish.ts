@@ -3,6 +3,7 @@
  * while the document around it is still arriving; names are committed only when all of it has been checked.
  */
 
+import { once } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
@@ -207,8 +208,4 @@ function taken(version: string): RegistryError {
   return new RegistryError('conflict', `You cannot publish over the previously published versions: ${version}.`, {
     code: 'version_taken',
   })
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

@@ -1,29 +1,27 @@
 /**
- * GET /-/v1/search?text&size&from, over names, descriptions, keywords and maintainers. The work of one search is bounded:
- * beyond so many packages it answers from the ones it has seen. Without a clock there is no "popular": better names come first.
+ * GET /-/v1/search?text&size&from, over names, descriptions, keywords and maintainers.
+ * Without a clock there is no "popular": better names come first.
  */
-import { setImmediate } from 'node:timers/promises'
 import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { Package } from '../../protocol/records.js'
+import { countOf, MAX_MATCHES, type Ranked, rankedPackages } from '../search/ranked.js'
 import { isObject, own } from '../text/json.js'
 import { readEntry } from './entry.js'
 import { unscoped } from './name.js'
 import { type Notes, readNotes, text } from './notes.js'
 import { tagsOf } from './tags.js'
 
-const PAGE = 500
-const MAX_SCANNED = 50_000
-const MAX_MATCHES = 10_000
 const MAX_SIZE = 250
 const DEFAULT_SIZE = 20
 const MAX_TEXT = 512
 
 export async function search(call: Call<unknown>): Promise<Reply> {
   const asked = new URLSearchParams(call.request.query)
-  const size = count(asked.get('size'), DEFAULT_SIZE, MAX_SIZE)
-  const from = count(asked.get('from'), 0, MAX_MATCHES)
-  const matches = await find(call, parseQuery((asked.get('text') ?? '').slice(0, MAX_TEXT)))
+  const size = countOf(asked.get('size'), DEFAULT_SIZE, 0, MAX_SIZE)
+  const from = countOf(asked.get('from'), 0, 0, MAX_MATCHES)
+  const query = parseQuery((asked.get('text') ?? '').slice(0, MAX_TEXT))
+  const matches = await rankedPackages(call, (entry) => matchOf(entry, query))
   const shown = matches.slice(from, from + size)
   const objects = []
   for (const match of shown) objects.push(await describe(call, match))
@@ -32,11 +30,8 @@ export async function search(call: Call<unknown>): Promise<Reply> {
   })
 }
 
-interface Match {
-  entry: Package
+interface Match extends Ranked {
   notes: Notes
-  /** Lower is better. */
-  rank: number
 }
 
 /** All words must be found. Qualifiers as npm has them: `keywords:a,b`, `scope:s`, `author:` and `maintainer:`. */
@@ -59,23 +54,6 @@ function parseQuery(asked: string): Query {
       query.words.push(term)
   }
   return query
-}
-
-async function find(call: Call<unknown>, query: Query): Promise<Match[]> {
-  const matches: Match[] = []
-  let after: string | undefined
-  for (let scanned = 0; scanned < MAX_SCANNED && matches.length < MAX_MATCHES; scanned += PAGE) {
-    call.request.signal.throwIfAborted()
-    const page = await call.repository.packages({ limit: PAGE, ...(after === undefined ? {} : { after }) })
-    for (const entry of page) {
-      const match = matchOf(entry, query)
-      if (match && call.may('read', entry.name)) matches.push(match)
-    }
-    if (page.length < PAGE) break
-    after = page.at(-1)?.name
-    await setImmediate()
-  }
-  return matches.sort((a, b) => a.rank - b.rank || (a.entry.name < b.entry.name ? -1 : 1))
 }
 
 function matchOf(entry: Package, { words, keywords, scopes, people }: Query): Match | undefined {
@@ -139,8 +117,4 @@ function linksOf({ homepage, repository, bugs }: Record<string, unknown>): Recor
     bugs: text(isObject(bugs) ? bugs.url : bugs),
   }
   return Object.fromEntries(Object.entries(links).filter(([, url]) => url !== ''))
-}
-
-function count(asked: string | null, otherwise: number, most: number): number {
-  return asked !== null && /^\d{1,9}$/.test(asked) ? Math.min(Number(asked), most) : otherwise
 }

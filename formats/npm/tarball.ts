@@ -3,8 +3,8 @@
  * that is broken, dangerous or ambiguous ends the transfer, so that nothing of it is kept.
  */
 import { RegistryError } from '../../protocol/errors.js'
-import { Inflater } from '../archive/gunzip.js'
-import { type TarFile, TarReader } from '../archive/tar.js'
+import type { TarFile } from '../archive/tar.js'
+import { watchTgz } from '../archive/tgz.js'
 import { isObject, type JsonObject, parseJson } from '../text/json.js'
 
 export interface Inspected {
@@ -17,15 +17,11 @@ export interface Inspected {
   unpackedSize: number
 }
 
-const INFLATE_LIMITS = { bytes: 8 * 1024 ** 3, ratio: 100, ratioFrom: 16 * 1024 * 1024 }
-const TAR_LIMITS = { entries: 200_000, name: 4096 }
 const MANIFEST_BYTES = 4 * 1024 * 1024
 const README_BYTES = 64 * 1024
 const README = /^readme(?:\.[a-z]{1,10})?$/i
 
 export class Inspection {
-  readonly #inflater: Inflater
-  readonly #tar: TarReader
   #manifest: Buffer | undefined
   #readme: { filename: string; bytes: Buffer } | undefined
   #seenManifests = 0
@@ -35,31 +31,14 @@ export class Inspection {
   #unpackedSize = 0
   #result: Inspected | undefined
 
-  constructor() {
-    this.#tar = new TarReader(
-      {
-        file: (file) => this.#file(file),
-        content: (file, bytes) => this.#content(file, bytes),
-        link: (path) => this.#link(path),
-      },
-      TAR_LIMITS,
-    )
-    this.#inflater = new Inflater((bytes) => this.#tar.write(bytes), INFLATE_LIMITS)
-  }
-
   /** The same bytes again; it ends only when the tarball is whole and in order. Throws `invalid`. */
   async *watch(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      for await (const chunk of body) {
-        await this.#inflater.write(chunk)
-        yield chunk
-      }
-      await this.#inflater.end()
-      this.#tar.end()
-      this.#result = this.#conclude()
-    } finally {
-      this.#inflater.close()
-    }
+    yield* watchTgz(body, {
+      file: (file) => this.#file(file),
+      content: (file, bytes) => this.#content(file, bytes),
+      link: (path) => this.#link(path),
+    })
+    this.#result = this.#conclude()
   }
 
   /** Only after `watch` came to its end. */

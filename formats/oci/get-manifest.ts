@@ -1,4 +1,5 @@
 /** GET and HEAD /{name}/manifests/{reference}: the bytes as they were pushed, whatever the client says it accepts. */
+import { collect } from '../../protocol/chunks.js'
 import type { Call } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { FileRecord } from '../../protocol/records.js'
@@ -35,7 +36,5 @@ export function unknownManifest(name: string, reference: string): Error {
 }
 
 async function bytesOf(repository: Repository, file: FileRecord): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of (await repository.open(file)).read()) chunks.push(Buffer.from(chunk))
-  return Buffer.concat(chunks)
+  return collect((await repository.open(file)).read(), file.size)
 }

@@ -1,5 +1,7 @@
 /** PUT /{name}/manifests/{reference}: by tag, or by digest with any number of ?tag=. */
+
 import { bounded } from '../../protocol/blobs/bounded.js'
+import { collect, once } from '../../protocol/chunks.js'
 import type { Call } from '../../protocol/format.js'
 import { empty, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
@@ -90,11 +92,5 @@ function distinct(descriptors: Descriptor[]): Iterable<Descriptor> {
 async function readBytes({ body, headers, signal }: HttpRequest): Promise<Buffer> {
   if ((headers.get('content-encoding') ?? 'identity') !== 'identity')
     throw failure('invalid', 'MANIFEST_INVALID', 'A manifest is sent as it is, without a Content-Encoding')
-  const chunks: Buffer[] = []
-  for await (const chunk of bounded(body, MANIFEST_LIMIT, signal)) chunks.push(Buffer.from(chunk))
-  return Buffer.concat(chunks)
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
+  return collect(bounded(body, MANIFEST_LIMIT, signal))
 }

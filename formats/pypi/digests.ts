@@ -1,18 +1,21 @@
 /** The digests that come with an upload, each of which is checked: md5_digest, sha256_digest, blake2_256_digest. */
+import { createBLAKE2b, type IHasher } from 'hash-wasm'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Stored } from '../../protocol/records.js'
 import { type Fields, single } from '../text/form.js'
-import { Blake2b256 } from './blake2b.js'
 
-/** BLAKE2b is computed here and slow, so only where it may be asked for: it was, or nothing was yet. */
-export function watchBlake2(fields: Fields): Blake2b256 | undefined {
-  return fields.has('blake2_256_digest') || !fields.has('sha256_digest') ? new Blake2b256() : undefined
+/**
+ * Node's OpenSSL has BLAKE2b with 64 bytes only, of which the first half is another hash. A second hash of a body is computed only
+ * where it may be asked for: it was, or nothing was yet.
+ */
+export async function watchBlake2(fields: Fields): Promise<IHasher | undefined> {
+  return fields.has('blake2_256_digest') || !fields.has('sha256_digest') ? createBLAKE2b(256) : undefined
 }
 
 /** Hashes a body while it passes. */
 export async function* hashed(
   body: AsyncIterable<Uint8Array>,
-  hash: Blake2b256,
+  hash: IHasher,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of body) {
     hash.update(chunk)

@@ -2,6 +2,7 @@
  * GET /pypi/{project}/json and /pypi/{project}/{version}/json, which poetry and update bots read. What a version says about
  * itself comes from the core metadata that lies beside its files.
  */
+import { collect } from '../../protocol/chunks.js'
 import type { Call, Rendered } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { Version } from '../../protocol/records.js'
@@ -72,10 +73,7 @@ async function metadataOf({ repository, request }: Call<unknown>, version: Versi
   const file = files.find(({ isWheel }) => isWheel) ?? files[0]
   const held = file && (await repository.file(metadataPath(file.held.path)))
   if (!held || held.size > METADATA_LIMIT) return undefined
-  const chunks: Buffer[] = []
-  for await (const chunk of (await repository.open(held)).read(undefined, request.signal))
-    chunks.push(Buffer.from(chunk))
-  return parseMetadata(Buffer.concat(chunks))
+  return parseMetadata(await collect((await repository.open(held)).read(undefined, request.signal), held.size))
 }
 
 function jsonFile(file: Listed, base: string) {

@@ -1,40 +1,24 @@
 /** Finds the PKG-INFO of a source archive (.tar.gz) while its bytes pass by; a broken or dangerous archive ends the transfer. */
 import { RegistryError } from '../../protocol/errors.js'
-import { Inflater } from '../archive/gunzip.js'
-import { TarReader } from '../archive/tar.js'
+import type { TarFile } from '../archive/tar.js'
+import { type TgzLimits, watchTgz } from '../archive/tgz.js'
 import { METADATA_LIMIT } from './metadata.js'
 
-const INFLATE_LIMITS = { bytes: 16 * 1024 ** 3, ratio: 200, ratioFrom: 64 * 1024 * 1024 }
-const TAR_LIMITS = { entries: 500_000, name: 4096 }
+const LIMITS: TgzLimits = {
+  inflate: { bytes: 16 * 1024 ** 3, ratio: 200, ratioFrom: 64 * 1024 * 1024 },
+  tar: { entries: 500_000, name: 4096 },
+}
 
 export class SourceInspection {
-  readonly #inflater: Inflater
-  readonly #tar: TarReader
   readonly #found: Buffer[] = []
 
-  constructor() {
-    this.#tar = new TarReader(
-      {
-        file: ({ path, size }) => (isPackageInfo(path) ? wanted(size) : undefined),
-        content: (_, bytes) => this.#found.push(bytes),
-      },
-      TAR_LIMITS,
-    )
-    this.#inflater = new Inflater((bytes) => this.#tar.write(bytes), INFLATE_LIMITS)
-  }
-
   /** The same bytes again; it ends only when the archive is whole and in order. Throws `invalid`. */
-  async *watch(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      for await (const chunk of body) {
-        await this.#inflater.write(chunk)
-        yield chunk
-      }
-      await this.#inflater.end()
-      this.#tar.end()
-    } finally {
-      this.#inflater.close()
+  watch(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    const visitor = {
+      file: ({ path, size }: TarFile) => (isPackageInfo(path) ? wanted(size) : undefined),
+      content: (_: TarFile, bytes: Buffer) => void this.#found.push(bytes),
     }
+    return watchTgz(body, visitor, LIMITS)
   }
 
   /** After `watch` came to its end. Throws `invalid`. */

@@ -34,7 +34,7 @@ export function noProject(name: string, { key }: Repository): RegistryError {
 }
 
 /** Where a file's provenance is given out. */
-export function provenanceUrl(base: string, { held, file }: Listed): string {
+function provenanceUrl(base: string, { held, file }: Listed): string {
   const [name = '', version = ''] = held.path.split('/')
   return `${base}/integrity/${encodePath(`${name}/${version}/${file}`)}/provenance`
 }

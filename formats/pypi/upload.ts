@@ -2,6 +2,7 @@
  * POST / or /legacy/: one wheel or source archive, as twine, uv, poetry, flit, hatch and pdm send it. The file goes into the store
  * while it arrives, wherever in the form it stands; it gets its name when everything about it has been checked.
  */
+import { once } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import { type Reply, text } from '../../protocol/http/reply.js'
@@ -67,7 +68,7 @@ async function receive(call: Call<unknown>, target: Writable, part: Part, before
   await refuseEarly(call, target, path, single(before, 'sha256_digest'))
   const { signal } = call.request
   const options = { hashes: ['md5'] as const, limit: FILE_LIMIT, signal }
-  const hash = watchBlake2(before)
+  const hash = await watchBlake2(before)
   const body = hash ? hashed(part.body, hash) : part.body
   if (distribution.archive === 'tar') {
     const inspection = new SourceInspection()
@@ -130,8 +131,4 @@ function checkForm(fields: Fields, { file, kind, name, version }: Distribution):
 
 function invalid(sentence: string): RegistryError {
   return new RegistryError('invalid', sentence, { code: 'invalid_upload' })
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

@@ -1,7 +1,9 @@
 /** Small request bodies, collected whole under a limit. */
+
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { bounded } from '../../protocol/blobs/bounded.js'
+import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import { parseJson } from './json.js'
@@ -10,9 +12,8 @@ type Asked = Pick<HttpRequest, 'body' | 'signal' | 'headers'>
 
 /** The bytes, decompressed where the client sent gzip; the limit holds for both forms. Throws `too_large`, `invalid`. */
 export async function readBody(request: Asked, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of bounded(request.body, limit, request.signal)) chunks.push(Buffer.from(chunk))
-  return decode(Buffer.concat(chunks), request.headers.get('content-encoding'), limit)
+  const bytes = await collect(bounded(request.body, limit, request.signal))
+  return decode(bytes, request.headers.get('content-encoding'), limit)
 }
 
 /** The body as JSON. Throws `too_large`, `invalid`. */

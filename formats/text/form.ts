@@ -1,4 +1,5 @@
 /** A form whose files are taken as they arrive and whose other fields are collected under a limit. */
+import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import { boundaryOf, type MultipartLimits, type Part, readParts } from './multipart.js'
@@ -25,7 +26,9 @@ export async function readForm(
       await file(part, fields)
       continue
     }
-    const value = await collect(part, room)
+    const tooLong = () =>
+      new RegistryError('too_large', `The form's fields are too large, with "${part.name.slice(0, 50)}"`)
+    const value = await collect(part.body, room, tooLong)
     room -= value.length
     const text = decode(part.name, value)
     const values = fields.get(part.name)
@@ -41,18 +44,6 @@ export function single(fields: Fields, name: string): string | undefined {
   if (others.some((other) => other !== first))
     throw new RegistryError('invalid', `The form has several values of "${name}"`, { code: 'invalid_form' })
   return first
-}
-
-async function collect({ name, body }: Part, room: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > room)
-      throw new RegistryError('too_large', `The form's fields are too large, with "${name.slice(0, 50)}"`)
-    chunks.push(Buffer.from(chunk))
-  }
-  return Buffer.concat(chunks, size)
 }
 
 function decode(name: string, value: Buffer): string {

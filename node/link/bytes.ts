@@ -1,4 +1,5 @@
 /** Bytes straight from the primary, for the mesh: ranges of a blob, and the leaf hashes that pieces are checked against. Unverified. */
+import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Stored } from '../../protocol/records.js'
 import type { Link, LinkReply } from './link.js'
@@ -30,16 +31,11 @@ export class LinkBytes {
   async leaves(stored: Stored, scope: string, signal?: AbortSignal): Promise<Uint8Array> {
     const expected = Math.max(1, Math.ceil(stored.size / 65536)) * 32
     const reply = await this.#get('leaves', stored, scope, {}, signal)
-    const chunks: Uint8Array[] = []
-    let size = 0
-    for await (const chunk of reply.body) {
-      size += chunk.length
-      if (size > expected) break
-      chunks.push(Buffer.from(chunk))
-    }
-    if (size !== expected)
-      throw new RegistryError('upstream', `The primary sent the wrong number of leaf hashes for ${stored.digest}`)
-    return Buffer.concat(chunks)
+    const wrong = () =>
+      new RegistryError('upstream', `The primary sent the wrong number of leaf hashes for ${stored.digest}`)
+    const leaves = await collect(reply.body, expected, wrong)
+    if (leaves.length !== expected) throw wrong()
+    return leaves
   }
 
   async #get(

@@ -2,8 +2,10 @@
  * A node's connection to its primary: HTTPS whose key is pinned by the join token, every request signed by the node. It knows
  * whether the primary can be reached, and says so without asking.
  */
+
 import { createHash, type KeyObject } from 'node:crypto'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
+import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { NODE_HEADER, nodeIdentity } from '../../protocol/wire/identity.js'
 
@@ -165,14 +167,8 @@ async function* noting(
 
 /** The body as text; throws when it is longer than `limit` bytes. */
 export async function limited(body: AsyncIterable<Uint8Array>, limit: number): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > limit) throw new RegistryError('upstream', 'The primary sent more than expected')
-    chunks.push(Buffer.from(chunk))
-  }
-  return Buffer.concat(chunks).toString('utf8')
+  const tooLong = () => new RegistryError('upstream', 'The primary sent more than expected')
+  return (await collect(body, limit, tooLong)).toString('utf8')
 }
 
 /** The primary's own words, in the kind that its status stands for. */

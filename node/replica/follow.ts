@@ -3,6 +3,7 @@
  * gossip brings while the primary is away, and fetches what is missing from the primary or from any peer. It starts again by
  * itself after any fault.
  */
+import { once } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { decodeFrames, encodeFrame } from '../../protocol/wire/feed.js'
@@ -192,10 +193,6 @@ async function readBatch(bytes: AsyncIterable<Uint8Array>): Promise<{ items: Log
     if (frame.type === 'checkpoint') return { items, note: frame.note }
   }
   throw new RegistryError('invalid', 'A part of the log without a checkpoint')
-}
-
-async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes
 }
 
 function outward(item: LogItem, isPublic: (scope: string) => boolean): LogItem {

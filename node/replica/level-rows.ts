@@ -173,7 +173,7 @@ export function seal(key: string, json: string): string {
   return check(key, json) + json
 }
 
-export function isSound(key: string, text: string): boolean {
+function isSound(key: string, text: string): boolean {
   return text.length > CRC_CHARACTERS && text.startsWith(check(key, text.slice(CRC_CHARACTERS)))
 }
 

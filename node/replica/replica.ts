@@ -3,7 +3,7 @@
  * log that was applied before to the root of a checkpoint that the primary signed; applied exactly once, in order; the highest
  * checkpoint ever accepted is remembered apart from LevelDB, so that neither a lost tail nor an old copy rolls it back.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RegistryError } from '../../protocol/errors.js'
 import { failpoint } from '../../protocol/failpoint.js'
@@ -15,6 +15,7 @@ import type { Rows } from '../../protocol/metadata/rows.js'
 import { State } from '../../protocol/metadata/state.js'
 import type { Change, Digest, FileRecord, Position, Stored } from '../../protocol/records.js'
 import { type Database, isDamage, openDatabase, startOver } from './database.js'
+import { Highest } from './highest.js'
 import { LevelRows, type Operation, seal, unseal } from './level-rows.js'
 import { LogStore, type Tail } from './log-store.js'
 
@@ -39,8 +40,6 @@ interface Stand {
 }
 
 const STAND = 'stand'
-/** Name of the file that holds the highest checkpoint, sealed like a row. */
-const HIGHEST = 'checkpoint'
 const REPLAY_PAGE = 5000
 const NOTHING: Stand = { generation: 1, number: 0, epoch: 1, frontier: new Frontier().toJSON(), rows: 0 }
 
@@ -53,7 +52,7 @@ export class Replica {
   readonly state: State
   #stand: Stand
   #frontier: Frontier
-  #highest: Checkpoint | undefined
+  readonly #highest: Highest
   #turn: Promise<unknown> = Promise.resolve()
   #rebuilding: Promise<void> | undefined
   #checking: Promise<void> | undefined
@@ -64,7 +63,7 @@ export class Replica {
     options: ReplicaOptions,
     db: Database,
     stand: Stand,
-    highest: Checkpoint | undefined,
+    highest: Highest,
     rows: LevelRows,
     state: State,
   ) {
@@ -86,7 +85,7 @@ export class Replica {
     const found = await readStand(db)
     const rows = new LevelRows(db, `g${found?.generation ?? 1}`, onDamage)
     const state = found && (await State.open(rows, found).catch(() => undefined))
-    const highest = await readHighest(options)
+    const highest = await Highest.open(options)
     const replica = state
       ? new Replica(options, db, found, highest, rows, state)
       : new Replica(options, db, found ?? NOTHING, highest, rows, await State.open(NO_ROWS, NOTHING))
@@ -133,12 +132,12 @@ export class Replica {
 
   /** The newest checkpoint ever accepted. Its time is the newest signed time that this node has seen. */
   get highest(): Checkpoint | undefined {
-    return this.#highest
+    return this.#highest.checkpoint
   }
 
   /** False while entries are known to exist that were not applied: after a damaged start, or while catching up. */
   get current(): boolean {
-    return this.head.number >= (this.#highest?.number ?? 0)
+    return this.head.number >= (this.highest?.number ?? 0)
   }
 
   /** Throws `corrupt` for what the primary did not sign; nothing of it is applied. */
@@ -222,12 +221,12 @@ export class Replica {
     this.#refuseRollback(checkpoint)
     const { number } = this.head
     if (checkpoint.number <= number) {
-      await this.#remember(checkpoint)
+      await this.#highest.remember(checkpoint)
       return 'known'
     }
     const fresh = items.filter((item) => item.number > number && item.number <= checkpoint.number)
     if (fresh[0]?.number !== number + 1 || fresh.length !== checkpoint.number - number) {
-      await this.#remember(checkpoint)
+      await this.#highest.remember(checkpoint)
       return 'behind'
     }
     const frontier = Frontier.fromJSON(this.#frontier.toJSON())
@@ -240,7 +239,7 @@ export class Replica {
   }
 
   #refuseRollback(checkpoint: Checkpoint): void {
-    const highest = this.#highest
+    const { highest } = this
     if (!highest) return
     if (checkpoint.epoch < highest.epoch) this.#alarm(`A checkpoint of the ended epoch ${checkpoint.epoch} was offered`)
     const sameLength = checkpoint.epoch === highest.epoch && checkpoint.number === highest.number
@@ -270,7 +269,7 @@ export class Replica {
     this.#stand = stand
     this.#frontier = frontier
     this.state.note(changes, { epoch: checkpoint.epoch, number: checkpoint.number })
-    await this.#remember(checkpoint)
+    await this.#highest.remember(checkpoint)
     for (const look of [...this.#waiting]) look()
   }
 
@@ -293,38 +292,6 @@ export class Replica {
     for (const { key, value } of batch.final)
       grown += Number(value !== undefined) - Number((await rows.get(key)) !== undefined)
     return { operations: rows.operations(batch.final), grown }
-  }
-
-  /** The highest checkpoint lives in a file of its own, replaced atomically and synced. */
-  async #remember(checkpoint: Checkpoint): Promise<void> {
-    const highest = this.#highest
-    if (
-      highest &&
-      checkpoint.epoch === highest.epoch &&
-      checkpoint.number <= highest.number &&
-      checkpoint.time <= highest.time
-    )
-      return
-    const grows = !highest || checkpoint.epoch > highest.epoch || checkpoint.number > highest.number
-    this.#highest = highest && !grows ? { ...highest, time: later(checkpoint.time, highest.time) } : checkpoint
-    if (grows || Date.parse(checkpoint.time) - Date.parse(this.#written) > 60_000)
-      await this.#writeHighest(this.#highest)
-  }
-
-  #written = new Date(0).toISOString()
-
-  async #writeHighest(highest: Checkpoint): Promise<void> {
-    this.#written = highest.time
-    const path = join(this.#options.dir, HIGHEST)
-    const file = await open(`${path}.new`, 'w', 0o600)
-    try {
-      const json = JSON.stringify({ ...highest, root: Buffer.from(highest.root).toString('base64') })
-      await file.writeFile(seal(HIGHEST, json))
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
-    await rename(`${path}.new`, path)
   }
 
   async #rebuild(): Promise<void> {
@@ -421,22 +388,4 @@ function visible(items: LogItem[]): { change: Change; number: number }[] {
 
 function standOperation(stand: Stand): Operation {
   return { type: 'put', key: STAND, value: seal(STAND, JSON.stringify(stand)) }
-}
-
-async function readHighest(options: ReplicaOptions): Promise<Checkpoint | undefined> {
-  const text = await readFile(join(options.dir, HIGHEST), 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
-  const json = unseal(HIGHEST, text)
-  if (json === undefined) {
-    options.onAlarm('The highest checkpoint that this node has seen is damaged; it is learned anew')
-    return undefined
-  }
-  const value = JSON.parse(json) as Omit<Checkpoint, 'root'> & { root: string }
-  return value.fleet === options.fleet ? { ...value, root: Buffer.from(value.root, 'base64') } : undefined
-}
-
-/** Of two ISO 8601 times in UTC. */
-function later(a: string, b: string): string {
-  if (a > b) return a
-  return b
 }

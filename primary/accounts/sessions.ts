@@ -17,7 +17,7 @@ export interface Session {
   expiresIn: number
 }
 
-export const SESSION_SECONDS = 3600
+const SESSION_SECONDS = 3600
 const REFRESH_MS = 30 * 86_400_000
 const REFRESH_BYTES = 32
 const SWEEP_STEPS = 500

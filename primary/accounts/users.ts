@@ -24,7 +24,7 @@ export interface UserChanges {
   groups?: string[] | undefined
 }
 
-export const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,62}$/
+const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,62}$/
 /** Names that mean something else to the gate or in logs. */
 const RESERVED = new Set(['anonymous', 'cairn'])
 

@@ -13,8 +13,10 @@
  *     GET  arriving?scope&path                             -> bytes on their way from an upstream; 204: recorded; 404: there is none
  *     POST authenticate  {authorization}                   -> {user}
  */
+
 import type pg from 'pg'
 import { z } from 'zod'
+import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { matchesAny } from '../../protocol/glob.js'
 import { empty, json, type Reply } from '../../protocol/http/reply.js'
@@ -49,7 +51,7 @@ export interface Members {
   syncRequestedAt(id: string): Promise<string | undefined>
 }
 
-export const heartbeatSchema = z.object({
+const heartbeatSchema = z.object({
   position: z.object({ epoch: z.number().int().nonnegative(), number: z.number().int().nonnegative() }),
   /** Multiaddrs without the peer id. */
   addresses: z.array(z.string().max(256)).max(32),
@@ -340,16 +342,11 @@ async function soon<T>(answer: Promise<T> | T): Promise<T> {
 
 /** A JSON body that a schema accepts. Throws `invalid` with the first thing that is wrong, `too_large` beyond 256 KiB. */
 async function parseBody<T>(request: HttpRequest, schema: z.ZodType<T>): Promise<T> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of request.body) {
-    size += chunk.length
-    if (size > MAX_BODY_BYTES) throw new RegistryError('too_large', 'The message is too large')
-    chunks.push(Buffer.from(chunk))
-  }
+  const tooLong = () => new RegistryError('too_large', 'The message is too large')
+  const bytes = await collect(request.body, MAX_BODY_BYTES, tooLong)
   let value: unknown
   try {
-    value = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    value = JSON.parse(bytes.toString('utf8'))
   } catch (cause) {
     throw new RegistryError('invalid', 'The body is not JSON', { cause })
   }

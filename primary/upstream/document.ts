@@ -1,6 +1,8 @@
 /** An upstream's document, whole: gzip is undone, and the limit holds for both forms. */
+
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
+import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { UpstreamReply } from './client.js'
 
@@ -9,14 +11,8 @@ const inflate = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
 /** Throws `upstream`. */
 export async function readDocument(reply: UpstreamReply, limit: number): Promise<Buffer> {
   const coding = reply.headers.get('content-encoding') ?? 'identity'
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of reply.body) {
-    size += chunk.length
-    if (size > limit) throw nonsense(reply.url, `a document of more than ${limit} bytes`)
-    chunks.push(chunk)
-  }
-  const bytes = Buffer.concat(chunks)
+  const tooLong = () => nonsense(reply.url, `a document of more than ${limit} bytes`)
+  const bytes = await collect(reply.body, limit, tooLong)
   if (coding === 'identity') return bytes
   if (coding !== 'gzip') throw nonsense(reply.url, 'an encoding that was not asked for')
   try {

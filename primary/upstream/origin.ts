@@ -3,6 +3,7 @@
  * have all of it; what is the same as before is no change. Which documents there are is for the format to say.
  */
 
+import { once } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Format } from '../../protocol/format.js'
 import { contentTypeOf } from '../../protocol/http/mime.js'
@@ -245,8 +246,4 @@ function blaming<T>(url: URL, parse: () => T): T {
       throw nonsense(url, 'something else than was asked for', error)
     throw error
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

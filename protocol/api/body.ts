@@ -1,5 +1,7 @@
 /** Reads a JSON body: UTF-8, at most 1 MiB, within half a minute, exactly the fields that the schema knows. */
 import type { z } from 'zod'
+import { bounded } from '../blobs/bounded.js'
+import { collect } from '../chunks.js'
 import { RegistryError } from '../errors.js'
 import type { HttpRequest } from '../http/request.js'
 
@@ -31,32 +33,18 @@ export function check<T>(value: unknown, schema: z.ZodType<T>, what: string): T 
 }
 
 async function readAll(request: HttpRequest): Promise<Buffer> {
-  const tooLarge = () => new RegistryError('too_large', `The body is larger than ${MAX_JSON_BYTES} bytes`)
-  if ((request.length ?? 0) > MAX_JSON_BYTES) throw tooLarge()
-  const deadline = AbortSignal.timeout(DEADLINE_MS)
-  const chunks: Buffer[] = []
-  let size = 0
-  const iterator = request.body[Symbol.asyncIterator]()
+  if ((request.length ?? 0) > MAX_JSON_BYTES)
+    throw new RegistryError('too_large', `The body is larger than ${MAX_JSON_BYTES} bytes`)
+  const late = new AbortController()
+  const timer = setTimeout(
+    () => late.abort(new RegistryError('invalid', 'The body did not arrive in time', { code: 'body_timeout' })),
+    DEADLINE_MS,
+  )
   try {
-    for (;;) {
-      const next = await beforeDeadline(iterator.next(), deadline)
-      if (next.done) return Buffer.concat(chunks, size)
-      size += next.value.length
-      if (size > MAX_JSON_BYTES) throw tooLarge()
-      chunks.push(Buffer.from(next.value))
-    }
+    return await collect(bounded(request.body, MAX_JSON_BYTES, late.signal))
   } finally {
-    // Not awaited to the end of a body that may never end: the server closes what nobody reads.
-    iterator.return?.().catch(() => undefined)
+    clearTimeout(timer)
   }
-}
-
-function beforeDeadline<T>(promise: Promise<T>, deadline: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new RegistryError('invalid', 'The body did not arrive in time', { code: 'body_timeout' }))
-    deadline.addEventListener('abort', late, { once: true })
-    promise.then(resolve, reject).finally(() => deadline.removeEventListener('abort', late))
-  })
 }
 
 function parse(bytes: Buffer): unknown {

@@ -4,13 +4,14 @@
  * thrown away from the moment a handler has returned its reply.
  */
 import { setImmediate } from 'node:timers/promises'
+import { once } from '../chunks.js'
 import { bytesOf, isSmall, isStream, isWhole, sizeOf } from './body.js'
 import { checkHeaders } from './head.js'
 import { Inbox } from './inbox.js'
 import type { Incoming } from './incoming.js'
 import { negotiate } from './negotiate.js'
 import type { Outlet } from './outlet.js'
-import { once, peek } from './peek.js'
+import { peek } from './peek.js'
 import type { Reply } from './reply.js'
 import { type After, sentSize, Writer } from './writer.js'
 

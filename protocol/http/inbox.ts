@@ -8,7 +8,7 @@ export interface Valve {
 }
 
 /** Bytes; and what one read of the socket adds (512 KiB at most). */
-export const QUEUE_LIMIT = 256 * 1024
+const QUEUE_LIMIT = 256 * 1024
 
 export class Inbox implements AsyncIterable<Uint8Array> {
   readonly #valve: Valve

@@ -16,7 +16,7 @@ export interface ParsedPath {
 /** Bytes, as sent. */
 export const MAX_PATH = 4096
 /** Bytes of one segment, decoded: what file systems, tar and zip readers can all carry. */
-export const MAX_SEGMENT = 255
+const MAX_SEGMENT = 255
 
 /** `raw` is a request path without its query. Throws `invalid`. */
 export function parsePath(raw: string): ParsedPath {

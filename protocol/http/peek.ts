@@ -16,8 +16,3 @@ export async function peek(chunks: AsyncIterable<Uint8Array>): Promise<AsyncIter
     }),
   }
 }
-
-/** A chunk as a stream. */
-export async function* once(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield chunk
-}

@@ -6,7 +6,9 @@
  *     ["1.0.0","2026-01-01T00:00:00.000Z",[{"path":…,"promised":{…}}]] TAB {…the version's entry…}
  *     …
  */
+
 import { LRUCache } from 'lru-cache'
+import { collect } from '../chunks.js'
 import { RegistryError } from '../errors.js'
 import type { Bytes } from '../ports.js'
 import type { Offered, Package, Stored, Version } from '../records.js'
@@ -109,9 +111,8 @@ export class Listings {
 
   async #read(key: string, name: string, blob: Stored, open: () => Promise<Bytes>): Promise<Listing> {
     if (blob.size > MAX_BYTES) throw new RegistryError('too_large', `What is offered as ${name} is too large`)
-    const chunks: Buffer[] = []
-    for await (const chunk of (await open()).read()) chunks.push(Buffer.from(chunk))
-    const listing = new Listing(name, Buffer.concat(chunks).toString('utf8'))
+    const text = (await collect((await open()).read(), blob.size)).toString('utf8')
+    const listing = new Listing(name, text)
     this.#kept.set(key, listing, { size: Math.max(1, blob.size) })
     return listing
   }

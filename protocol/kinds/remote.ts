@@ -98,6 +98,12 @@ export class Remote extends Recorded implements Repository {
     return (await this.#listing(name))?.tags ?? {}
   }
 
+  override async tag(name: string, tag: string): Promise<string | undefined> {
+    if (!this.#lists) return super.tag(name, tag)
+    const tags = await this.tags(name)
+    return Object.hasOwn(tags, tag) ? tags[tag] : undefined
+  }
+
   override async file(path: string): Promise<FileRecord | undefined> {
     const found = await this.arrive(path)
     return found && ('digest' in found ? found : found.done)

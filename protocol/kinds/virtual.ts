@@ -8,6 +8,13 @@ import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../re
 import type { Freshness, Repository } from '../repository.js'
 import type { Arrival } from './arrival.js'
 
+type Find<T> = (member: Repository) => Promise<T | undefined>
+
+interface Owner<T> {
+  member: Repository
+  file: T
+}
+
 export class Virtual implements Repository {
   readonly key: string
   readonly record: RepositoryRecord
@@ -16,6 +23,8 @@ export class Virtual implements Repository {
   readonly #hidden: readonly Repository[]
   readonly #local: readonly Repository[]
   readonly #remote: readonly Repository[]
+  /** The members that gave out files, which are opened there. */
+  readonly #found = new WeakMap<object, Repository>()
 
   /**
    * `members`: not virtual themselves, in order of priority. `hidden`: local members that the asker may not read. Nobody is told
@@ -128,15 +137,19 @@ export class Virtual implements Repository {
   }
 
   async open(file: Held): Promise<Bytes> {
-    const owner = (await this.#owner(file.path, (member) => member.file(file.path)))?.member ?? this.#members[0]
+    const found = this.#found.get(file) ?? (await this.#owner(file.path, (member) => member.file(file.path)))?.member
+    const owner = found ?? this.#members[0]
     if (!owner) throw new Error(`no member of ${this.key} holds ${file.path}`)
     return owner.open(file)
   }
 
-  async #owner<T>(
-    path: string,
-    find: (member: Repository) => Promise<T | undefined>,
-  ): Promise<{ member: Repository; file: T } | undefined> {
+  async #owner<T extends object>(path: string, find: Find<T>): Promise<Owner<T> | undefined> {
+    const owner = await this.#search(path, find)
+    if (owner) this.#found.set(owner.file, owner.member)
+    return owner
+  }
+
+  async #search<T>(path: string, find: Find<T>): Promise<Owner<T> | undefined> {
     for (const member of this.#local) {
       const file = await find(member)
       if (file) return { member, file }

@@ -41,7 +41,7 @@ export interface SwarmNews {
   peers: string[]
 }
 
-export const MAX_SWARM_MESSAGE_BYTES = 65_536
+const MAX_SWARM_MESSAGE_BYTES = 65_536
 /** Bytes of a piece's answer besides the piece. */
 export const PIECE_OVERHEAD_BYTES = 6 + 64 * HASH_BYTES
 

@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import { type Embedded, embedded } from '../../primary/postgres/embedded.js'
 import { readPostmaster } from '../../primary/postgres/postmaster.js'
+import { alive } from '../../primary/postgres/process.js'
 import { stopEmbedded } from '../../primary/postgres/stop.js'
 import { type ErrorKind, RegistryError } from '../../protocol/errors.js'
 import { until } from '../support/fleet.js'
@@ -47,16 +48,7 @@ async function query(server: Embedded, text: string): Promise<unknown[]> {
 
 async function killed(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL')
-  await until(async () => !isAlive(pid))
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+  await until(async () => !alive(pid))
 }
 
 it('a server that was stopped starts with its data, durable as set', async () => {

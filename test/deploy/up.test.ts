@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { demandFree } from '../../deploy/up/ports.js'
 import { formats } from '../../formats/index.js'
 import { readPostmaster } from '../../primary/postgres/postmaster.js'
-import { runs } from '../../primary/postgres/process.js'
+import { alive, runs } from '../../primary/postgres/process.js'
 import { until } from '../support/fleet.js'
 
 const PROGRAM = fileURLToPath(new URL('../../deploy/cairn.js', import.meta.url))
@@ -39,11 +39,11 @@ after(async () => {
   for (const child of running) child.kill('SIGKILL')
   for (const name of ['node-1', 'primary']) {
     const pid = await pidOf(name)
-    if (pid !== undefined && isAlive(pid)) process.kill(pid, 'SIGKILL')
+    if (pid !== undefined && alive(pid)) process.kill(pid, 'SIGKILL')
   }
   const postmaster = await readPostmaster(join(dir, 'data', 'primary', 'postgres', 'data'))
-  if (postmaster && isAlive(postmaster.pid)) process.kill(postmaster.pid, 'SIGQUIT')
-  await until(async () => !postmaster || !isAlive(postmaster.pid))
+  if (postmaster && alive(postmaster.pid)) process.kill(postmaster.pid, 'SIGQUIT')
+  await until(async () => !postmaster || !alive(postmaster.pid))
   await rm(dir, { recursive: true, force: true })
 })
 
@@ -89,15 +89,6 @@ async function ready(started: Started): Promise<Welcome> {
 async function pidOf(name: string): Promise<number | undefined> {
   const text = await readFile(join(dir, 'data', `${name}.pid`), 'utf8').catch(() => undefined)
   return text === undefined ? undefined : Number(text)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 async function nothingRuns(welcome: Welcome): Promise<void> {
@@ -194,9 +185,9 @@ it('a second Ctrl-C ends everything at once, a part that hangs too', { timeout: 
   started.child.kill('SIGINT')
   await until(async () => started.said().includes('once more Ctrl-C'))
   await until(async () => {
-    if (isAlive(node)) started.child.kill('SIGINT')
-    return !isAlive(node)
+    if (alive(node)) started.child.kill('SIGINT')
+    return !alive(node)
   })
   assert.equal(await started.ended, 0)
-  await until(async () => welcome.parts.every(({ pid }) => !isAlive(pid)))
+  await until(async () => welcome.parts.every(({ pid }) => !alive(pid)))
 })

@@ -4,22 +4,14 @@ import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import type { Failpoint } from '../../protocol/failpoint.js'
+import { FAILPOINTS, type Failpoint } from '../../protocol/failpoint.js'
 import { Book } from '../support/book.js'
 import { until } from '../support/fleet.js'
 import { type Part, type ProcessFleet, processFleet } from '../support/processes.js'
 
-const AT_PRIMARY: Failpoint[] = [
-  'bytes-synced',
-  'blob-renamed',
-  'names-synced',
-  'before-commit',
-  'committed',
-  'before-sign',
-  'before-feed',
-]
 /** While it applies what was published through it. */
 const AT_NODE: Failpoint[] = ['before-apply', 'applied']
+const AT_PRIMARY = FAILPOINTS.filter((name) => !AT_NODE.includes(name))
 /** While it keeps the bytes that a client reads. */
 const IN_CACHE: Failpoint[] = ['bytes-synced', 'blob-renamed', 'names-synced']
 const LARGE = 300_000

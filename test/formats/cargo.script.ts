@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type CrateDraft, crateOf, publishBody } from '../support/crate.js'
-import type { Place, Script, SendOptions } from './script.js'
+import { type Place, read, type Script, type SendOptions } from './script.js'
 
 const plain: CrateDraft = {
   name: 'Matrix_Plain',
@@ -309,15 +309,6 @@ function publish(place: Place, draft: CrateDraft, crate?: Buffer): Promise<Respo
 
 function write(place: Place, path: string, init: SendOptions): Promise<Response> {
   return place.send(place.writeTo + path, { ...init, headers: { authorization: place.authorization } })
-}
-
-function read(
-  place: Place,
-  path: string,
-  from: 'readFrom' | 'writeTo' = 'readFrom',
-  headers: Record<string, string> = {},
-): Promise<Response> {
-  return place.send(place[from] + path, { headers: { authorization: place.authorization, ...headers } })
 }
 
 async function yanked(place: Place): Promise<unknown[]> {

@@ -1,7 +1,7 @@
 /** Go modules, as the go command reads them and curl publishes them: zip files in, lists, versions and latest out. */
 import assert from 'node:assert/strict'
 import { type ModuleDraft, moduleUrl, moduleZip } from '../support/go-module.js'
-import type { Place, Script, SendOptions } from './script.js'
+import { type Place, read, type Script, type SendOptions } from './script.js'
 
 const PLAIN = 'example.com/matrix/Plain'
 const plain: ModuleDraft = {
@@ -224,13 +224,4 @@ function put(place: Place, draft: ModuleDraft): Promise<Response> {
 function send(place: Place, path: string, options: SendOptions): Promise<Response> {
   const headers = { authorization: place.authorization, ...options.headers }
   return place.send(place.writeTo + path, { ...options, headers })
-}
-
-function read(
-  place: Place,
-  path: string,
-  from: 'readFrom' | 'writeTo' = 'readFrom',
-  headers: Record<string, string> = {},
-): Promise<Response> {
-  return place.send(place[from] + path, { headers: { authorization: place.authorization, ...headers } })
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type Document, type Manifest, type PublishOptions, packed, publishDocument } from '../support/npm-package.js'
-import type { Place, Script, SendOptions } from './script.js'
+import { type Place, read, type Script, type SendOptions } from './script.js'
 
 const SHORT = 'application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*'
 
@@ -383,15 +383,6 @@ function write(place: Place, path: string, init: SendOptions): Promise<Response>
     ...init,
     headers: { 'content-type': 'application/json', authorization: place.authorization },
   })
-}
-
-function read(
-  place: Place,
-  path: string,
-  from: 'readFrom' | 'writeTo' = 'readFrom',
-  headers: Record<string, string> = {},
-): Promise<Response> {
-  return place.send(place[from] + path, { headers: { authorization: place.authorization, ...headers } })
 }
 
 function tarballOf({ versions }: Document, version: string): string {

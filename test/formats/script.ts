@@ -37,3 +37,13 @@ export interface Script {
   /** What a place that is cut off must refuse: 503 with Retry-After and a sentence, and no change. */
   refusals: Step[]
 }
+
+/** A GET as the user who may do everything. */
+export function read(
+  place: Place,
+  path: string,
+  from: 'readFrom' | 'writeTo' = 'readFrom',
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  return place.send(place[from] + path, { headers: { authorization: place.authorization, ...headers } })
+}
