@@ -139,6 +139,7 @@ async function compose(
   closers.push(() => client.close())
   const credentials = new PostgresCredentials(pool, await credentialKey(join(settings.data, 'keys', 'upstreams.key')))
   const documents = new PostgresDocuments(pool)
+  const listings = new Listings(LISTINGS_BYTES)
   const origin = new UpstreamOrigin({
     client,
     documents,
@@ -146,6 +147,7 @@ async function compose(
     metadata: state,
     ledger,
     blobs,
+    listings,
     formats,
     now,
     maxFileBytes: settings.maxUploadBytes,
@@ -174,7 +176,6 @@ async function compose(
   })
 
   const metrics = new Metrics('primary')
-  const listings = new Listings(LISTINGS_BYTES)
   const onFault = (error: unknown, { key }: RepositoryRecord, name: string) =>
     log.info(
       { repository: key, name, ...errorFields(error) },

@@ -118,13 +118,30 @@ export interface Upstream {
   listing?: {
     /** Where the upstream has its document about a package, below its own address (percent-encoded, no slash in front). */
     ask(name: string): { path: string; headers?: Record<string, string> } | undefined
-    /** Throws `upstream` or `invalid` for a document that is none. `urls`: where files lie, as the document says, by path. */
-    parse(name: string, document: Uint8Array): Listed & { urls?: ReadonlyMap<string, string> }
+    /**
+     * Throws `upstream` or `invalid` for a document that is none. A version that the upstream tells no time of has an empty
+     * `publishedAt`: it gets the time when it was first seen here. `urls`: where files lie, as the document says, by path.
+     */
+    parse(name: string, document: Uint8Array, upstream: Asking): MaybePromise<Offering>
     /** The package whose file a path would be. */
     packageOf(path: string): string | undefined
+    /** The version of a file that no listing names and the upstream may have nevertheless. Default: there are none. */
+    unlisted?(path: string): string | undefined
   }
   /** May the bytes under a path change at the upstream. Default: never. */
   mutable?(path: string): boolean
+}
+
+export type Offering = Listed & { urls?: ReadonlyMap<string, string> }
+
+type MaybePromise<T> = T | Promise<T>
+
+/** The upstream that a document came from. */
+export interface Asking {
+  /** Its address, with a slash at the end. */
+  readonly base: string
+  /** Another, small document there; undefined: there is none. A copy younger than `maxAgeSeconds` will do. */
+  read(path: string, maxAgeSeconds: number): Promise<Uint8Array | undefined>
 }
 
 export interface Format {

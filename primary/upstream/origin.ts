@@ -3,12 +3,13 @@
  * have all of it; what is the same as before is no change. Which documents there are is for the format to say.
  */
 
+import { LRUCache } from 'lru-cache'
 import { once } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
-import type { Format } from '../../protocol/format.js'
+import type { Asking, Format } from '../../protocol/format.js'
 import { contentTypeOf } from '../../protocol/http/mime.js'
 import { Arrival } from '../../protocol/kinds/arrival.js'
-import { encodeListing } from '../../protocol/kinds/listing.js'
+import { encodeListing, type Listed, type Listings } from '../../protocol/kinds/listing.js'
 import type { Ledger } from '../../protocol/ledger.js'
 import type { Blobs, Metadata, Origin, OriginCheck, Wanted } from '../../protocol/ports.js'
 import type { FileRecord, RepositoryRecord, Step, Stored } from '../../protocol/records.js'
@@ -25,6 +26,7 @@ export interface UpstreamOriginParts {
   metadata: Metadata
   ledger: Ledger
   blobs: Blobs
+  listings: Listings
   formats: readonly Format[]
   /** ISO 8601. */
   now: () => string
@@ -33,12 +35,14 @@ export interface UpstreamOriginParts {
 }
 
 const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+const MAX_ASIDE_BYTES = 256 * 1024
 /** Who is said to have done it. */
 const BY = 'upstream'
 const GONE = new Set([404, 410])
 
 export class UpstreamOrigin implements Origin {
   readonly #parts: UpstreamOriginParts
+  readonly #asides = new LRUCache<string, { atMs: number; document: Promise<Uint8Array | undefined> }>({ max: 100 })
 
   constructor(parts: UpstreamOriginParts) {
     this.#parts = parts
@@ -64,9 +68,9 @@ export class UpstreamOrigin implements Origin {
     }
     refuseUnlessFound(reply)
     const document = await readDocument(reply, maxDocumentBytes)
-    const { urls, ...listed } = blaming(reply.url, () => listing.parse(name, document))
+    const { urls, ...listed } = await blaming(reply.url, () => listing.parse(name, document, this.#asking(repository)))
     if (listed.versions.length === 0) return { known: row !== undefined, stale: false, ageSeconds: 0 }
-    const blob = await this.#store(encodeListing(listed))
+    const blob = await this.#store(encodeListing(await this.#timed(repository, name, listed, reply, row?.blob)))
     if (blob.digest !== row?.blob.digest) await this.#commit(repository, { kind: 'listing', package: name, blob })
     await documents.put(repository.scope, name, { ...validators(repository, reply), urls: elsewhere(urls, base) })
     return { known: true, stale: false, ageSeconds: 0 }
@@ -148,6 +152,56 @@ export class UpstreamOrigin implements Origin {
 
   async #commit({ scope }: RepositoryRecord, step: Step, redeploy = false): Promise<void> {
     await this.#parts.ledger.commit({ scope, steps: [step], by: BY, ...(redeploy ? { redeploy } : {}) })
+  }
+
+  /** A version that the upstream tells no time of: the one that it had before; else now, or when its document was last changed. */
+  async #timed(
+    { scope }: RepositoryRecord,
+    name: string,
+    listed: Listed,
+    { headers }: UpstreamReply,
+    before: Stored | undefined,
+  ): Promise<Listed> {
+    if (listed.versions.every(({ publishedAt }) => publishedAt !== '')) return listed
+    const { blobs, listings, now } = this.#parts
+    const known = before && (await listings.read(name, before, () => blobs.open(before, scope)))
+    const changed = Date.parse(headers.get('last-modified') ?? '')
+    const seen = new Date(Math.min(Date.parse(now()), Number.isNaN(changed) ? Number.POSITIVE_INFINITY : changed))
+    const timeOf = (version: string) => known?.versions.get(version)?.publishedAt ?? seen.toISOString()
+    const versions = listed.versions.map((offer) =>
+      offer.publishedAt === '' ? { ...offer, publishedAt: timeOf(offer.version) } : offer,
+    )
+    return { ...listed, versions }
+  }
+
+  #asking(repository: RepositoryRecord): Asking {
+    const base = baseOf(repository)
+    return {
+      base: base.href,
+      read: (path, maxAgeSeconds) => this.#aside(repository, new URL(path, base), maxAgeSeconds * 1000),
+    }
+  }
+
+  /** What is read beside listings: a few small documents that many listings need, so they are remembered. */
+  async #aside(repository: RepositoryRecord, url: URL, maxAgeMs: number): Promise<Uint8Array | undefined> {
+    const key = `${repository.scope}\0${url.href}`
+    const nowMs = Date.parse(this.#parts.now())
+    const kept = this.#asides.get(key)
+    if (kept && nowMs - kept.atMs < maxAgeMs) return kept.document
+    const document = this.#readAside(repository, url)
+    this.#asides.set(key, { atMs: nowMs, document })
+    document.catch(() => this.#asides.delete(key))
+    return document
+  }
+
+  async #readAside(repository: RepositoryRecord, url: URL): Promise<Uint8Array | undefined> {
+    const reply = await this.#get(repository, url, { 'accept-encoding': 'gzip' })
+    if (GONE.has(reply.status)) {
+      reply.cancel()
+      return undefined
+    }
+    refuseUnlessFound(reply)
+    return readDocument(reply, MAX_ASIDE_BYTES)
   }
 
   #store(text: string): Promise<Stored> {
@@ -238,9 +292,9 @@ function refusalOf(
 }
 
 /** What is invalid in an upstream's answer is the upstream's fault, not the client's. */
-function blaming<T>(url: URL, parse: () => T): T {
+async function blaming<T>(url: URL, parse: () => T | Promise<T>): Promise<T> {
   try {
-    return parse()
+    return await parse()
   } catch (error) {
     if (error instanceof RegistryError && error.kind === 'invalid')
       throw nonsense(url, 'something else than was asked for', error)

@@ -249,9 +249,14 @@ export class Remote extends Recorded implements Repository {
     const name = this.packageOf(path)
     if (name === undefined) return undefined
     const owner = (await this.#listing(name))?.owner(path) ?? (await this.#lookAgain(name, path))
-    if (!owner) return undefined
+    if (!owner) return this.#unlisted(name, path)
     const { version } = owner.version
     return { path, package: name, version, promised: owner.file.promised, held: undefined }
+  }
+
+  #unlisted(name: string, path: string): Wanted | undefined {
+    const version = this.#parts?.upstream.listing?.unlisted?.(path)
+    return version === undefined ? undefined : { path, package: name, version, promised: undefined, held: undefined }
   }
 
   async #lookAgain(name: string, path: string): Promise<ReturnType<Listing['owner']>> {

@@ -59,6 +59,7 @@ export class MemoryFleet {
   readonly credentials = new Map<string, string>()
   readonly upstreams: UpstreamClient
   #second = 0
+  readonly #listings = new Listings(16 * 1024 * 1024)
 
   private constructor(ledger: MemoryLedger, client: Partial<UpstreamClientOptions>, maxUploadBytes: number) {
     this.ledger = ledger
@@ -82,6 +83,7 @@ export class MemoryFleet {
       documents: new MemoryDocuments(),
       credentials: { authorization: async (scope, origin) => this.#credential(scope, origin) },
       metadata: ledger.state,
+      listings: this.#listings,
       formats,
       maxFileBytes: parts.maxUploadBytes,
     })
@@ -108,7 +110,7 @@ export class MemoryFleet {
 
   #remote(record: RepositoryRecord, origin: Origin): Remote {
     const upstream = formats.find(({ name }) => name === record.format)?.upstream
-    const listings = new Listings(16 * 1024 * 1024)
+    const listings = this.#listings
     const nowMs = () => this.nowMs
     return new Remote(record, this.ledger.state, this.blobs, upstream && { origin, upstream, listings, nowMs })
   }
