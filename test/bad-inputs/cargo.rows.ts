@@ -1,14 +1,19 @@
 import { type CrateDraft, crateOf, framed, manifestOf, publishBody } from '../support/crate.js'
+import type { Entry } from '../support/tar-writer.js'
 import { NO_DOCUMENTS, type Row, type Sent, shown, type Table, tarballs } from './rows.js'
 
 const PATH = '/repository/bad-cargo/api/v1/crates/new'
 const draft = (name: string): CrateDraft => ({ name, vers: '1.0.0' })
 export const publishing = (body: Uint8Array): Sent => ({ method: 'PUT', path: PATH, body })
 
-const archives: Row[] = tarballs('any-1.0.0', [
+const files: [Entry, Entry] = [
   { name: 'any-1.0.0/Cargo.toml', content: manifestOf('any', '1.0.0') },
   { name: 'any-1.0.0/src/lib.rs', content: '' },
-]).map(([what, crate]) => ({ what, send: () => publishing(publishBody(draft('any'), crate())) }))
+]
+const archives: Row[] = tarballs('any-1.0.0', files, 200_000).map(([what, crate]) => ({
+  what,
+  send: () => publishing(publishBody(draft('any'), crate())),
+}))
 
 const document = Buffer.from(JSON.stringify(draft('any')))
 const whole = publishBody(draft('any'))

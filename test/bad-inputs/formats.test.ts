@@ -136,7 +136,7 @@ describe('bad inputs of every format', { timeout: 600_000 }, () => {
       for (const text of asked)
         for (const path of QUERIES) {
           const reply = await fetch(url + path.replace('*', encodeURIComponent(text)))
-          assert.ok([200, 400, 404].includes(reply.status), `${reply.status} ${path} ${text}`)
+          assert.ok([200, 400, 401, 404].includes(reply.status), `${reply.status} ${path} ${text}`)
           assert.doesNotMatch(await reply.text(), /race-/, `${path} ${text}`)
         }
   })
@@ -148,13 +148,11 @@ describe('bad inputs of every format', { timeout: 600_000 }, () => {
   ): void {
     it(`${side}: ${what}`, async () => {
       const name = `bad-${sha256(Buffer.from(format + what)).slice(0, 12)}`
-      const begun = performance.now()
       const reply = await send(at[side], made(name))
       const body = await reply.text()
       assert.ok(statuses.includes(reply.status), `${reply.status} ${body}`)
       const said = reply.status === 404 && !body.startsWith('{') ? body : sentence(body)
       assert.ok(typeof said === 'string' && said.length > 10, body)
-      assert.ok(performance.now() - begun < 10_000)
     })
   }
 })

@@ -81,7 +81,6 @@ export const mavenRows: Table = {
     { what: 'metadata of twenty megabytes', send: () => put('app/maven-metadata.xml', 'x'.repeat(20_000_000)) },
     { what: 'a content encoding', send: () => put('enc/1.0/enc-1.0.jar', 'x', { 'content-encoding': 'gzip' }) },
     ...[
-      'app/1.0/other-1.0.jar',
       'app/1.0/app-2.0.jar',
       'app/1.0/app-1.0.j%5Cr',
       'app/1.0/app-1.0%00.jar',

@@ -31,7 +31,7 @@ const archives: Row[] = [
     { name: 'any-1.0.dist-info/WHEEL', content: 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n' },
     { name: 'any-1.0.dist-info/RECORD', content: '' },
   ]).map(([what, bytes]) => uploaded(`a wheel, ${what}`, () => ({ ...wheel(any), bytes: bytes() }))),
-  ...tarballs('any-1.0', [{ name: 'any-1.0/PKG-INFO', content: metadataOf(any) }]).map(([what, bytes]) =>
+  ...tarballs('any-1.0', [{ name: 'any-1.0/PKG-INFO', content: metadataOf(any) }], 500_001).map(([what, bytes]) =>
     uploaded(`a source archive, ${what}`, () => ({ ...sdist(any), bytes: bytes() })),
   ),
 ]
