@@ -1,6 +1,7 @@
 /** Groups I, J and K of the bad inputs for the formats beside npm, then H11 and J10: at a primary and a node that are processes. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { sha256 } from '../support/book.js'
 import { crateOf, publishBody } from '../support/crate.js'
 import { until } from '../support/fleet.js'
@@ -111,7 +112,7 @@ describe('bad inputs of every format', { timeout: 600_000 }, () => {
 
   for (const { format, send: publish, page } of RACES)
     it(`H11 ${format}: of many who publish one version at once exactly one wins, and everywhere has its bytes`, async () => {
-      for (const name of ['race-one', 'race-two']) {
+      for (const name of ['race1', 'race2']) {
         const drafts = Array.from({ length: 10 }, (_, i) => publish(name, `draft ${i}`))
         const replies = await Promise.all(drafts.map(({ sent }, i) => send(i % 2 === 0 ? at.primary : at.node, sent)))
         const statuses = replies.map(({ status }) => status)
@@ -137,7 +138,7 @@ describe('bad inputs of every format', { timeout: 600_000 }, () => {
         for (const path of QUERIES) {
           const reply = await fetch(url + path.replace('*', encodeURIComponent(text)))
           assert.ok([200, 400, 401, 404].includes(reply.status), `${reply.status} ${path} ${text}`)
-          assert.doesNotMatch(await reply.text(), /race-/, `${path} ${text}`)
+          assert.doesNotMatch(await reply.text(), /race\d/, `${path} ${text}`)
         }
   })
 
@@ -148,7 +149,10 @@ describe('bad inputs of every format', { timeout: 600_000 }, () => {
   ): void {
     it(`${side}: ${what}`, async () => {
       const name = `bad-${sha256(Buffer.from(format + what)).slice(0, 12)}`
-      const reply = await send(at[side], made(name))
+      const sent = made(name)
+      // Making it may have taken so long that the other side has closed the connection meanwhile.
+      await setImmediate()
+      const reply = await send(at[side], sent)
       const body = await reply.text()
       assert.ok(statuses.includes(reply.status), `${reply.status} ${body}`)
       const said = reply.status === 404 && !body.startsWith('{') ? body : sentence(body)
