@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
+import { matcher } from '../protocol/api/match.js'
 import { openApiEndpoint } from '../protocol/api/openapi.js'
 import { readEndpoints } from '../protocol/api/reads.js'
 import { serveApi } from '../protocol/api/serve.js'
@@ -13,6 +14,7 @@ import { app, type Handler } from '../protocol/app/app.js'
 import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
 import { advertised } from '../protocol/http/origin.js'
+import { parsePath } from '../protocol/http/path.js'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -199,7 +201,7 @@ async function compose(
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
   const answer = app({
-    handlers: [restApi({ state, gate, registry, replica, version, forwarding })],
+    handlers: [restApi({ state, gate, registry, blobs, replica, version, forwarding })],
     registry,
     metrics,
     log,
@@ -273,23 +275,27 @@ function restApi(parts: {
   state: Replica['state']
   gate: Gate
   registry: Registry
+  blobs: NodeBlobs
   replica: Replica
   version: string
   forwarding: (request: HttpRequest) => Promise<Reply>
 }): Handler {
-  const { state, gate, registry, replica, version, forwarding } = parts
+  const { state, gate, registry, blobs, replica, version, forwarding } = parts
   const reads = readEndpoints({
     metadata: state,
     gate,
     formats,
     open: (record, principal) => registry.repository(record, principal),
     file: (repository, file, request) => registry.file(repository, file, request),
+    blobs,
     holders: (digest) => replica.holders(digest),
   })
   const api = serveApi([...reads, openApiEndpoint(() => ({ version, endpoints: reads }))], { metadata: state, gate })
+  const asked = matcher(reads.filter(({ asks }) => asks))
   return (request) => {
     if (!request.path.startsWith('/api/v1/')) return undefined
-    if (request.method !== 'GET' && request.method !== 'HEAD') return forwarding(request)
+    const reading = request.method === 'GET' || request.method === 'HEAD'
+    if (!reading && asked(parsePath(request.path).path).length === 0) return forwarding(request)
     const credentials = request.headers.get('authorization')
     const principal = credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
     const run = (known: Awaited<typeof principal>) => api(request, known) ?? forwarding(request)

@@ -67,7 +67,10 @@ export interface Lock {
 }
 
 /** Are the bytes those that a lock file means: undefined when what is recorded of them does not tell. */
-export function agrees({ digest, hashes }: Pick<Stored, 'digest' | 'hashes'>, sums: readonly Sum[]): boolean | undefined {
+export function agrees(
+  { digest, hashes }: Pick<Stored, 'digest' | 'hashes'>,
+  sums: readonly Sum[],
+): boolean | undefined {
   if (sums.length === 0) return true
   const recorded: Readonly<Record<string, string>> = { sha256: digest, ...hashes }
   const known = sums.filter((sum) => Object.hasOwn(recorded, algorithmOf(sum)))
