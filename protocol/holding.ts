@@ -37,10 +37,9 @@ export interface Found {
   reason?: string
 }
 
-/** What could be served of it with nobody to ask. */
+/** What the repository could serve of it: for what could be served with nobody to ask, give it `Repository.held`. */
 export function look(holding: Holding, locked: Locked): Promise<Found> {
-  const cut = { ...holding, repository: holding.repository.held() }
-  return each(cut, locked, (needed, path) => present(cut, needed, path))
+  return each(holding, locked, (needed, path) => present(holding, needed, path))
 }
 
 /** The same once everything was read that can be. */

@@ -71,8 +71,10 @@ export function lockEndpoints(options: LocksOptions): Endpoint[] {
       body,
       reply: z.object({ items: z.array(foundShape) }),
       handle: async (ask) => {
+        const holding = holdingOf(options, ask)
+        const held = { ...holding, repository: holding.repository.held() }
         const items: Found[] = []
-        for await (const found of run(holdingOf(options, ask), ask.body.items, look)) items.push(found)
+        for await (const found of run(held, ask.body.items, look)) items.push(found)
         return { items }
       },
     }),
