@@ -115,9 +115,7 @@ async function prefetch(
       else failed.set(keyOf(found), found)
       say(terminal, `${holder.name}: ${++versions} of ${left.length} versions, ${size(done.fetchedBytes)} fetched`)
     }
-    const again = left.filter((one) => failed.has(keyOf(one)))
-    if (again.length === left.length) break
-    left = again
+    left = left.filter((one) => failed.has(keyOf(one)))
   }
   say(terminal, '')
   // Why something could not be had says more than that it is not there.

@@ -24,6 +24,7 @@ const MAX_LOCKED = 1000
 const MAX_FILES = 2000
 /** Versions that are read at the same time for one request. */
 const AT_ONCE = 8
+const SILENCE_MS = 20_000
 
 const text = z.string().min(1).max(1024)
 const body = z.strictObject({
@@ -144,6 +145,25 @@ async function* run(
   }
 }
 
-async function* lines(found: AsyncIterable<Found>): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const one of found) yield Buffer.from(`${JSON.stringify(one)}\n`)
+/** With an empty one now and then, so that nobody takes the long silence of a large file for a broken connection. */
+async function* lines(found: AsyncGenerator<Found, void, undefined>): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for (let next = found.next(); ; ) {
+      const result = await orSilence(next)
+      if (result?.done) return
+      yield Buffer.from(result ? `${JSON.stringify(result.value)}\n` : '\n')
+      if (result) next = found.next()
+    }
+  } finally {
+    await found.return()
+  }
+}
+
+/** undefined: it takes longer. */
+function orSilence<T>(promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const silence = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), SILENCE_MS)
+  })
+  return Promise.race([promise, silence]).finally(() => clearTimeout(timer))
 }
