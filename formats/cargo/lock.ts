@@ -14,7 +14,7 @@ export const lock: Lock = {
 
 const REGISTRY = /^(?:registry|sparse)\+/
 
-export function readCargoLock(source: string): LockContent {
+function readCargoLock(source: string): LockContent {
   const document = parseToml(source, 'The lock file')
   // Until cargo 1.41.
   const older = tableAt(document, 'metadata')

@@ -21,7 +21,7 @@ export const lock: Lock = {
 const LINE = /^(\S+) (v\S+?)(\/go\.mod)? (h1:[A-Za-z0-9+/]{43}=)$/
 const GO_MOD_LIMIT = 16 * 1024 * 1024
 
-export function readGoSum(source: string): LockContent {
+function readGoSum(source: string): LockContent {
   const locked: Locked[] = []
   for (const [i, line] of source.split(/\r?\n/).entries()) {
     if (line.trim() === '') continue

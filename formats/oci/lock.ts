@@ -23,7 +23,7 @@ const MANIFEST_LIMIT = 8 * 1024 * 1024
 const MAX_MANIFESTS = 1000
 
 /** A version is a digest where there is one, else a tag. Only what looks like a host is taken for one, as Docker does. */
-export function readImages(source: string): LockContent {
+function readImages(source: string): LockContent {
   const locked: Locked[] = []
   for (const [i, line] of source.split(/\r?\n/).entries()) {
     const text = line.replace(/#.*$/, '').trim()
