@@ -117,7 +117,7 @@ export interface Upstream {
   /** For ecosystems that list versions by package. Without it every path is asked for as it is, and is a package of its own. */
   listing?: {
     /** Where the upstream has its document about a package, below its own address (percent-encoded, no slash in front). */
-    ask(name: string): { path: string; headers?: Record<string, string> } | undefined
+    ask(name: string, upstream: URL): { path: string; headers?: Record<string, string> } | undefined
     /**
      * Throws `upstream` or `invalid` for a document that is none. A version that the upstream tells no time of has an empty
      * `publishedAt`: it gets the time when it was first seen here. `urls`: where files lie, as the document says, by path.
@@ -140,6 +140,8 @@ type MaybePromise<T> = T | Promise<T>
 export interface Asking {
   /** Its address, with a slash at the end. */
   readonly base: string
+  /** The document's own, after all redirects. */
+  readonly url: string
   /** Another, small document there; undefined: there is none. A copy younger than `maxAgeSeconds` will do. */
   read(path: string, maxAgeSeconds: number): Promise<Uint8Array | undefined>
 }

@@ -78,8 +78,8 @@ export class Remote extends Recorded implements Repository {
 
   override async package(name: string): Promise<Package | undefined> {
     if (!this.#lists) return super.package(name)
-    const listing = await this.#listing(name)
-    return listing?.package(await this.metadata.stamp(this.record.scope, name))
+    const offered = await this.#offered(name)
+    return offered?.listing.package(await this.metadata.stamp(this.record.scope, name), offered.at)
   }
 
   override async *versions(name: string): AsyncIterable<Version> {
@@ -143,10 +143,16 @@ export class Remote extends Recorded implements Repository {
   }
 
   async #listing(name: string): Promise<Listing | undefined> {
+    return (await this.#offered(name))?.listing
+  }
+
+  /** `at`: when it was recorded. */
+  async #offered(name: string): Promise<{ listing: Listing; at: string } | undefined> {
     await this.#known(name)
     const { scope } = this.record
     const row = await this.metadata.listing(scope, name)
-    return row && this.#parts?.listings.read(name, row.blob, () => this.blobs.open(row.blob, scope))
+    const listing = row && (await this.#parts?.listings.read(name, row.blob, () => this.blobs.open(row.blob, scope)))
+    return listing && { listing, at: row.at }
   }
 
   /** undefined: what is recorded is all there is to say now. */
