@@ -156,6 +156,11 @@ export interface Format {
   readonly rootRoutes?: readonly RootRoute[]
   /** Hashes computed at acceptance, besides SHA-256. */
   readonly hashes: readonly HashName[]
+  /**
+   * The name in records of a package that is published here, where several spellings are one package. What an upstream offers
+   * keeps the upstream's. Default: the name itself.
+   */
+  nameOf?(name: string): string
   /** Content type of a file, by its path. Default by extension. */
   contentType?(path: string): string
   /** Credentials that this ecosystem's clients send in a header or a form of their own, as an Authorization value, which it replaces. */

@@ -6,6 +6,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Promised } from '../../protocol/records.js'
 import { type HtmlTag, htmlTags } from '../text/html-tags.js'
 import { isObject, type JsonObject, parseJson } from '../text/json.js'
+import { linkFrom } from '../text/link.js'
 import { isoTime } from '../text/time.js'
 import { isSpecifier } from './metadata.js'
 import { normalName } from './name.js'
@@ -57,7 +58,7 @@ function readJson(name: string, text: string, address: URL): Page {
 }
 
 function jsonLink(entry: JsonObject, address: URL): Link | undefined {
-  const url = resolved(entry.url, address)
+  const url = linkFrom(address, entry.url)
   if (!url || typeof entry.filename !== 'string') return undefined
   return {
     file: entry.filename,
@@ -68,7 +69,7 @@ function jsonLink(entry: JsonObject, address: URL): Link | undefined {
     requiresPython: specifier(entry['requires-python']),
     yanked: entry.yanked === true ? '' : typeof entry.yanked === 'string' ? reason(entry.yanked) : undefined,
     metadata: coreMetadata(entry['core-metadata'] ?? entry['dist-info-metadata'] ?? entry['data-dist-info-metadata']),
-    provenance: resolved(entry.provenance, address),
+    provenance: linkFrom(address, entry.provenance),
   }
 }
 
@@ -81,7 +82,7 @@ function readHtml(text: string, address: URL): Page {
   for (const tag of htmlTags(text, TAGS)) {
     checkCount(links)
     if (tag.name === 'a') links.push(...(htmlLink(tag, base ?? address) ?? []))
-    else if (tag.name === 'base') base ??= resolved(tag.attributes.get('href'), address)
+    else if (tag.name === 'base') base ??= linkFrom(address, tag.attributes.get('href'))
     else said.set(tag.attributes.get('name') ?? '', tag.attributes.get('content') ?? '')
   }
   checkApi(said.get('pypi:repository-version'))
@@ -90,7 +91,7 @@ function readHtml(text: string, address: URL): Page {
 
 function htmlLink({ attributes }: HtmlTag, base: URL): [Link] | undefined {
   const href = attributes.get('href')
-  const url = resolved(href, base)
+  const url = linkFrom(base, href)
   const file = url && decoded(url.pathname.slice(url.pathname.lastIndexOf('/') + 1))
   if (!url || file === undefined) return undefined
   const yanked = attributes.get('data-yanked')
@@ -105,7 +106,7 @@ function htmlLink({ attributes }: HtmlTag, base: URL): [Link] | undefined {
       requiresPython: specifier(attributes.get('data-requires-python')),
       yanked: yanked === undefined ? undefined : reason(yanked),
       metadata: core === 'true' ? true : core === undefined ? undefined : coreMetadata(hashesIn(core)),
-      provenance: resolved(attributes.get('data-provenance'), base),
+      provenance: linkFrom(base, attributes.get('data-provenance')),
     },
   ]
 }
@@ -118,18 +119,6 @@ function checkCount({ length }: readonly unknown[]): void {
 function checkApi(version: unknown): void {
   if (version !== undefined && !/^1(?:\.|$)/.test(String(version)))
     throw new RegistryError('upstream', 'The upstream speaks another version of the simple index')
-}
-
-const MAX_URL = 4096
-
-/** undefined: it is no address that may be asked. Never from https to http, as with redirects. */
-function resolved(url: unknown, base: URL): URL | undefined {
-  if (typeof url !== 'string' || url === '' || url.length > MAX_URL || !URL.canParse(url, base.href)) return undefined
-  const to = new URL(url, base)
-  const isAsked = to.protocol === 'https:' || (to.protocol === 'http:' && base.protocol === 'http:')
-  if (!isAsked || to.username !== '' || to.password !== '') return undefined
-  to.hash = ''
-  return to
 }
 
 const HEX_LENGTH = { sha256: 64, sha512: 128, sha1: 40, md5: 32 }

@@ -1,4 +1,5 @@
 /** Reads of one scope: what hosted and remote repositories have in common. */
+import type { Format } from '../format.js'
 import type { Blobs, Bytes, Metadata, Page } from '../ports.js'
 import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
 import type { Repository, Writable } from '../repository.js'
@@ -8,12 +9,15 @@ export class Recorded implements Repository {
   readonly record: RepositoryRecord
   protected readonly metadata: Metadata
   protected readonly blobs: Blobs
+  readonly #nameOf: (name: string) => string
 
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs) {
+  /** `nameOf`: which name records have for a spelling of it. */
+  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs, nameOf: Format['nameOf'] = (name) => name) {
     this.key = record.key
     this.record = record
     this.metadata = metadata
     this.blobs = blobs
+    this.#nameOf = nameOf
   }
 
   get target(): Writable | undefined {
@@ -21,12 +25,12 @@ export class Recorded implements Repository {
   }
 
   stamp(name: string): string | Promise<string> {
-    const last = this.metadata.stamp(this.record.scope, name)
+    const last = this.metadata.stamp(this.record.scope, this.#nameOf(name))
     return typeof last === 'number' ? String(last) : last.then(String)
   }
 
   package(name: string): Promise<Package | undefined> {
-    return this.metadata.package(this.record.scope, name)
+    return this.metadata.package(this.record.scope, this.#nameOf(name))
   }
 
   packages(page: Page): Promise<Package[]> {
@@ -34,19 +38,19 @@ export class Recorded implements Repository {
   }
 
   versions(name: string): AsyncIterable<Version> {
-    return this.metadata.versions(this.record.scope, name)
+    return this.metadata.versions(this.record.scope, this.#nameOf(name))
   }
 
   version(name: string, version: string): Promise<Version | undefined> {
-    return this.metadata.version(this.record.scope, name, version)
+    return this.metadata.version(this.record.scope, this.#nameOf(name), version)
   }
 
   tags(name: string): Promise<Record<string, string>> {
-    return this.metadata.tags(this.record.scope, name)
+    return this.metadata.tags(this.record.scope, this.#nameOf(name))
   }
 
   tag(name: string, tag: string): Promise<string | undefined> {
-    return this.metadata.tag(this.record.scope, name, tag)
+    return this.metadata.tag(this.record.scope, this.#nameOf(name), tag)
   }
 
   file(path: string): Promise<FileRecord | undefined> {

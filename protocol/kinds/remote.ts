@@ -5,7 +5,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
-import type { Upstream } from '../format.js'
+import type { Format, Upstream } from '../format.js'
 import type { Blobs, Metadata, Origin, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Repository } from '../repository.js'
@@ -52,8 +52,14 @@ export class Remote extends Recorded implements Repository {
   readonly #arriving = new Map<string, Promise<Arrival | undefined>>()
 
   /** Without `parts` it is what is recorded and nothing else. */
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs, parts?: RemoteParts) {
-    super(record, metadata, blobs)
+  constructor(
+    record: RepositoryRecord,
+    metadata: Metadata,
+    blobs: Blobs,
+    parts?: RemoteParts,
+    nameOf?: Format['nameOf'],
+  ) {
+    super(record, metadata, blobs, nameOf)
     this.#parts = parts
   }
 
