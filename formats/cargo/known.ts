@@ -19,11 +19,21 @@ export async function knownVersion(
   name: string,
   version: string,
 ): Promise<{ entry: Version; line: Line }> {
+  const found = await findVersion(repository, name, version)
+  if (found) return found
+  throw new RegistryError('missing', `There is no version ${version} of ${name} here`, { code: 'version_missing' })
+}
+
+export async function findVersion(
+  repository: Repository,
+  name: string,
+  version: string,
+): Promise<{ entry: Version; line: Line } | undefined> {
   // Of old crates in other registries there are versions that only build metadata tells apart.
   for (const key of new Set([keyOf(version), version])) {
     const entry = await repository.version(name.toLowerCase(), key)
     const line = entry && readLine(entry.meta)
     if (entry && line?.vers === version) return { entry, line }
   }
-  throw new RegistryError('missing', `There is no version ${version} of ${name} here`, { code: 'version_missing' })
+  return undefined
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { lock } from '../../../formats/cargo/lock.js'
 import { crateOf, publishBody } from '../../support/crate.js'
 import { until } from '../../support/fleet.js'
 import { MemoryFleet } from '../../support/memory-fleet.js'
@@ -238,6 +239,22 @@ describe('crates of an upstream', { timeout: 60_000 }, () => {
     assert.equal(await reply.text(), line(one) + line({ ...two, yanked: true }))
     // Who has it in a lock file still gets it.
     assert.equal((await get('/api/v1/crates/Moss_Leaf/1.1.0+build.5/download', { side: 'node' })).status, 200)
+  })
+
+  it('a lock file finds its crates, under the names that it has', async () => {
+    publish([one, two])
+    const record = fleet.ledger.state.repository('remote')
+    assert.ok(record)
+    const repository = fleet.primary.repository(record, fleet.gate.anonymous)
+    for (const draft of [one, two]) {
+      const source = `version = 4\n[[package]]\nname = "${draft.name}"\nversion = "${draft.vers}"\nsource = "registry+https://x.test/"\n`
+      const [locked] = lock.files[0]?.read(source).locked ?? []
+      const found = locked && (await lock.find(repository, locked))
+      assert.deepEqual(
+        found?.map(({ path }) => path),
+        [`moss-leaf/${draft.name}-${draft.vers}.crate`],
+      )
+    }
   })
 
   it('a time of publication is taken from the line, or is when it was first seen', async () => {
