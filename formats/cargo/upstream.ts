@@ -33,7 +33,7 @@ export const upstream: Upstream = {
 }
 
 /** Lines that are of no version of this crate are left out, as cargo does. Throws `upstream`. */
-export async function parseIndex(name: string, document: Uint8Array, upstreamAsked: Asking): Promise<Offering> {
+async function parseIndex(name: string, document: Uint8Array, upstreamAsked: Asking): Promise<Offering> {
   const lines = new TextDecoder()
     .decode(document)
     .split('\n', MAX_LINES)

@@ -29,7 +29,7 @@ export interface Link {
   provenance: URL | undefined
 }
 
-export interface Page {
+interface Page {
   links: Link[]
   /** As `writeStatus` has it. */
   status: string
