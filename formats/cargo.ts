@@ -14,6 +14,7 @@ import { search } from './cargo/search.js'
 import { readConfig, readIndex } from './cargo/sparse.js'
 import { readCrate } from './cargo/summary.js'
 import { unyank, yank } from './cargo/yank.js'
+import { compareSemver } from './text/semver.js'
 
 /** The gate is asked about the crate, under the name that its records and files have. */
 const OF_CRATE = { subject: ({ crate = '' }: Record<string, string>) => idOf(crate) }
@@ -57,6 +58,8 @@ export const cargo: Format = {
       status,
       kind === 'unauthenticated' ? { 'www-authenticate': `Cargo login_url="${pageOf(request)}", ${CHALLENGE}` } : {},
     ),
+
+  grammar: { name: idOf, compare: compareSemver },
 
   snippet: ({ base, key }) =>
     [

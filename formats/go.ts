@@ -8,6 +8,7 @@ import { MODULE } from './go/address.js'
 import { readLatest, readList, readVersion } from './go/indexes.js'
 import { putZip } from './go/publish.js'
 import { removeVersion } from './go/remove.js'
+import { compareTexts } from './go/version.js'
 
 const OF_MODULE = { params: { module: MODULE } }
 
@@ -24,6 +25,8 @@ export const go: Format = {
 
   /** The go command prints the text of a reply that failed, if it is plain. */
   error: ({ message }, status) => text(`${message}\n`, status),
+
+  grammar: { compare: compareTexts },
 
   snippet: ({ base }) =>
     [

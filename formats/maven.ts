@@ -7,6 +7,7 @@ import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
+import { compareVersions } from './maven/version-order.js'
 
 export const maven: Format = {
   name: 'maven',
@@ -21,6 +22,7 @@ export const maven: Format = {
     status === 404
       ? { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${error.message}\n` }
       : problem(error, request),
+  grammar: { compare: compareVersions },
   snippet: ({ base, key }) =>
     [
       `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,

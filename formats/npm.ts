@@ -16,6 +16,7 @@ import {
   readUserPackages,
   whoami,
 } from './npm/account.js'
+import { grammar } from './npm/grammar.js'
 import { NAME } from './npm/name.js'
 import { readPackument, readVersion } from './npm/packument.js'
 import { parseSpec, readAttestations } from './npm/provenance.js'
@@ -84,6 +85,7 @@ export const npm: Format = {
   error: ({ message, code }, status) => json({ error: message, code }, status),
 
   upstream,
+  grammar,
 
   snippet: ({ base }) => {
     const address = base.replace(/^https?:/, '')

@@ -11,6 +11,7 @@ import { removeFile, removeVersion } from './pypi/remove.js'
 import { moveToRoot, readRoot, readTop } from './pypi/root.js'
 import { moveToProject, readProject } from './pypi/simple.js'
 import { upload } from './pypi/upload.js'
+import { compareTexts } from './pypi/version.js'
 import { unyank, yank } from './pypi/yank.js'
 
 /** The gate is asked about the project, wherever in the path its name stands, as files are below it. */
@@ -49,6 +50,8 @@ export const pypi: Format = {
       : path.endsWith('.provenance')
         ? 'application/vnd.pypi.integrity.v1+json'
         : contentTypeOf(path),
+
+  grammar: { name: normalName, compare: compareTexts },
 
   snippet: ({ base }) =>
     [

@@ -114,8 +114,10 @@ async function compose(
     cache,
     mesh,
     primary: new LinkBytes(link),
-    entitled: (certificate, scope, digest) =>
-      covers(certificate.repositories, scope) ? replica.held(scope, digest) : undefined,
+    entitled: async (certificate, scope, digest) =>
+      covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
+        ? replica.held(scope, digest)
+        : undefined,
     covers: (certificate, scope) => covers(certificate.repositories, scope),
   })
   closers.push(() => blobs.close())
@@ -140,9 +142,6 @@ async function compose(
   })
   mesh.onGossip((bytes) => follow.hear(bytes))
   mesh.handle('log', (from, payload) => tail(replica, (scope) => covers(from.certificate.repositories, scope), payload))
-  await mesh.start()
-  closers.push(() => mesh.close())
-
   const gate = new Gate(
     state,
     { verify: (user, password, remote) => passwordAtPrimary(link, user, password, remote) },
@@ -182,10 +181,14 @@ async function compose(
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })
+  // Peers are answered by the rules, which the registry knows.
+  await mesh.start()
+  closers.push(() => mesh.close())
 
   const prefetch = new Prefetch({
     metadata: state,
     blobs,
+    passes: (scope, digest) => registry.passes(scope, digest),
     now: () => new Date(),
     onError: (error) => log.warn(errorFields(error), 'a blob could not be fetched ahead'),
   })

@@ -23,7 +23,7 @@ export interface CallParts {
   count: Count | undefined
   /** A repository as the principal sees it, by key and by scope. */
   repository: (record: RepositoryRecord) => Repository
-  metadata: Pick<Metadata, 'repository' | 'scope' | 'file'>
+  metadata: Pick<Metadata, 'repository' | 'scope'>
   holders: ((digest: Digest) => Promise<{ scope: string; path: string }[]>) | undefined
 }
 
@@ -79,8 +79,11 @@ export class Calling implements Call {
   async copyOf(digest: Digest): Promise<Held | undefined> {
     const { metadata, holders } = this.#parts
     for (const { scope, path } of (await holders?.(digest)) ?? []) {
-      const file = this.#reads(metadata.scope(scope), path) ? await metadata.file(scope, path) : undefined
-      if (file?.digest === digest) return file
+      const record = metadata.scope(scope)
+      // As a list shows it: what may not be used there is not copied from there, and no origin is asked.
+      const page = { prefix: path, limit: 1 }
+      const [file] = this.#reads(record, path) ? await this.#parts.repository(record).files(page) : []
+      if (file?.path === path && file.digest === digest) return file
     }
     return undefined
   }

@@ -144,6 +144,18 @@ export interface Asking {
   read(path: string, maxAgeSeconds: number): Promise<Uint8Array | undefined>
 }
 
+/** What rules need to know of an ecosystem's names and versions. */
+export interface Grammar {
+  /** The spelling that records have of a name, or of a glob over names. Default: as it is. */
+  name?(text: string): string
+  /** Negative: `a` comes before `b`. Short forms (`1.4`) count. undefined: one of them is no version. Default: there is no order. */
+  compare?(a: string, b: string): number | undefined
+  /** The tag that clients take for the newest version, and which of some versions that is. */
+  readonly newest?: { readonly tag: string; of(versions: Iterable<string>): string | undefined }
+  /** What a version's entry tells of its licence. */
+  licence?(meta: string): string | undefined
+}
+
 export interface Format {
   readonly name: string
   /** Tried in order. A GET that none matches is a file of the repository. */
@@ -162,6 +174,7 @@ export interface Format {
   error?(error: RegistryError, status: number, request: HttpRequest): Reply
   /** A format without it has no remote repositories. */
   readonly upstream?: Upstream
+  readonly grammar?: Grammar
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
   snippet(repository: { base: string; key: string }): string
 }

@@ -66,7 +66,7 @@ function offerOf(
   const promised = promisedBy(dist)
   return {
     version,
-    publishedAt: dateOf(times[version]) ?? BEGINNING,
+    publishedAt: dateOf(times[version]) ?? '',
     files: [{ path, offered: true, ...(promised && { promised }) }],
     meta: orderEntry({ ...entry, dist: { tarball: path, ...kept } }),
   }

@@ -71,7 +71,7 @@ function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
         const { items, next } = pageFrom(seen, (record) => record.key, query)
         return {
           items: items.map((record) =>
-            repositoryJson(record, { origin: request.origin, showUpstream: may(gate, principal, record) }),
+            repositoryJson(record, { origin: request.origin, administers: may(gate, principal, record) }),
           ),
           next,
         }
@@ -88,7 +88,7 @@ function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
         repositoryJson(repository, {
           origin: request.origin,
           usedBytes: await usage?.(repository.scope),
-          showUpstream: may(gate, principal, repository),
+          administers: may(gate, principal, repository),
         }),
     }),
     endpoint({
@@ -223,8 +223,12 @@ export function snippetOf(record: RepositoryRecord, formats: readonly Format[], 
 /** Throws `missing`. */
 export async function existing(repository: Repository, path: string): Promise<FileRecord> {
   const file = await repository.file(path)
-  if (!file) throw new RegistryError('missing', `${repository.key} has no file ${path}`, { code: 'artifact_missing' })
+  if (!file) throw noFile(repository.key, path)
   return file
+}
+
+export function noFile(key: string, path: string): RegistryError {
+  return new RegistryError('missing', `${key} has no file ${path}`, { code: 'artifact_missing' })
 }
 
 function may(gate: Gate, principal: Principal, record: RepositoryRecord): boolean {

@@ -1,9 +1,12 @@
 /** Reads of one scope: what hosted and remote repositories have in common. */
 import type { Blobs, Bytes, Metadata, Page } from '../ports.js'
 import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
-import type { Repository, Writable } from '../repository.js'
+import type { Single, Writable } from '../repository.js'
 
-export class Recorded implements Repository {
+/** The stamp of a name that nothing is recorded under. */
+export const UNKNOWN = '0'
+
+export class Recorded implements Single {
   readonly key: string
   readonly record: RepositoryRecord
   protected readonly metadata: Metadata
@@ -51,6 +54,14 @@ export class Recorded implements Repository {
 
   file(path: string): Promise<FileRecord | undefined> {
     return this.metadata.file(this.record.scope, path)
+  }
+
+  owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined> {
+    return this.metadata.file(this.record.scope, path)
+  }
+
+  recorded(name: string, version: string): Promise<Version | undefined> {
+    return this.metadata.version(this.record.scope, name, version)
   }
 
   files(page: Page): Promise<FileRecord[]> {

@@ -8,7 +8,7 @@ import { RegistryError } from '../errors.js'
 import type { Upstream } from '../format.js'
 import type { Blobs, Metadata, Origin, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
-import type { Freshness, Repository } from '../repository.js'
+import type { Freshness } from '../repository.js'
 import type { Arrival } from './arrival.js'
 import type { Listing, Listings } from './listing.js'
 import { Recorded } from './recorded.js'
@@ -43,7 +43,7 @@ const RETRY_MS = 10_000
 /** A file that no listing knows may have been published a moment ago. */
 const LOOK_AGAIN_MS = 5_000
 
-export class Remote extends Recorded implements Repository {
+export class Remote extends Recorded {
   readonly #parts: RemoteParts | undefined
   /** By package, or by path where nothing is listed. */
   readonly #checks = new LRUCache<string, Check>({ max: REMEMBERED })
@@ -104,6 +104,14 @@ export class Remote extends Recorded implements Repository {
     return Object.hasOwn(tags, tag) ? tags[tag] : undefined
   }
 
+  override async owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined> {
+    return (await super.owner(path)) ?? (this.#parts && this.#wanted(path))
+  }
+
+  override async recorded(name: string, version: string): Promise<Version | undefined> {
+    return this.#lists ? (await this.#held(name))?.versions.get(version) : super.recorded(name, version)
+  }
+
   override async file(path: string): Promise<FileRecord | undefined> {
     const found = await this.arrive(path)
     return found && ('digest' in found ? found : found.done)
@@ -144,6 +152,11 @@ export class Remote extends Recorded implements Repository {
 
   async #listing(name: string): Promise<Listing | undefined> {
     await this.#known(name)
+    return this.#held(name)
+  }
+
+  /** As it is recorded. */
+  async #held(name: string): Promise<Listing | undefined> {
     const { scope } = this.record
     const row = await this.metadata.listing(scope, name)
     return row && this.#parts?.listings.read(name, row.blob, () => this.blobs.open(row.blob, scope))

@@ -76,6 +76,7 @@ export class MemoryFleet {
       holders: (digest: Digest) => this.#holders(digest),
       onError: (error: unknown) => void this.failures.push(error),
       cacheBytes: 16 * 1024 * 1024,
+      nowMs: () => this.nowMs,
     }
     const origin = new UpstreamOrigin({
       ...parts,
