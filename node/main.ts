@@ -205,7 +205,7 @@ async function compose(
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
   const answer = app({
-    handlers: [restApi({ state, gate, registry, replica, prover, version, forwarding })],
+    handlers: [restApi({ state, gate, registry, replica, blobs, prover, version, forwarding })],
     registry,
     metrics,
     log,
@@ -280,17 +280,20 @@ function restApi(parts: {
   gate: Gate
   registry: Registry
   replica: Replica
+  blobs: NodeBlobs
   prover: Prover
   version: string
   forwarding: (request: HttpRequest) => Promise<Reply>
 }): Handler {
-  const { state, gate, registry, replica, prover, version, forwarding } = parts
+  const { state, gate, registry, replica, blobs, prover, version, forwarding } = parts
   const reads = [
     ...readEndpoints({
       metadata: state,
       gate,
       formats,
       open: (record, principal) => registry.repository(record, principal),
+      members: (record) => registry.members(record),
+      holds: (digest) => blobs.has(digest),
       file: (repository, file, request) => registry.file(repository, file, request),
       holders: (digest) => replica.holders(digest),
     }),

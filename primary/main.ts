@@ -220,6 +220,8 @@ async function compose(
     prover,
     formats,
     open: (record, principal) => registry.repository(record, principal),
+    members: (record) => registry.members(record),
+    holds: (digest) => blobs.has(digest),
     file: (repository, file, request) => registry.file(repository, file, request),
     formatRoute: (request) => registry.handle(request),
     restoreDays: settings.restoreDays,

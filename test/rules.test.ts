@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { formats } from '../formats/index.js'
 import { readEndpoints } from '../protocol/api/reads.js'
 import { serveApi } from '../protocol/api/serve.js'
+import type { Principal } from '../protocol/ports.js'
 import type { Digest, RepositoryRecord, Rules } from '../protocol/records.js'
 import { publishBody } from './support/crate.js'
-import { MemoryFleet, type SendOptions } from './support/memory-fleet.js'
+import { grant, MemoryFleet, type SendOptions } from './support/memory-fleet.js'
 import { packed } from './support/npm-package.js'
 import { bodyOf, ORIGIN, requestOf } from './support/request.js'
 import { bytes, type ScriptedUpstream, scriptedUpstream } from './support/upstream.js'
@@ -287,6 +289,120 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
       for (const side of SIDES) assert.deepEqual(Object.keys((await packument('all/later', side)).versions), ['1.0.0'])
     })
 
+    describe('are explained', () => {
+      interface Explained {
+        found: boolean
+        allowed: boolean
+        rule: string | null
+        reason: string
+        served_by: string | null
+        members: Record<string, unknown>[]
+      }
+      const explain = async (key: string, name: string, version?: string, principal?: Principal) => {
+        const query = new URLSearchParams({ package: name, ...(version === undefined ? {} : { version }) })
+        return (await rest(`repositories/${key}/explain?${query}`, principal)) as Explained
+      }
+      const bob = () => ({ name: 'bob', user: fleet.ledger.state.access('user', 'bob'), token: undefined })
+      const admin = () => ({ name: 'ann', user: fleet.ledger.state.access('user', 'ann'), token: undefined })
+
+      beforeEach(async () => {
+        await remote('npm', 'npm', {
+          cooldownDays: 7,
+          blocked: [{ name: 'left', versions: '1.0.0', reason: 'broken' }],
+          reservedNames: ['@acme/*'],
+        })
+        await fleet.repository('own', 'npm')
+        await fleet.repository('all', 'npm', { type: 'virtual', members: ['npm', 'own'] })
+        offer('left', { '1.0.0': 90, '1.1.0': 80, '2.0.0': 1 })
+      })
+
+      it('what is given out: by whom, how fresh, and whether it is held', async () => {
+        await get('all/left/-/left-1.1.0.tgz')
+        fleet.nowMs += 5000
+        const found = await explain('all', 'left', '1.1.0')
+        assert.deepEqual([found.found, found.allowed, found.rule, found.served_by], [true, true, null, 'npm'])
+        assert.equal(found.reason, 'left@1.1.0 is given out by npm')
+        const [member, local] = found.members
+        assert.deepEqual(
+          { ...member, age_seconds: null },
+          {
+            key: 'npm',
+            repo_type: 'remote',
+            state: 'known',
+            allowed: true,
+            rule: null,
+            reason: 'left@1.1.0 is given out by npm',
+            until: null,
+            versions: 1,
+            age_seconds: null,
+            stale: false,
+            files: 1,
+            files_held: 1,
+          },
+        )
+        assert.ok(Number(member?.age_seconds) >= 5)
+        assert.deepEqual([local?.key, local?.state], ['own', 'unknown'])
+        assert.equal((await explain('npm', 'left', 'latest')).reason, 'left@latest is given out by npm')
+        assert.equal((await explain('npm', 'left')).reason, '1 of its versions may be used, from npm')
+      })
+
+      it('what is refused: by which rule, and until when', async () => {
+        const cooling = await explain('all', 'left', '2.0.0')
+        assert.deepEqual(
+          [cooling.found, cooling.allowed, cooling.rule, cooling.served_by],
+          [true, false, 'cooldown', null],
+        )
+        assert.match(cooling.reason, /npm waits 7 days/)
+        assert.equal(cooling.members[0]?.until, new Date(fleet.nowMs + 6 * DAY_MS).toISOString())
+        assert.equal(cooling.members[0]?.files_held, 0)
+        const blocked = await explain('npm', 'left', '1.0.0')
+        assert.deepEqual([blocked.rule, blocked.reason], ['blocked', 'left@1.0.0 is blocked in npm: broken'])
+        const reserved = await explain('all', '@acme/tool', '1.0.0')
+        assert.deepEqual([reserved.found, reserved.rule], [false, 'reserved'])
+        assert.match(reserved.reason, /@acme\/tool is reserved/)
+        offer('young', { '0.1.0': 1 })
+        assert.equal((await explain('npm', 'young')).rule, 'cooldown')
+      })
+
+      it('what is not there, and an upstream that is away', async () => {
+        assert.equal((await explain('all', 'left', '9.9.9')).reason, 'all has no left@9.9.9')
+        assert.equal((await explain('all', 'nothing')).found, false)
+        await own('mine', '1.0.0')
+        const mine = await explain('all', 'mine', '1.0.0')
+        assert.deepEqual([mine.served_by, mine.members[0]?.state], ['own', 'not_asked'])
+        assert.equal(upstream.count('/mine'), 0)
+        upstream.answer('/away', (_, response) => response.writeHead(500).end())
+        const away = await explain('all', 'away')
+        assert.deepEqual([away.found, away.members[0]?.state], [false, 'unavailable'])
+      })
+
+      it('to nobody what they may not see', async () => {
+        await fleet.repository('secret', 'npm', { public: false })
+        await fleet.repository('both', 'npm', { type: 'virtual', members: ['npm', 'secret'] })
+        await own('inside', '1.0.0', 'secret')
+        offer('inside', { '99.0.0': 90 })
+        const text = JSON.stringify(await explain('both', 'inside', '1.0.0', bob()))
+        assert.doesNotMatch(text, /secret/)
+        const nothing = JSON.stringify(await explain('both', 'nothing', '1.0.0', bob()))
+        assert.equal(text.replaceAll('inside', 'nothing'), nothing.replace(/"age_seconds":\d+/, '"age_seconds":null'))
+        assert.equal(upstream.count('/inside'), 0)
+        assert.equal((await explain('both', 'inside', '1.0.0', admin())).served_by, 'secret')
+        await fleet.configure([grant('bob', 'secret', { path: 'other' })])
+        const partly = await explain('both', 'inside', '1.0.0', bob())
+        assert.deepEqual(
+          partly.members.map(({ key, state, rule }) => [key, state, rule]),
+          [
+            ['npm', 'unknown', null],
+            ['secret', 'not_asked', 'access'],
+          ],
+        )
+        await assert.rejects(explain('secret', 'inside'), { kind: 'missing' })
+        const denied = await explain('secret', 'inside', undefined, bob())
+        assert.deepEqual([denied.rule, denied.members], ['access', []])
+        assert.match(denied.reason, /No grant lets bob read secret/)
+      })
+    })
+
     const own = async (name: string, version: string, key = 'own') => {
       const meta = JSON.stringify({ name, version, dist: { tarball: `${name}/-/${name}-${version}.tgz` } })
       const manifest = { package: name, version, files: [], meta, publishedAt: fleet.now() }
@@ -349,7 +465,7 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
         JSON.stringify({ base: version, packaging: 'jar' }),
       )
     for (const version of ['v1.0.0', 'v1.1.0'])
-      await publish('mods', 'example.com/m', version, [`example.com/m/@v/${version}.zip`], '')
+      await publish('mods', 'example.com/m', version, [`example.com/m/@v/${version}.zip`], '{"hasGoMod":true}')
     for (const side of SIDES) {
       const metadata = await (await get('mvn/com/acme/lib/maven-metadata.xml', { side })).text()
       assert.match(metadata, /<version>1\.1</)
@@ -468,31 +584,36 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
       ['x/2', 'two'],
     ] as const)
       await fleet.client('primary', ann)(`${ORIGIN}/repository/own/${path}`, { method: 'PUT', body })
-    const { state } = fleet.ledger
-    const api = serveApi(
-      readEndpoints({
-        metadata: state,
-        gate: fleet.gate,
-        formats: [],
-        open: (record, principal) => fleet.primary.repository(record, principal),
-        file: (opened, file, request) => fleet.primary.file(opened, file, request),
-        holders: async (asked) => (asked === digest ? [{ scope: 'scope-of-own', path: 'x/1' }] : []),
-      }),
-      { metadata: state, gate: fleet.gate },
-    )
-    const ask = async (path: string) => {
-      const reply = await api(requestOf('GET', `/api/v1/${path}`), fleet.gate.anonymous)
-      assert.ok(reply)
-      return (JSON.parse((await bodyOf(reply)).toString()) as { items: { path: string }[] }).items.map(
-        (item) => item.path,
-      )
-    }
+    const ask = async (path: string) =>
+      ((await rest(path)) as { items: { path: string }[] }).items.map((item) => item.path)
     assert.deepEqual(await ask('repositories/own/artifacts'), ['x/2'])
     assert.deepEqual(await ask('search/artifacts?path=x/'), ['x/2'])
     assert.deepEqual(await ask(`search/artifacts?checksum=${digest}`), [])
     for (const what of ['artifacts', 'download'])
       await assert.rejects(ask(`repositories/own/${what}/x/1`), { kind: 'forbidden', message: /leaked/ })
   })
+
+  /** The REST interface that both sides have, on the primary. */
+  async function rest(path: string, principal: Principal = fleet.gate.anonymous): Promise<unknown> {
+    const { state } = fleet.ledger
+    const { primary, gate, blobs } = fleet
+    const api = serveApi(
+      readEndpoints({
+        metadata: state,
+        gate,
+        formats,
+        open: (record, asker) => primary.repository(record, asker),
+        members: (record) => primary.members(record),
+        holds: (digest) => blobs.has(digest),
+        file: (opened, file, request) => primary.file(opened, file, request),
+        holders: (digest) => fleet.holders(digest),
+      }),
+      { metadata: state, gate },
+    )
+    const reply = await api(requestOf('GET', `/api/v1/${path}`), principal)
+    assert.ok(reply)
+    return JSON.parse((await bodyOf(reply)).toString())
+  }
 
   async function publish(key: string, name: string, version: string, paths: string[], meta: string): Promise<void> {
     const files = []

@@ -13,6 +13,7 @@ import type { FileRecord, RepositoryRecord } from '../records.js'
 import type { Repository } from '../repository.js'
 import { visibleFiles } from './artifacts.js'
 import { type Endpoint, endpoint } from './endpoint.js'
+import { type Explaining, explain, explainQuery, explanationShape } from './explain.js'
 import { after, limit, pageFrom, pageOf, pageQuery } from './page.js'
 import { readProperties } from './properties.js'
 import { type Holders, searchArtifacts, searchQuery } from './search.js'
@@ -29,7 +30,7 @@ import {
   tokenShape,
 } from './shapes.js'
 
-export interface Reads {
+export interface Reads extends Explaining {
   metadata: Metadata
   gate: Gate
   formats: readonly Format[]
@@ -50,7 +51,8 @@ export function readEndpoints(reads: Reads): Endpoint[] {
   return [...repositoryReads(reads), ...artifactReads(reads), ...otherReads(reads)]
 }
 
-function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
+function repositoryReads(reads: Reads): Endpoint[] {
+  const { metadata, gate, usage } = reads
   return [
     endpoint({
       name: 'repositories.list',
@@ -90,6 +92,16 @@ function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
           usedBytes: await usage?.(repository.scope),
           administers: may(gate, principal, repository),
         }),
+    }),
+    endpoint({
+      name: 'repositories.explain',
+      method: 'GET',
+      path: `${API}/repositories/{key}/explain`,
+      summary: 'Why you get a package from a repository, or do not: where it is found, by which rule, how fresh',
+      access: { repository: 'see' },
+      query: explainQuery,
+      reply: explanationShape,
+      handle: async ({ repository, principal, query }) => explain(reads, repository, principal, query),
     }),
     endpoint({
       name: 'members.list',

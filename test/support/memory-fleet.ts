@@ -73,7 +73,7 @@ export class MemoryFleet {
       access: this.gate,
       accounts: () => this.accounts,
       formats,
-      holders: (digest: Digest) => this.#holders(digest),
+      holders: (digest: Digest) => this.holders(digest),
       onError: (error: unknown) => void this.failures.push(error),
       cacheBytes: 16 * 1024 * 1024,
       nowMs: () => this.nowMs,
@@ -155,7 +155,7 @@ export class MemoryFleet {
     }
   }
 
-  async #holders(digest: Digest): Promise<{ scope: string; path: string }[]> {
+  async holders(digest: Digest): Promise<{ scope: string; path: string }[]> {
     const { state } = this.ledger
     const all = await Promise.all(
       state

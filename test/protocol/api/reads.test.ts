@@ -310,6 +310,8 @@ async function world({ withIndex = false } = {}) {
     gate,
     formats: [format],
     open,
+    members: (record) => [{ record, repository: single(record) }],
+    holds: (digest) => blobs.has(digest),
     file: async (_, file) => ({ status: 200, headers: {}, body: JSON.stringify({ served: file.path }) }),
     ...(withIndex
       ? {
