@@ -5,6 +5,7 @@ import { loginCommand, logoutCommand, tokenCommand, whoamiCommand } from './comm
 import { benchCommand } from './commands/bench.js'
 import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
+import { explainCommand } from './commands/explain.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
 import { nodeCommand } from './commands/node.js'
 import { repoCommand } from './commands/repo.js'
@@ -37,6 +38,7 @@ export function program(terminal: Terminal): Command {
     rmCommand(terminal),
     repoCommand(terminal),
     tokenCommand(terminal),
+    explainCommand(terminal),
     verifyCommand(terminal),
     statusCommand(terminal),
     configCommand(terminal),
