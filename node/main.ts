@@ -225,6 +225,8 @@ async function compose(
     {
       host: settings.host,
       port: settings.port,
+      tls: settings.tls,
+      onTlsFault: (error) => log.warn(errorFields(error), 'the certificate was not renewed'),
       publicUrls: settings.publicUrls,
       trustedProxies: settings.trustedProxies,
       log: (line) => {
@@ -235,7 +237,7 @@ async function compose(
     withFreshness(answer, replica, link),
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
-  const url = advertised({ ...settings, scheme: 'http', port: listening.port })
+  const url = advertised({ ...settings, scheme: settings.tls ? 'https' : 'http', port: listening.port })
 
   const learn = async (learned: Learned) => {
     mesh.introduce(learned.peers.map(({ peer, addresses }) => ({ peer, addresses })))

@@ -316,6 +316,8 @@ async function compose(
     {
       host: settings.host,
       port: settings.port,
+      tls: settings.tls,
+      onTlsFault: (error) => log.warn(errorFields(error), 'the certificate was not renewed'),
       publicUrls: settings.publicUrls,
       trustedProxies: settings.trustedProxies,
       log: observe,
