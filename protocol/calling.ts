@@ -132,7 +132,7 @@ export class Calling implements Call {
   }
 
   async #render(name: string, key: string, render: () => Promise<Rendered | undefined>): Promise<Prepared | Reply> {
-    const rendered = await render()
+    const rendered = await this.#orRefused(name, render)
     if (!rendered) throw new RegistryError('missing', `There is no ${name} in ${this.repository.key}`)
     const headers = {
       'content-type': rendered.contentType,
@@ -145,6 +145,23 @@ export class Calling implements Call {
     return 'whole' in body
       ? prepare({ status: 200, headers, body: body.whole })
       : { status: 200, headers, body: body.stream }
+  }
+
+  /** A package of which nothing may be used looks as if it were not there: then the reason is told instead. */
+  async #orRefused(name: string, render: () => Promise<Rendered | undefined>): Promise<Rendered | undefined> {
+    try {
+      const rendered = await render()
+      if (!rendered) await this.#refuseHidden(name)
+      return rendered
+    } catch (error) {
+      if (error instanceof RegistryError && error.kind === 'missing') await this.#refuseHidden(name)
+      throw error
+    }
+  }
+
+  async #refuseHidden(name: string): Promise<void> {
+    if ((await this.repository.package(name))?.versions !== 0) return
+    for await (const _ of this.repository.versions(name)) return
   }
 
   async send(path: string, headers?: (file: FileRecord) => Record<string, string>): Promise<Reply | undefined> {

@@ -429,6 +429,9 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
       assert.match(await refusal('py/left-pad/1.1/left_pad-1.1-py3-none-any.whl', { side }), /yanked by us/)
       assert.equal((await get('py/pypi/left-pad/1.1/json', { side })).status, 404)
     }
+    await repository('none', 'pypi', { blocked: [{ name: 'left-pad', reason: 'malware' }] })
+    await publish('none', 'left-pad', '1.0', ['left-pad/1.0/left_pad-1.0-py3-none-any.whl'], '{"files":{}}')
+    for (const side of SIDES) assert.match(await refusal('none/simple/left-pad/', { side }), /blocked in none: malware/)
   })
 
   it('of Cargo: a blocked version has no line in the index, and its download says why', async () => {
