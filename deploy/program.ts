@@ -7,6 +7,7 @@ import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
 import { explainCommand } from './commands/explain.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
+import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
 import { repoCommand } from './commands/repo.js'
 import { primaryCommand, upCommand } from './commands/run.js'
@@ -39,6 +40,8 @@ export function program(terminal: Terminal): Command {
     repoCommand(terminal),
     tokenCommand(terminal),
     explainCommand(terminal),
+    prefetchCommand(terminal),
+    readyCommand(terminal),
     verifyCommand(terminal),
     statusCommand(terminal),
     configCommand(terminal),

@@ -6,6 +6,7 @@ import { type Format, read, write } from '../protocol/format.js'
 import { text } from '../protocol/http/reply.js'
 import { MODULE } from './go/address.js'
 import { readLatest, readList, readVersion } from './go/indexes.js'
+import { lock } from './go/lock.js'
 import { putZip } from './go/publish.js'
 import { removeVersion } from './go/remove.js'
 import { compareTexts } from './go/version.js'
@@ -27,6 +28,7 @@ export const go: Format = {
   error: ({ message }, status) => text(`${message}\n`, status),
 
   grammar: { compare: compareTexts },
+  lock,
 
   snippet: ({ base }) =>
     [

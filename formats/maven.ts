@@ -5,6 +5,7 @@
 import { type Format, read, write } from '../protocol/format.js'
 import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
+import { lock } from './maven/lock.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
 import { compareVersions } from './maven/version-order.js'
@@ -23,6 +24,7 @@ export const maven: Format = {
       ? { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${error.message}\n` }
       : problem(error, request),
   grammar: { compare: compareVersions },
+  lock,
   snippet: ({ base, key }) =>
     [
       `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,

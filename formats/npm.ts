@@ -17,6 +17,7 @@ import {
   whoami,
 } from './npm/account.js'
 import { grammar } from './npm/grammar.js'
+import { lock } from './npm/lock.js'
 import { NAME } from './npm/name.js'
 import { readPackument, readVersion } from './npm/packument.js'
 import { parseSpec, readAttestations } from './npm/provenance.js'
@@ -86,6 +87,7 @@ export const npm: Format = {
 
   upstream,
   grammar,
+  lock,
 
   snippet: ({ base }) => {
     const address = base.replace(/^https?:/, '')

@@ -221,7 +221,7 @@ async function compose(
     formats,
     open: (record, principal) => registry.repository(record, principal),
     members: (record) => registry.members(record),
-    holds: (digest) => blobs.has(digest),
+    blobs,
     file: (repository, file, request) => registry.file(repository, file, request),
     formatRoute: (request) => registry.handle(request),
     restoreDays: settings.restoreDays,

@@ -45,12 +45,15 @@ export interface Repository {
   /** In byte order of the path. */
   files(page: Page): Promise<FileRecord[]>
   open(file: Held): Promise<Bytes>
+  /** What of it could be read with nobody to ask: no upstream, no primary, no peer. What would have to be asked for throws `unavailable`. */
+  held(): Repository
   /** Where publishing goes; undefined: nowhere. */
   readonly target: Writable | undefined
 }
 
 /** A repository that is not made of others. */
 export interface Single extends Repository {
+  held(): Single
   /** The version that a file is of, or would be if the origin gave it out; the origin is not asked for the file. */
   owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined>
   /** A version as it is known here, whatever rules say; the origin is not asked. */

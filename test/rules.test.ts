@@ -607,7 +607,7 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
         formats,
         open: (record, asker) => primary.repository(record, asker),
         members: (record) => primary.members(record),
-        holds: (digest) => blobs.has(digest),
+        blobs,
         file: (opened, file, request) => primary.file(opened, file, request),
         holders: (digest) => fleet.holders(digest),
       }),

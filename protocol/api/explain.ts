@@ -7,8 +7,8 @@ import type { Gate } from '../access/gate.js'
 import { RegistryError } from '../errors.js'
 import type { Format } from '../format.js'
 import type { Member } from '../members.js'
-import type { Metadata, Principal } from '../ports.js'
-import type { Digest, RepositoryRecord, Version } from '../records.js'
+import type { Blobs, Metadata, Principal } from '../ports.js'
+import type { RepositoryRecord, Version } from '../records.js'
 import type { Repository, Single } from '../repository.js'
 import { time } from './shapes.js'
 
@@ -61,8 +61,7 @@ export interface Explaining {
   /** As for a read, with the errors of one. */
   open: (record: RepositoryRecord, principal: Principal) => Repository
   members: (record: RepositoryRecord) => Member[]
-  /** Are the bytes on this machine. */
-  holds: (digest: Digest) => Promise<boolean>
+  blobs: Pick<Blobs, 'has'>
 }
 
 type Explanation = z.input<typeof explanationShape>
@@ -197,11 +196,11 @@ async function versionOf(repository: Single, { name, version = '' }: Asked): Pro
   return tagged === undefined ? undefined : repository.recorded(name, tagged)
 }
 
-async function filesOf({ metadata, holds }: Explaining, { scope }: RepositoryRecord, { files }: Version) {
+async function filesOf({ metadata, blobs }: Explaining, { scope }: RepositoryRecord, { files }: Version) {
   let held = 0
   for (const file of files) {
     const digest = 'offered' in file ? (await metadata.file(scope, file.path))?.digest : file.digest
-    if (digest !== undefined && (await holds(digest))) held++
+    if (digest !== undefined && (await blobs.has(digest))) held++
   }
   return { files: files.length, files_held: held }
 }

@@ -146,6 +146,10 @@ export class Screened implements Single {
     )
   }
 
+  held(): Single {
+    return new Screened(this.#inner.held(), this.#screens, this.#grammar, this.#nowMs)
+  }
+
   open(file: Held): Promise<Bytes> {
     return this.#inner.open(file)
   }

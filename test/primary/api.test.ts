@@ -363,7 +363,7 @@ async function build({ pool }: TestDatabase) {
     formats: [files],
     open: registry.repository.bind(registry),
     members: registry.members.bind(registry),
-    holds: (digest) => blobs.has(digest),
+    blobs,
     file: async (repository, file) => ({ status: 200, headers: {}, body: await repository.open(file) }),
     formatRoute: (request) => registry.handle(request),
     restoreDays: 30,

@@ -311,7 +311,7 @@ async function world({ withIndex = false } = {}) {
     formats: [format],
     open,
     members: (record) => [{ record, repository: single(record) }],
-    holds: (digest) => blobs.has(digest),
+    blobs,
     file: async (_, file) => ({ status: 200, headers: {}, body: JSON.stringify({ served: file.path }) }),
     ...(withIndex
       ? {
