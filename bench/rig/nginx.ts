@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Child } from './child.js'
 import { freePort } from './ports.js'
 import type { Rig } from './rig.js'
-import { serve } from './served.js'
+import { absent, serve } from './served.js'
 
 export interface Nginx {
   url: string
@@ -56,9 +56,4 @@ http {
   server { listen 127.0.0.1:${port}; root ${root}; }
 }
 `
-}
-
-function absent(error: unknown): undefined {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-  throw error
 }
