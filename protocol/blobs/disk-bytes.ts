@@ -191,7 +191,7 @@ class AheadReader {
   }
 
   #giveBack(chunk: Uint8Array | undefined): void {
-    if (chunk) this.#buffers?.give(new Uint8Array(chunk.buffer))
+    if (chunk) this.#buffers?.give(chunk)
   }
 }
 
