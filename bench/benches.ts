@@ -5,6 +5,7 @@ import { firstBytes } from './rows/first-byte.js'
 import { growth } from './rows/growth.js'
 import { image } from './rows/image.js'
 import { indexes } from './rows/index.js'
+import { installs } from './rows/install.js'
 import { rss } from './rows/memory.js'
 import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
@@ -30,6 +31,7 @@ export const benches: readonly Bench[] = [
   visibility,
   startAndIdle,
   upstreams,
+  installs,
   growth,
   nodeStart,
 ]

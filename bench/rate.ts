@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import type { Context, Row } from './bench.js'
+import { Connection } from './load/connection.js'
 import type { Cairn } from './rig/cairn.js'
 import type { Nginx } from './rig/nginx.js'
 import { cpuSeconds } from './rig/proc.js'
-import { get } from './rig/rest.js'
 import { wrk } from './rig/wrk.js'
 import { median, pairs } from './statistics.js'
 
@@ -22,19 +23,24 @@ export interface Page {
   headers?: Record<string, string>
 }
 
-/** The node's own bytes as a file; what nginx answers is compared before the clock starts. */
+/**
+ * The node's own bytes as a file, compressed beforehand where the client wants that; what nginx answers is compared before the clock
+ * starts.
+ */
 export async function besideNginx(
   context: Context,
   { cairn, nginx }: { cairn: Cairn; nginx: Nginx },
   { what, url, headers = {} }: Page,
 ): Promise<Row> {
-  const { body } = await get(url, { ...headers, 'accept-encoding': 'identity' })
+  const { body, coding } = await raw(url, headers)
   const name = createHash('sha256')
-    .update(url + JSON.stringify(headers))
+    .update(JSON.stringify([url, headers]))
     .digest('hex')
-  await writeFile(join(nginx.root, name), body)
+  await writeFile(join(nginx.root, name), coding === 'gzip' ? gunzipSync(body) : body)
+  if (coding === 'gzip') await writeFile(join(nginx.root, `${name}.gz`), body)
   const file = `${nginx.url}/${name}`
-  if (!body.equals((await get(file)).body)) throw new Error(`nginx does not answer ${url} as the node does`)
+  if (!body.equals((await raw(file, headers)).body)) throw new Error(`nginx does not answer ${url} as the node does`)
+  for (const side of [url, file]) await rate(side, context, headers)
   const cost = new Cost(await cairn.nodePid(0))
   const measured = await pairs(
     pairCount(context),
@@ -42,7 +48,7 @@ export async function besideNginx(
     () => rate(file, context, headers),
   )
   return {
-    what: `${what} ÷ nginx, ${sizeText(body.length)}`,
+    what: `${what} ÷ nginx, ${sizeText(body.length)}${coding === undefined ? '' : ` of ${coding}`}`,
     value: median(measured.ratios),
     unit: 'x',
     must: { be: 'at least', value: 1 },
@@ -59,6 +65,19 @@ export async function besideNginx(
 export async function rate(url: string, { quick }: Context, headers: Record<string, string> = {}): Promise<number> {
   const { requestsPerSecond } = await wrk(url, { seconds: quick ? 1 : 2, connections: CONNECTIONS, headers })
   return requestsPerSecond
+}
+
+/** As it comes, compressed or not. */
+async function raw(
+  url: string,
+  headers: Record<string, string>,
+): Promise<{ body: Buffer; coding: string | undefined }> {
+  const { origin, pathname } = new URL(url)
+  const connection = new Connection(origin)
+  const answer = await connection.request({ path: pathname, headers, keep: true })
+  connection.close()
+  if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}`)
+  return { body: answer.body, coding: answer.headers.get('content-encoding') }
 }
 
 export function pairCount({ quick }: Context): number {

@@ -1,4 +1,4 @@
-/** nginx with a configuration of its own: one worker, open_file_cache, sendfile, no access log. */
+/** nginx with a configuration of its own: one worker, open_file_cache, sendfile, files that were compressed beforehand, no access log. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Child } from './child.js'
@@ -43,6 +43,7 @@ events { worker_connections 4096; }
 http {
   access_log off;
   sendfile on;
+  gzip_static on;
   tcp_nopush on;
   tcp_nodelay on;
   keepalive_timeout 75s;

@@ -19,28 +19,15 @@ const SIZES = [
   { name: 'small-package', versions: 1 },
   { name: 'large-package', versions: 20 },
 ]
-/** As pip 24 sends it. */
+/** As pip 24 sends them; cargo and Maven take the same coding. */
+const GZIP = { 'accept-encoding': 'gzip, deflate' }
 const PIP = 'application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01'
 
 const PAGES = [
-  {
-    what: 'PyPI simple page as JSON',
-    key: 'index-pypi',
-    path: (name: string) => `simple/${name}/`,
-    headers: { accept: PIP },
-  },
-  {
-    what: 'PyPI simple page as HTML',
-    key: 'index-pypi',
-    path: (name: string) => `simple/${name}/`,
-    headers: { accept: 'text/html' },
-  },
-  {
-    what: 'Cargo sparse index',
-    key: 'index-cargo',
-    path: (name: string) => `${name.slice(0, 2)}/${name.slice(2, 4)}/${name}`,
-  },
-  { what: 'Maven metadata', key: 'index-maven', path: (name: string) => `com/example/${name}/maven-metadata.xml` },
+  { what: 'PyPI simple page as JSON', key: 'index-pypi', path: simple, headers: { accept: PIP, ...GZIP } },
+  { what: 'PyPI simple page as HTML', key: 'index-pypi', path: simple, headers: { accept: 'text/html', ...GZIP } },
+  { what: 'Cargo sparse index', key: 'index-cargo', path: sparse, headers: GZIP },
+  { what: 'Maven metadata', key: 'index-maven', path: metadata, headers: GZIP },
 ]
 
 async function run(context: Context): Promise<Row[]> {
@@ -56,12 +43,22 @@ async function run(context: Context): Promise<Row[]> {
   for (const { what, key, path, headers } of PAGES) {
     for (const { name } of SIZES) {
       const url = `${cairn.edges[0]}/repository/${key}/${path(name)}`
-      rows.push(
-        await besideNginx(context, { cairn, nginx }, { what: `${what} at a node`, url, headers: headers ?? {} }),
-      )
+      rows.push(await besideNginx(context, { cairn, nginx }, { what: `${what} at a node`, url, headers }))
     }
   }
   return rows
+}
+
+function simple(name: string): string {
+  return `simple/${name}/`
+}
+
+function sparse(name: string): string {
+  return `${name.slice(0, 2)}/${name.slice(2, 4)}/${name}`
+}
+
+function metadata(name: string): string {
+  return `com/example/${name}/maven-metadata.xml`
 }
 
 async function publish({ rest }: Cairn, name: string, version: string): Promise<void> {
