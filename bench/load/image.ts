@@ -2,7 +2,7 @@
 import { createHash, randomFillSync } from 'node:crypto'
 import { Connection } from './connection.js'
 
-export interface Blob {
+interface Blob {
   digest: string
   bytes: Buffer
 }
