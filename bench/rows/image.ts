@@ -5,6 +5,7 @@ import { Cost, pairCount, rate, SHARING, sizeText } from '../rate.js'
 import { startCairn } from '../rig/cairn.js'
 import { DISTRIBUTION_MISSING, startDistribution } from '../rig/distribution.js'
 import { load } from '../rig/load.js'
+import { cpuSeconds } from '../rig/proc.js'
 import { get } from '../rig/rest.js'
 import { wrkMissing } from '../rig/wrk.js'
 import { median, pairs } from '../statistics.js'
@@ -24,6 +25,7 @@ const ACCEPT = { accept: `${MANIFEST_TYPE}, application/vnd.oci.image.index.v1+j
 interface Place {
   url: string
   name: string
+  pid: number
 }
 
 async function run(context: Context): Promise<Row[]> {
@@ -33,28 +35,27 @@ async function run(context: Context): Promise<Row[]> {
   await cairn.rest.createRepository('images', 'oci', true)
   const many = imageOf(10, 1024)
   const heavy = imageOf(1, LAYER_BYTES)
-  const ours = { url: cairn.edges[0] ?? '', name: 'images' }
-  const theirs = { url: distribution.url, name: 'images' }
+  const ours = { url: cairn.edges[0] ?? '', name: 'images', pid: await cairn.nodePid(0) }
+  const theirs = { url: distribution.url, name: 'images', pid: distribution.process.pid }
   for (const [name, made] of Object.entries({ many, heavy })) {
     const { primary: url, rest } = cairn
     await pushImage({ url, name: `images/${name}`, authorization: rest.authorization }, made, 1)
     await pushImage({ url: theirs.url, name: `images/${name}` }, made, 1)
   }
   await cairn.settled()
-  const pid = await cairn.nodePid(0)
   const digest = heavy.layers[0]?.digest ?? ''
-  const rows = [await manifests(context, ours, theirs, pid)]
+  const rows = [await manifests(context, ours, theirs)]
   for (const connections of [1, 4]) rows.push(await layers(context, { ours, theirs, digest, connections }))
   return rows
 }
 
-async function manifests(context: Context, ours: Place, theirs: Place, pid: number): Promise<Row> {
+async function manifests(context: Context, ours: Place, theirs: Place): Promise<Row> {
   const missing = await wrkMissing()
   if (missing) return { what: MANIFEST, skipped: missing }
   const at = ({ url, name }: Place) => `${url}/v2/${name}/many/manifests/latest`
   const { body } = await get(at(ours), ACCEPT)
   if (!body.equals((await get(at(theirs), ACCEPT)).body)) throw new Error('the two manifests are not the same')
-  const cost = new Cost(pid)
+  const cost = new Cost(ours.pid)
   const measured = await pairs(
     pairCount(context),
     () => cost.of(() => rate(at(ours), context, ACCEPT)),
@@ -83,27 +84,36 @@ async function layers(
   { ours, theirs, digest, connections }: { ours: Place; theirs: Place; digest: string; connections: number },
 ): Promise<Row> {
   const each = (context.quick ? 8 : 24) / connections
-  const speed = async ({ url, name }: Place) => {
+  const processor: Record<'ours' | 'theirs', number[]> = { ours: [], theirs: [] }
+  const speed = async ({ url, name, pid }: Place, used: number[]) => {
     const target = { url, path: `/v2/${name}/heavy/blobs/${digest}` }
     const clients = [{ count: connections }]
+    const before = (await cpuSeconds(pid)) ?? Number.NaN
     const report = await load('drain', { targets: [target], clients, requestsEach: each, maxMs: 60_000 })
     if (report.bytes !== LAYER_BYTES * each * connections) throw new Error(`${url}: not all layers were whole`)
+    used.push((((await cpuSeconds(pid)) ?? Number.NaN) - before) / (report.bytes / 1e9))
     return report.bytes / 1e6 / report.seconds
   }
   // Into the cache of the node, and of the system.
-  await speed(ours)
-  await speed(theirs)
+  await speed(ours, [])
+  await speed(theirs, [])
   const measured = await pairs(
     pairCount(context),
-    () => speed(ours),
-    () => speed(theirs),
+    () => speed(ours, processor.ours),
+    () => speed(theirs, processor.theirs),
   )
   return {
     what: `${LAYER}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
     value: median(measured.ratios),
     unit: 'x',
     must: { be: 'at least', value: 0.9 },
-    raw: { 'node MB/s': measured.ours, 'distribution MB/s': measured.theirs, ratio: measured.ratios },
+    raw: {
+      'node MB/s': measured.ours,
+      'distribution MB/s': measured.theirs,
+      ratio: measured.ratios,
+      'node CPU s/GB': processor.ours,
+      'distribution CPU s/GB': processor.theirs,
+    },
     notes: ['Own client in a process of its own that throws the bytes away; client and server share the cores.'],
   }
 }
