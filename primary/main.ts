@@ -258,7 +258,7 @@ async function compose(
     },
     nowMs: Date.now,
   })
-  metrics.gauge('cairn_logReadnumber', 'Number of the newest change.', () => state.head.number)
+  metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
   metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
   metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
 
