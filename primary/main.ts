@@ -222,6 +222,7 @@ async function compose(
     formats,
     open: (record, principal) => registry.repository(record, principal),
     members: (record) => registry.members(record),
+    merges: (record, name) => registry.merges(record, name),
     blobs,
     file: (repository, file, request) => registry.file(repository, file, request),
     formatRoute: (request) => registry.handle(request),
