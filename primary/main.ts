@@ -48,7 +48,7 @@ import { Repositories } from './repositories.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
 import { PostgresDocuments } from './upstream/documents.js'
-import { guard } from './upstream/guard.js'
+import { upstreamOptions } from './upstream/options.js'
 import { UpstreamOrigin } from './upstream/origin.js'
 
 export interface PrimaryRunning extends Running {
@@ -135,7 +135,7 @@ async function compose(
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }
   upkeep(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
-  const client = new UpstreamClient({ guard: guard(settings.upstreamAllow) })
+  const client = new UpstreamClient(await upstreamOptions(settings))
   closers.push(() => client.close())
   const credentials = new PostgresCredentials(pool, await credentialKey(join(settings.data, 'keys', 'upstreams.key')))
   const documents = new PostgresDocuments(pool)

@@ -1,6 +1,6 @@
 /** What each main is started with, out of resolved settings: the defaults that depend on other settings are decided here. */
 import { isIPv4 } from 'node:net'
-import type { NodeSettings, PrimarySettings } from '../../protocol/settings.js'
+import type { NodeSettings, PrimarySettings, UpstreamSettings } from '../../protocol/settings.js'
 import type { Values } from './table.js'
 
 const FLEET_PORT_OFFSET = 1000
@@ -12,7 +12,19 @@ export function primarySettings(values: Values): PrimarySettings {
   const fleet = { fleetPort: values.fleetPort ?? fleetPortOf(port), fleetHost: values.fleetHost ?? host, fleetUrl }
   const part = { data, host, port, publicUrls, trustedProxies, logLevel }
   const limits = { restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow }
-  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits }
+  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits, upstreams: upstreamSettings(values) }
+}
+
+function upstreamSettings(values: Values): UpstreamSettings {
+  return {
+    proxy: values.upstreamProxy,
+    noProxy: values.upstreamNoProxy,
+    ca: values.upstreamCa,
+    connectSeconds: values.upstreamConnectSeconds,
+    firstByteSeconds: values.upstreamFirstByteSeconds,
+    idleSeconds: values.upstreamIdleSeconds,
+    requestsPerSecond: values.upstreamRequestsPerSecond,
+  }
 }
 
 export function nodeSettings(values: Values): NodeSettings {

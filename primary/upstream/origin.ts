@@ -22,7 +22,7 @@ import { checked, promisedBy } from './promised.js'
 export interface UpstreamOriginParts {
   client: UpstreamClient
   documents: Documents
-  credentials: Pick<Credentials, 'authorization'>
+  credentials: Pick<Credentials, 'authorization' | 'headers'>
   metadata: Metadata
   ledger: Ledger
   blobs: Blobs
@@ -211,8 +211,10 @@ export class UpstreamOrigin implements Origin {
 
   /** The credentials are for the upstream's own host; files that lie elsewhere are fetched without. */
   async #get(repository: RepositoryRecord, url: URL, headers: Record<string, string>): Promise<UpstreamReply> {
-    const authorization = await this.#parts.credentials.authorization(repository.scope, url.origin)
-    return this.#parts.client.get(url, { headers, authorization })
+    const { client, credentials } = this.#parts
+    const authorization = await credentials.authorization(repository.scope, url.origin)
+    const own = await credentials.headers(repository.scope, url.origin)
+    return client.get(url, { headers, authorization, own })
   }
 
   async #document(repository: RepositoryRecord, name: string): Promise<UpstreamDocument | undefined> {

@@ -210,15 +210,13 @@ export class Remote extends Recorded implements Repository {
     const wanted: Wanted = { path, package: held.package, version: held.version, promised: undefined, held }
     void origin
       .fetch(this.record, wanted)
-      .then((arrival) => arrival?.done)
+      .then(async (found) => (found && 'done' in found ? void (await found.done) : found))
       .then(
-        () =>
-          this.#checks.set(path, {
-            held: true,
-            untilMs: this.#now + this.#ttlMs,
-            confirmedMs: this.#now,
-            stale: false,
-          }),
+        ({ stale, ageSeconds = 0 } = { stale: false }) => {
+          const confirmed = this.#now - ageSeconds * 1000
+          const untilMs = this.#now + (stale || ageSeconds * 1000 >= this.#ttlMs ? RETRY_MS : this.#ttlMs)
+          this.#checks.set(path, { held: true, untilMs, confirmedMs: confirmed, stale })
+        },
         (error: unknown) => {
           this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: true })
           this.#parts?.onFault?.(error, this.record, path)
@@ -239,9 +237,10 @@ export class Remote extends Recorded implements Repository {
   async #fetch(path: string): Promise<Arrival | undefined> {
     const { origin, absentMs = ABSENT_MS } = this.#checked()
     const wanted = await this.#wanted(path)
-    const arrival = wanted && (await origin.fetch(this.record, wanted))
-    if (!arrival && !(await super.file(path))) this.#absent.set(path, this.#now + absentMs)
-    return arrival
+    const found = wanted && (await origin.fetch(this.record, wanted))
+    if (found && 'done' in found) return found
+    if (!found && !(await super.file(path))) this.#absent.set(path, this.#now + absentMs)
+    return undefined
   }
 
   async #wanted(path: string): Promise<Wanted | undefined> {

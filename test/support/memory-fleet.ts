@@ -81,7 +81,10 @@ export class MemoryFleet {
       ...parts,
       client: this.upstreams,
       documents: new MemoryDocuments(),
-      credentials: { authorization: async (scope, origin) => this.#credential(scope, origin) },
+      credentials: {
+        authorization: async (scope, origin) => this.#credential(scope, origin),
+        headers: async () => undefined,
+      },
       metadata: ledger.state,
       listings: this.#listings,
       formats,
@@ -129,7 +132,7 @@ export class MemoryFleet {
       },
       fetch: async (record, { path }) => {
         const found = await repository(record).arrive?.(path)
-        return found && 'digest' in found ? undefined : found
+        return found && 'digest' in found ? repository(record).freshness?.(path) : found
       },
     }
   }
