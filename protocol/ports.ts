@@ -57,6 +57,9 @@ export interface Metadata {
   listing(scope: string, name: string): Promise<{ blob: Stored; at: string } | undefined>
   file(scope: string, path: string): Promise<FileRecord | undefined>
   files(scope: string, page: Page): Promise<FileRecord[]>
+  /** Log number of the change that recorded the bytes under a path, and of the one that made a repository what it is. */
+  recordedBy(scope: string, path: string): Promise<number | undefined>
+  configuredBy(scope: string): number | undefined
   /** A file that was removed: its path stays burned, and a `restore` of its version brings it back. */
   removed(scope: string, path: string): Promise<RemovedFile | undefined>
 }
@@ -105,13 +108,18 @@ export interface Blobs {
 /** A file that is asked of an origin. */
 export interface Wanted {
   path: string
-  /** Which version it will belong to. */
+  /** The package that it would belong to. */
   package: string
-  version: string
-  /** What its bytes must have. */
-  promised: Promised | undefined
+  /** What is said about it where it is listed; undefined: there is no such file. An origin that knows better need not ask. */
+  owner: () => Promise<Owner | undefined>
   /** What is held under the path and may be old by now. */
   held: FileRecord | undefined
+}
+
+export interface Owner {
+  version: string
+  /** What the bytes must have. */
+  promised: Promised | undefined
 }
 
 export interface OriginCheck {

@@ -55,14 +55,18 @@ export class Budget {
     return this.#pausedUntilMs > this.#options.nowMs()
   }
 
-  /** Waits for a turn and returns how to end it. Throws `unavailable` with Retry-After. */
-  async enter(host: string, signal?: AbortSignal): Promise<() => void> {
+  /**
+   * Waits for a turn and returns how to end it. Throws `unavailable` with Retry-After. `spare`: without waiting, and never more
+   * than half of the turns, since those who hold them may be waiting for somebody else's.
+   */
+  async enter(host: string, signal?: AbortSignal, spare = false): Promise<() => void> {
     await this.#pace(host, signal)
     await this.#patience(host, signal)
     // With an open circuit one request finds out whether the host is back.
-    const most = this.#failed >= this.#options.failures ? 1 : this.#options.concurrency
+    const all = this.#failed >= this.#options.failures ? 1 : this.#options.concurrency
+    const most = spare ? Math.floor(all / 2) : all
     if (this.#running >= most) {
-      if (most === 1 || this.#queue.length >= this.#options.waiting) throw this.#later(host)
+      if (spare || most === 1 || this.#queue.length >= this.#options.waiting) throw this.#later(host)
       await this.#turn(signal)
     } else this.#running++
     let left = false

@@ -28,6 +28,8 @@ export interface Asked {
   authorization?: string | undefined
   /** Further headers for the URL's own origin only. */
   own?: Record<string, string> | undefined
+  /** Its answer may not be wanted after all: only with room to spare, else `unavailable`. */
+  spare?: boolean
   signal?: AbortSignal
 }
 
@@ -101,7 +103,7 @@ export class UpstreamClient {
 
   async #once(url: URL, first: URL, asked: Asked): Promise<UpstreamReply> {
     const budget = this.#budget(url)
-    const leave = await budget.enter(url.host, this.#signal(asked))
+    const leave = await budget.enter(url.host, this.#signal(asked), asked.spare)
     const cancelling = new AbortController()
     try {
       const reply = await this.#egress.to(url).request({

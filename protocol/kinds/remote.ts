@@ -6,7 +6,7 @@
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
 import type { Upstream } from '../format.js'
-import type { Blobs, Metadata, Origin, Wanted } from '../ports.js'
+import type { Blobs, Metadata, Origin, Owner, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Repository } from '../repository.js'
 import type { Arrival } from './arrival.js'
@@ -207,7 +207,8 @@ export class Remote extends Recorded implements Repository {
     const confirmedMs = check?.confirmedMs ?? Date.parse(held.publishedAt)
     const known = { held: true, confirmedMs }
     this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: check?.stale ?? false })
-    const wanted: Wanted = { path, package: held.package, version: held.version, promised: undefined, held }
+    const owner = async () => ({ version: held.version, promised: undefined })
+    const wanted: Wanted = { path, package: held.package, owner, held }
     void origin
       .fetch(this.record, wanted)
       .then(async (found) => (found && 'done' in found ? void (await found.done) : found))
@@ -236,26 +237,27 @@ export class Remote extends Recorded implements Repository {
 
   async #fetch(path: string): Promise<Arrival | undefined> {
     const { origin, absentMs = ABSENT_MS } = this.#checked()
-    const wanted = await this.#wanted(path)
-    const found = wanted && (await origin.fetch(this.record, wanted))
+    const name = this.packageOf(path)
+    const found =
+      name === undefined
+        ? undefined
+        : await origin.fetch(this.record, {
+            path,
+            package: name,
+            owner: () => this.#owner(name, path),
+            held: undefined,
+          })
     if (found && 'done' in found) return found
     if (!found && !(await super.file(path))) this.#absent.set(path, this.#now + absentMs)
     return undefined
   }
 
-  async #wanted(path: string): Promise<Wanted | undefined> {
-    if (!this.#lists) return { path, package: path, version: '', promised: undefined, held: undefined }
-    const name = this.packageOf(path)
-    if (name === undefined) return undefined
-    const owner = (await this.#listing(name))?.owner(path) ?? (await this.#lookAgain(name, path))
-    if (!owner) return this.#unlisted(name, path)
-    const { version } = owner.version
-    return { path, package: name, version, promised: owner.file.promised, held: undefined }
-  }
-
-  #unlisted(name: string, path: string): Wanted | undefined {
+  async #owner(name: string, path: string): Promise<Owner | undefined> {
+    if (!this.#lists) return { version: '', promised: undefined }
+    const found = (await this.#listing(name))?.owner(path) ?? (await this.#lookAgain(name, path))
+    if (found) return { version: found.version.version, promised: found.file.promised }
     const version = this.#parts?.upstream.listing?.unlisted?.(path)
-    return version === undefined ? undefined : { path, package: name, version, promised: undefined, held: undefined }
+    return version === undefined ? undefined : { version, promised: undefined }
   }
 
   async #lookAgain(name: string, path: string): Promise<ReturnType<Listing['owner']>> {
