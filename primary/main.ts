@@ -52,6 +52,7 @@ import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
 import { PostgresDocuments } from './upstream/documents.js'
 import { upstreamOptions } from './upstream/options.js'
 import { UpstreamOrigin } from './upstream/origin.js'
+import { RemoteBlobs } from './upstream/remote-blobs.js'
 
 export interface PrimaryRunning extends Running {
   /** Set when it was generated at this start: to be shown once. */
@@ -142,18 +143,31 @@ async function compose(
   const credentials = new PostgresCredentials(pool, await credentialKey(join(settings.data, 'keys', 'upstreams.key')))
   const documents = new PostgresDocuments(pool)
   const listings = new Listings(LISTINGS_BYTES)
+  const remoteBlobs = new RemoteBlobs({
+    disk: blobs,
+    pool,
+    metadata: state,
+    formats,
+    limit: settings.remoteCacheBytes,
+    nowMs: Date.now,
+    onFault: (error) => log.warn(errorFields(error), 'bytes of remote repositories were not evicted'),
+  })
+  await remoteBlobs.start()
+  state.onChange((change) => remoteBlobs.note(change))
+  closers.push(() => remoteBlobs.close())
   const origin = new UpstreamOrigin({
     client,
     documents,
     credentials,
     metadata: state,
     ledger,
-    blobs,
+    blobs: remoteBlobs,
     listings,
     formats,
     now,
     maxFileBytes: settings.maxUploadBytes,
   })
+  remoteBlobs.fetchFrom(origin)
 
   const audit = new Audit(pool)
   const repositories = new Repositories({
@@ -186,7 +200,12 @@ async function compose(
   const open = (record: RepositoryRecord): Repository => {
     const upstream = formats.find(({ name }) => name === record.format)?.upstream
     if (record.type === 'remote')
-      return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now, onFault })
+      return new Remote(
+        record,
+        state,
+        remoteBlobs,
+        upstream && { origin, upstream, listings, nowMs: Date.now, onFault },
+      )
     return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes })
   }
   const registry = new Registry({
@@ -242,7 +261,7 @@ async function compose(
     logKey: keys.logPublic,
     pool,
     metadata: state,
-    blobs,
+    blobs: remoteBlobs,
     signer,
     members: nodes,
     open: (record) => registry.repository(record, gate.anonymous),

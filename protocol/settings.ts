@@ -47,6 +47,8 @@ export interface PrimarySettings extends PartSettings {
   /** Address ranges and hosts that upstreams may have besides public addresses. */
   upstreamAllow: string[]
   upstreams: UpstreamSettings
+  /** Bytes of remote repositories that the content store keeps; undefined: all. */
+  remoteCacheBytes: number | undefined
 }
 
 /** How upstreams are reached. */

@@ -13,7 +13,13 @@ export function primarySettings(values: Values): PrimarySettings {
   const { anonymous, restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow, fleetUrl } = values
   const fleet = { fleetPort: values.fleetPort ?? fleetPortOf(port), fleetHost: values.fleetHost ?? host, fleetUrl }
   const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values) }
-  const limits = { restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow }
+  const limits = {
+    restoreDays,
+    reverifySeconds,
+    maxUploadBytes,
+    upstreamAllow,
+    remoteCacheBytes: values.remoteCacheBytes,
+  }
   return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits, upstreams: upstreamSettings(values) }
 }
 

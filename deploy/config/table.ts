@@ -133,6 +133,10 @@ export const SETTINGS = {
     },
     '',
   ),
+  remoteCacheBytes: optional(
+    { kind: bytes, parts: PRIMARY, help: 'Disk space at the primary for bytes of remote repositories' },
+    'all are kept',
+  ),
   upstreamProxy: optional(
     {
       kind: proxy,

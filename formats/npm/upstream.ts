@@ -68,7 +68,7 @@ function offerOf(
     version,
     publishedAt: dateOf(times[version]) ?? BEGINNING,
     files: [{ path, offered: true, ...(promised && { promised }) }],
-    meta: orderEntry({ ...entry, dist: { tarball: path, ...kept } }),
+    meta: orderEntry(Object.assign(entry, { dist: { tarball: path, ...kept } })),
   }
 }
 

@@ -17,6 +17,7 @@ import type { UpstreamClient, UpstreamReply } from './client.js'
 import type { Credentials } from './credentials.js'
 import { nonsense, readDocument } from './document.js'
 import type { Documents, UpstreamDocument } from './documents.js'
+import { isMutable } from './mutable.js'
 import { checked, promisedBy } from './promised.js'
 
 export interface UpstreamOriginParts {
@@ -151,7 +152,7 @@ export class UpstreamOrigin implements Origin {
   ): Promise<FileRecord> {
     const { blobs, metadata, documents, maxFileBytes } = this.#parts
     const format = this.#format(repository)
-    const { path, held } = wanted
+    const { path } = wanted
     const promised = { ...promisedBy(reply.headers), ...wanted.promised }
     const stored = await blobs
       .write(checked(body, { path, size: lengthOf(reply), promised }), { hashes: format.hashes, limit: maxFileBytes })
@@ -159,6 +160,7 @@ export class UpstreamOrigin implements Origin {
         if (!(error instanceof RegistryError && error.kind === 'too_large')) throw error
         throw nonsense(reply.url, `a file of more than ${maxFileBytes} bytes`)
       })
+    const held = wanted.held ?? (await metadata.file(repository.scope, path))
     if (held?.digest !== stored.digest) await this.#record(repository, wanted, stored, format)
     if (isMutable(repository, format, path))
       await documents.put(repository.scope, path, { ...validators(repository, reply), urls: {} })
@@ -279,10 +281,6 @@ function urlOf(repository: RepositoryRecord, path: string, document?: UpstreamDo
   const base = baseOf(repository)
   const own = document?.urls[path]
   return own !== undefined && URL.canParse(own, base.href) ? new URL(own, base) : new URL(encoded(path), base)
-}
-
-function isMutable(repository: RepositoryRecord, format: Format, path: string): boolean {
-  return repository.redeploy || format.upstream?.mutable?.(path) === true
 }
 
 function conditions(before: UpstreamDocument | undefined): Record<string, string> {

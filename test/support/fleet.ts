@@ -119,6 +119,7 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     reverifySeconds: 3600,
     maxUploadBytes: 5 * 1024 ** 3,
     upstreamAllow: [],
+    remoteCacheBytes: undefined,
     upstreams: {
       proxy: undefined,
       noProxy: [],
