@@ -8,6 +8,7 @@ import type { RegistryError } from './errors.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import type { Listed } from './kinds/listing.js'
+import type { Lock } from './lock.js'
 import type { Accounts, Principal } from './ports.js'
 import type { Action, Digest, FileRecord, HashName, Held } from './records.js'
 import type { Repository, Writable } from './repository.js'
@@ -162,6 +163,8 @@ export interface Format {
   error?(error: RegistryError, status: number, request: HttpRequest): Reply
   /** A format without it has no remote repositories. */
   readonly upstream?: Upstream
+  /** How its lock files are read; a format without it has none. */
+  readonly lock?: Lock
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
   snippet(repository: { base: string; key: string }): string
 }
