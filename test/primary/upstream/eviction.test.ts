@@ -106,22 +106,27 @@ describe('bytes of remote repositories beyond their limit', { timeout: 120_000 }
     assert.deepEqual(await read('files/held', fleet.nodeUrls[0]), held)
   })
 
-  it('stay when a hosted repository holds the same', async () => {
-    const body = randomBytes(1000)
-    upstream.answer('/shared', bytes(body))
-    // The upstream said that it wants to be left alone for a second.
-    await until(async () => (await get('files/shared')).status === 200)
-    const put = { method: 'PUT', body, headers: { authorization: fleet.admin } }
-    assert.equal((await fetch(`${fleet.primaryUrl}/repository/own/mine`, put)).status, 201)
-    await press('d')
-    upstream.answer('/mark', bytes(randomBytes(1000)))
-    await read('files/mark')
-    await press('e')
-    assert.equal(await isStored(body), true)
-    assert.deepEqual(await read('files/shared'), body)
-    assert.deepEqual(await read('own/mine'), body)
-    assert.equal(upstream.count('/shared'), 1)
-  })
+  for (const order of ['before', 'after'] as const)
+    it(`stay when a hosted repository got the same ${order} them`, async () => {
+      const body = randomBytes(1000)
+      const publish = async () => {
+        const put = { method: 'PUT', body, headers: { authorization: fleet.admin } }
+        assert.equal((await fetch(`${fleet.primaryUrl}/repository/own/${order}`, put)).status, 201)
+      }
+      upstream.answer(`/${order}`, bytes(body))
+      if (order === 'before') await publish()
+      // The upstream may have said that it wants to be left alone for a second.
+      await until(async () => (await get(`files/${order}`)).status === 200)
+      if (order === 'after') await publish()
+      const other = randomBytes(1000)
+      upstream.answer(`/other-${order}`, bytes(other))
+      await read(`files/other-${order}`)
+      await press(order)
+      await gone(other)
+      assert.deepEqual(await read(`files/${order}`), body)
+      assert.deepEqual(await read(`own/${order}`), body)
+      assert.equal(upstream.count(`/${order}`), 1)
+    })
 
   it('do not include what the upstream lists', async () => {
     const tarball = packed({ name: 'left', version: '1.0.0' })
