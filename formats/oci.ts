@@ -18,6 +18,7 @@ import { listTags } from './oci/tags.js'
 import { getToken, postToken } from './oci/token.js'
 import { addToUpload, cancelUpload, endUpload, readUpload } from './oci/upload.js'
 import { beginUpload } from './oci/uploads.js'
+import { upstream } from './oci/upstream.js'
 
 /** The gate is asked about the image's name. */
 const OF_IMAGE = { subject: ({ name = '' }: Record<string, string>) => name } satisfies RouteOptions
@@ -53,6 +54,7 @@ export const oci: Format = {
     read('/v2/:name*/referrers/:digest', listReferrers, OF_IMAGE),
   ],
   error: errorReply,
+  upstream,
   snippet: ({ base, key }) => {
     const host = new URL(base).host
     return [

@@ -10,6 +10,7 @@ import type { IndexCache } from './http/index-cache.js'
 import { choose, type Prepared, prepare } from './http/prepared.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
+import type { Arrival } from './kinds/arrival.js'
 import type { Accounts, Metadata, Principal } from './ports.js'
 import type { Action, Digest, FileRecord, Held, RepositoryRecord } from './records.js'
 import type { Freshness, Repository, Writable } from './repository.js'
@@ -35,7 +36,7 @@ export class Calling implements Call {
   readonly #format: Format
   readonly #parts: CallParts
   /** The index that was found kept, if any. */
-  made: { name: string; stamp: string; prepared: Prepared } | undefined
+  made: { name: string; reference: string | undefined; stamp: string; prepared: Prepared } | undefined
 
   constructor(
     call: Pick<Call, 'params' | 'request' | 'repository' | 'principal'> & { format: Format },
@@ -97,19 +98,28 @@ export class Calling implements Call {
     return { format: this.#format, repository, request, count: this.#parts.count }
   }
 
-  async index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
-    const reply = await this.#index(name, variant, render)
-    const freshness = this.repository.freshness?.(name)
+  async index(
+    name: string,
+    variant: string,
+    render: () => Promise<Rendered | undefined>,
+    reference?: string,
+  ): Promise<Reply> {
+    const reply = await this.#index({ name, reference }, variant, render)
+    const freshness = this.repository.freshness?.(name, reference)
     return freshness?.stale ? aged(reply, freshness) : reply
   }
 
-  async #index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
-    const stamped = this.repository.stamp(name)
+  async #index(
+    { name, reference }: { name: string; reference: string | undefined },
+    variant: string,
+    render: () => Promise<Rendered | undefined>,
+  ): Promise<Reply> {
+    const stamped = this.repository.stamp(name, reference)
     const stamp = typeof stamped === 'string' ? stamped : await stamped
     const key = this.#indexKey(name, variant, stamp)
     const kept = this.#parts.indexes.get(key)
     if (kept) {
-      this.made = { name, stamp, prepared: kept }
+      this.made = { name, reference, stamp, prepared: kept }
       return choose(this.request, kept)
     }
     let large: Reply | undefined
@@ -146,11 +156,11 @@ export class Calling implements Call {
 
   async send(path: string, headers?: (file: FileRecord) => Record<string, string>): Promise<Reply | undefined> {
     const { repository, request } = this
-    // A part, or the head alone, is cut from what is known whole.
-    const whole = request.method === 'GET' && !request.headers.has('range')
+    // A part is cut from what is known whole.
+    const whole = !request.headers.has('range')
     const found = whole && repository.arrive ? await repository.arrive(path) : await repository.file(path)
     if (found === undefined) return undefined
-    const file = 'digest' in found ? found : await found.begun()
+    const file = 'digest' in found ? found : await (lacksLength(found, request) ? found.done : found.begun())
     if (file) return this.file(file, headers?.(file))
     if ('digest' in found) return undefined
     return arrivingReply(this.#sending, path, found)
@@ -159,6 +169,11 @@ export class Calling implements Call {
   file(file: FileRecord, headers: Record<string, string> = {}): Promise<Reply> {
     return fileReply(this.#sending, file, headers)
   }
+}
+
+/** Only its end tells what a HEAD asks for. */
+function lacksLength({ size }: Arrival, { method }: HttpRequest): boolean {
+  return method === 'HEAD' && size === undefined
 }
 
 /** RFC 9111 section 5.5 has no warnings any more; clients that know them show them. */

@@ -3,7 +3,7 @@
  * the same interface answers on the primary and on a node.
  */
 import type { Arrival } from './kinds/arrival.js'
-import type { Bytes, Page, Principal, Upload, WriteOptions } from './ports.js'
+import type { Bytes, OriginCheck, Page, Principal, Upload, WriteOptions } from './ports.js'
 import type { FileRecord, Held, Package, Position, RepositoryRecord, Step, Stored, Version } from './records.js'
 
 /** How old something is that an upstream is the authority of. */
@@ -19,9 +19,10 @@ export interface Repository {
   readonly record: RepositoryRecord
   /**
    * Changes whenever anything that is read below about `name` changes, and differs between sets of members seen.
-   * It is the validator of a rendered index: equal on every machine that has applied the same changes.
+   * It is the validator of a rendered index: equal on every machine that has applied the same changes. `reference`: only that
+   * version or tag of it will be read.
    */
-  stamp(name: string): string | Promise<string>
+  stamp(name: string, reference?: string): string | Promise<string>
   package(name: string): Promise<Package | undefined>
   /** In byte order; a million fit. */
   packages(page: Page): Promise<Package[]>
@@ -36,9 +37,9 @@ export interface Repository {
   /** As `file`, but does not wait for the end of what is on its way here. */
   arrive?(path: string): Promise<FileRecord | Arrival | undefined>
   /** Of what may be old: in remote repositories, and through virtual ones. */
-  freshness?(name: string): Freshness | undefined
-  /** Asks the origin about a package, unless that was done lately; what it lists is recorded when this resolves. */
-  renew?(name: string): Promise<Freshness | undefined>
+  freshness?(name: string, reference?: string): Freshness | undefined
+  /** Asks the origin about a package or one reference of it, unless that was done lately; its answer is recorded when this resolves. */
+  renew?(name: string, reference?: string): Promise<OriginCheck>
   /** The package whose file a path would be; undefined: of none. Remote repositories only. */
   packageOf?(path: string): string | undefined
   /** In byte order of the path. */

@@ -11,14 +11,12 @@ import { checkDigest, checkStored, digestOf, hashesFor, mismatch } from './diges
 import { entryOf } from './entry.js'
 import { failure, VERSION_HEADER } from './failure.js'
 import { keep } from './keep.js'
-import { type Descriptor, type ParsedManifest, parseManifest } from './manifest.js'
+import { type Descriptor, MANIFEST_LIMIT, type ParsedManifest, parseManifest } from './manifest.js'
 import { blobPath, checkName, checkTag, manifestPath } from './name.js'
 import { manifestLocation } from './view.js'
 
 type OfManifest = Call<{ name: string; reference: string }>
 
-/** Bytes. Clients make manifests of 4 MiB at most; a registry must take those. */
-const MANIFEST_LIMIT = 8 * 1024 * 1024
 const MAX_TAGS = 100
 
 export async function putManifest(call: OfManifest): Promise<Reply> {

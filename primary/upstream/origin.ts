@@ -17,7 +17,10 @@ import type { UpstreamClient, UpstreamReply } from './client.js'
 import type { Credentials } from './credentials.js'
 import { nonsense, readDocument } from './document.js'
 import type { Documents, UpstreamDocument } from './documents.js'
+import { lookUp } from './lookup.js'
 import { checked, promisedBy } from './promised.js'
+import { blaming, conditions, GONE, lengthOf, nextOf, refuseUnlessFound, validators } from './reply.js'
+import { UpstreamTokens } from './tokens.js'
 
 export interface UpstreamOriginParts {
   client: UpstreamClient
@@ -36,27 +39,30 @@ export interface UpstreamOriginParts {
 
 const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 const MAX_ASIDE_BYTES = 256 * 1024
+const MAX_PAGES = 200
 /** Who is said to have done it. */
 const BY = 'upstream'
-const GONE = new Set([404, 410])
 
 export class UpstreamOrigin implements Origin {
   readonly #parts: UpstreamOriginParts
+  readonly #tokens: UpstreamTokens
   readonly #asides = new LRUCache<string, { atMs: number; document: Promise<Uint8Array | undefined> }>({ max: 100 })
 
   constructor(parts: UpstreamOriginParts) {
     this.#parts = parts
+    this.#tokens = new UpstreamTokens(parts.client, () => Date.parse(parts.now()))
   }
 
-  async check(repository: RepositoryRecord, name: string): Promise<OriginCheck> {
+  async check(repository: RepositoryRecord, name: string, reference?: string): Promise<OriginCheck> {
+    if (reference !== undefined) return this.#lookUp(repository, name, reference)
     const { metadata, documents, maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
     const { listing } = this.#format(repository).upstream ?? {}
     const asked = listing?.ask(name)
     if (!listing || !asked) return { known: false, stale: false }
     const row = await metadata.listing(repository.scope, name)
     const before = row && (await this.#document(repository, name))
-    const base = baseOf(repository)
-    const reply = await this.#get(repository, new URL(asked.path, base), {
+    const base = this.#base(repository)
+    const reply = await this.#get(repository, name, new URL(asked.path, base), {
       'accept-encoding': 'gzip',
       ...asked.headers,
       ...conditions(before),
@@ -68,8 +74,10 @@ export class UpstreamOrigin implements Origin {
     }
     refuseUnlessFound(reply)
     const document = await readDocument(reply, maxDocumentBytes)
-    const { urls, ...listed } = await blaming(reply.url, () => listing.parse(name, document, this.#asking(repository)))
-    if (listed.versions.length === 0) return { known: row !== undefined, stale: false, ageSeconds: 0 }
+    const asking = this.#asking(repository, name, reply, asked.headers)
+    const { urls, ...listed } = await blaming(reply.url, () => listing.parse(name, document, asking))
+    if (listed.versions.length === 0 && Object.keys(listed.tags).length === 0)
+      return { known: row !== undefined, stale: false, ageSeconds: 0 }
     const blob = await this.#store(encodeListing(await this.#timed(repository, name, listed, reply, row?.blob)))
     if (blob.digest !== row?.blob.digest) await this.#commit(repository, { kind: 'listing', package: name, blob })
     await documents.put(repository.scope, name, { ...validators(repository, reply), urls: elsewhere(urls, base) })
@@ -80,14 +88,15 @@ export class UpstreamOrigin implements Origin {
     const { maxFileBytes } = this.#parts
     const { upstream } = this.#format(repository)
     if (!upstream) return undefined
-    const base = baseOf(repository)
+    const base = this.#base(repository)
     const before = wanted.held
       ? await this.#document(repository, wanted.path)
       : upstream.listing && (await this.#document(repository, wanted.package))
     const own = before?.urls[wanted.path]
     const url =
       own !== undefined && URL.canParse(own, base.href) ? new URL(own, base) : new URL(encoded(wanted.path), base)
-    const reply = await this.#get(repository, url, {
+    const subject = upstream.listing?.packageOf(wanted.path) ?? wanted.package
+    const reply = await this.#get(repository, subject, url, {
       'accept-encoding': 'identity',
       ...(wanted.held ? conditions(before) : {}),
     })
@@ -174,28 +183,78 @@ export class UpstreamOrigin implements Origin {
     return { ...listed, versions }
   }
 
-  #asking(repository: RepositoryRecord): Asking {
-    const base = baseOf(repository)
+  #lookUp(repository: RepositoryRecord, name: string, reference: string): Promise<OriginCheck> {
+    const { maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
+    const { lookup } = this.#format(repository).upstream ?? {}
+    if (!lookup) return Promise.resolve({ known: false, stale: false })
+    const base = this.#base(repository)
+    return lookUp(
+      {
+        repository,
+        lookup,
+        name,
+        reference,
+        get: (path, headers) => this.#get(repository, name, new URL(path, base), headers),
+        asking: (reply, headers) => this.#asking(repository, name, reply, headers),
+      },
+      { ...this.#parts, maxDocumentBytes, by: BY },
+    )
+  }
+
+  #asking(
+    repository: RepositoryRecord,
+    name: string,
+    reply: UpstreamReply,
+    headers: Record<string, string> | undefined,
+  ): Asking {
+    const base = this.#base(repository)
     return {
       base: base.href,
-      read: (path, maxAgeSeconds) => this.#aside(repository, new URL(path, base), maxAgeSeconds * 1000),
+      read: (path, maxAgeSeconds) => this.#aside(repository, name, new URL(path, base), maxAgeSeconds * 1000),
+      headers: reply.headers,
+      rest: () => this.#rest(repository, name, reply, headers),
+    }
+  }
+
+  async *#rest(
+    repository: RepositoryRecord,
+    name: string,
+    first: UpstreamReply,
+    headers: Record<string, string> | undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
+    let room = maxDocumentBytes
+    let next = nextOf(first)
+    for (let pages = 1; next; pages++) {
+      if (pages === MAX_PAGES) throw nonsense(first.url, `a document of more than ${MAX_PAGES} pages`)
+      const reply = await this.#get(repository, name, next, { 'accept-encoding': 'gzip', ...headers })
+      refuseUnlessFound(reply)
+      const page = await readDocument(reply, room)
+      room -= page.length
+      yield page
+      next = nextOf(reply)
     }
   }
 
   /** What is read beside listings: a few small documents that many listings need, so they are remembered. */
-  async #aside(repository: RepositoryRecord, url: URL, maxAgeMs: number): Promise<Uint8Array | undefined> {
+  async #aside(
+    repository: RepositoryRecord,
+    name: string,
+    url: URL,
+    maxAgeMs: number,
+  ): Promise<Uint8Array | undefined> {
     const key = `${repository.scope}\0${url.href}`
     const nowMs = Date.parse(this.#parts.now())
     const kept = this.#asides.get(key)
     if (kept && nowMs - kept.atMs < maxAgeMs) return kept.document
-    const document = this.#readAside(repository, url)
+    const document = this.#readAside(repository, name, url)
     this.#asides.set(key, { atMs: nowMs, document })
     document.catch(() => this.#asides.delete(key))
     return document
   }
 
-  async #readAside(repository: RepositoryRecord, url: URL): Promise<Uint8Array | undefined> {
-    const reply = await this.#get(repository, url, { 'accept-encoding': 'gzip' })
+  async #readAside(repository: RepositoryRecord, name: string, url: URL): Promise<Uint8Array | undefined> {
+    const reply = await this.#get(repository, name, url, { 'accept-encoding': 'gzip' })
     if (GONE.has(reply.status)) {
       reply.cancel()
       return undefined
@@ -210,9 +269,28 @@ export class UpstreamOrigin implements Origin {
   }
 
   /** The credentials are for the upstream's own host; files that lie elsewhere are fetched without. */
-  async #get(repository: RepositoryRecord, url: URL, headers: Record<string, string>): Promise<UpstreamReply> {
-    const authorization = await this.#parts.credentials.authorization(repository.scope, url.origin)
-    return this.#parts.client.get(url, { headers, authorization })
+  async #get(
+    { scope }: RepositoryRecord,
+    subject: string,
+    url: URL,
+    headers: Record<string, string>,
+  ): Promise<UpstreamReply> {
+    const authorization = await this.#parts.credentials.authorization(scope, url.origin)
+    return this.#tokens.get(url, { scope, subject, headers, authorization })
+  }
+
+  /**
+   * With a slash at the end, so that what is below it is resolved below it; and with the segment that all addresses of the format have,
+   * where the administrator left it out.
+   */
+  #base(repository: RepositoryRecord): URL {
+    const { upstream = '', key } = repository
+    if (!URL.canParse(upstream)) throw new RegistryError('unavailable', `${key} has no upstream`)
+    const url = new URL(upstream)
+    if (!url.pathname.endsWith('/')) url.pathname += '/'
+    const { root } = this.#format(repository)
+    if (root !== undefined && !url.pathname.split('/').includes(root)) url.pathname += `${root}/`
+    return url
   }
 
   async #document(repository: RepositoryRecord, name: string): Promise<UpstreamDocument | undefined> {
@@ -227,25 +305,8 @@ export class UpstreamOrigin implements Origin {
   }
 }
 
-/** With a slash at the end, so that what is below it is resolved below it. */
-function baseOf({ upstream = '', key }: RepositoryRecord): URL {
-  if (!URL.canParse(upstream)) throw new RegistryError('unavailable', `${key} has no upstream`)
-  const url = new URL(upstream)
-  if (!url.pathname.endsWith('/')) url.pathname += '/'
-  return url
-}
-
 function isMutable(repository: RepositoryRecord, format: Format, path: string): boolean {
   return repository.redeploy || format.upstream?.mutable?.(path) === true
-}
-
-function conditions(before: UpstreamDocument | undefined): Record<string, string> {
-  if (before?.etag !== undefined) return { 'if-none-match': before.etag }
-  return before?.modified === undefined ? {} : { 'if-modified-since': before.modified }
-}
-
-function validators({ upstream = '' }: RepositoryRecord, { headers }: UpstreamReply): Omit<UpstreamDocument, 'urls'> {
-  return { upstream, etag: headers.get('etag'), modified: headers.get('last-modified') }
 }
 
 function elsewhere(urls: ReadonlyMap<string, string> | undefined, base: URL): Record<string, string> {
@@ -263,20 +324,6 @@ function encoded(path: string): string {
     .join('/')}`
 }
 
-function lengthOf({ headers }: UpstreamReply): number | undefined {
-  const length = headers.get('content-length')
-  return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined
-}
-
-function refuseUnlessFound(reply: UpstreamReply): void {
-  if (reply.status === 200) return
-  reply.cancel()
-  throw nonsense(
-    reply.url,
-    [401, 403, 407].includes(reply.status) ? `a refusal (${reply.status})` : `the status ${reply.status}`,
-  )
-}
-
 function refusalOf(
   { url, headers }: UpstreamReply,
   path: string,
@@ -289,15 +336,4 @@ function refusalOf(
   // A page that says "we are down for maintenance" with a 200.
   const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '') && !contentTypeOf(path).includes('html')
   return isPage ? nonsense(url, `a page instead of ${path}`) : undefined
-}
-
-/** What is invalid in an upstream's answer is the upstream's fault, not the client's. */
-async function blaming<T>(url: URL, parse: () => T | Promise<T>): Promise<T> {
-  try {
-    return await parse()
-  } catch (error) {
-    if (error instanceof RegistryError && error.kind === 'invalid')
-      throw nonsense(url, 'something else than was asked for', error)
-    throw error
-  }
 }

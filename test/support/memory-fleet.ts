@@ -122,11 +122,8 @@ export class MemoryFleet {
       return this.primary.repository(record, this.gate.anonymous)
     }
     return {
-      check: async (record, name) => {
-        const freshness = await repository(record).renew?.(name)
-        const known = (await this.ledger.state.listing(record.scope, name)) !== undefined
-        return { known, stale: false, ...freshness }
-      },
+      check: async (record, name, reference) =>
+        (await repository(record).renew?.(name, reference)) ?? { known: false, stale: false },
       fetch: async (record, { path }) => {
         const found = await repository(record).arrive?.(path)
         return found && 'digest' in found ? undefined : found
