@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
 import { openApiEndpoint } from '../protocol/api/openapi.js'
+import { proofEndpoints } from '../protocol/api/proofs.js'
 import { readEndpoints } from '../protocol/api/reads.js'
 import { serveApi } from '../protocol/api/serve.js'
 import { app, type Handler } from '../protocol/app/app.js'
@@ -20,6 +21,7 @@ import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
+import { Prover } from '../protocol/log/prover.js'
 import { errorFields, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import type { Accounts } from '../protocol/ports.js'
@@ -89,6 +91,7 @@ async function compose(
   })
   closers.push(() => replica.close())
   const { state } = replica
+  const prover = new Prover({ log: replica.heldLog, metadata: state, fleet: self.fleet, publicKey: logKey })
   const logTime = () => new Date(replica.highest?.time ?? 0)
 
   const mesh = new Mesh({
@@ -199,7 +202,7 @@ async function compose(
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
   const answer = app({
-    handlers: [restApi({ state, gate, registry, replica, version, forwarding })],
+    handlers: [restApi({ state, gate, registry, replica, prover, version, forwarding })],
     registry,
     metrics,
     log,
@@ -219,6 +222,8 @@ async function compose(
     {
       host: settings.host,
       port: settings.port,
+      tls: settings.tls,
+      onTlsFault: (error) => log.warn(errorFields(error), 'the certificate was not renewed'),
       publicUrls: settings.publicUrls,
       trustedProxies: settings.trustedProxies,
       log: (line) => {
@@ -229,7 +234,7 @@ async function compose(
     withFreshness(answer, replica, link),
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
-  const url = advertised({ ...settings, scheme: 'http', port: listening.port })
+  const url = advertised({ ...settings, scheme: settings.tls ? 'https' : 'http', port: listening.port })
 
   const learn = async (learned: Learned) => {
     mesh.introduce(learned.peers.map(({ peer, addresses }) => ({ peer, addresses })))
@@ -274,18 +279,22 @@ function restApi(parts: {
   gate: Gate
   registry: Registry
   replica: Replica
+  prover: Prover
   version: string
   forwarding: (request: HttpRequest) => Promise<Reply>
 }): Handler {
-  const { state, gate, registry, replica, version, forwarding } = parts
-  const reads = readEndpoints({
-    metadata: state,
-    gate,
-    formats,
-    open: (record, principal) => registry.repository(record, principal),
-    file: (repository, file, request) => registry.file(repository, file, request),
-    holders: (digest) => replica.holders(digest),
-  })
+  const { state, gate, registry, replica, prover, version, forwarding } = parts
+  const reads = [
+    ...readEndpoints({
+      metadata: state,
+      gate,
+      formats,
+      open: (record, principal) => registry.repository(record, principal),
+      file: (repository, file, request) => registry.file(repository, file, request),
+      holders: (digest) => replica.holders(digest),
+    }),
+    ...proofEndpoints({ metadata: state, gate, prover }),
+  ]
   const api = serveApi([...reads, openApiEndpoint(() => ({ version, endpoints: reads }))], { metadata: state, gate })
   return (request) => {
     if (!request.path.startsWith('/api/v1/')) return undefined

@@ -56,6 +56,9 @@ export interface Metadata {
   listing(scope: string, name: string): Promise<{ blob: Stored; at: string } | undefined>
   file(scope: string, path: string): Promise<FileRecord | undefined>
   files(scope: string, page: Page): Promise<FileRecord[]>
+  /** Log number of the change that recorded the bytes under a path, and of the one that made a repository what it is. */
+  recordedBy(scope: string, path: string): Promise<number | undefined>
+  configuredBy(scope: string): number | undefined
   /** A file that was removed: its path stays burned, and a `restore` of its version brings it back. */
   removed(scope: string, path: string): Promise<RemovedFile | undefined>
 }
