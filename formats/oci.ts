@@ -14,6 +14,7 @@ import { ping, pingOne } from './oci/ping.js'
 import { putManifest } from './oci/put-manifest.js'
 import { listReferrers } from './oci/referrers.js'
 import { removeManifest } from './oci/remove-manifest.js'
+import { restoredWith } from './oci/restored.js'
 import { listTags } from './oci/tags.js'
 import { getToken, postToken } from './oci/token.js'
 import { addToUpload, cancelUpload, endUpload, readUpload } from './oci/upload.js'
@@ -55,6 +56,7 @@ export const oci: Format = {
   ],
   error: errorReply,
   upstream,
+  restoredWith,
   snippet: ({ base, key }) => {
     const host = new URL(base).host
     return [

@@ -9,7 +9,7 @@ import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import type { Listed } from './kinds/listing.js'
 import type { Accounts, Principal, Wanted } from './ports.js'
-import type { Action, Digest, FileRecord, HashName, Held } from './records.js'
+import type { Action, Digest, FileRecord, HashName, Held, Step } from './records.js'
 import type { Repository, Writable } from './repository.js'
 import type { RootRoute } from './root.js'
 
@@ -196,6 +196,8 @@ export interface Format {
   credentials?(request: HttpRequest): string | undefined
   /** This ecosystem's own error document. Default: application/problem+json. */
   error?(error: RegistryError, status: number, request: HttpRequest): Reply
+  /** What comes back together with the version of a removed file. Default: nothing else. */
+  restoredWith?(repository: Repository, file: FileRecord): Promise<Step[]>
   /** A format without it has no remote repositories. */
   readonly upstream?: Upstream
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */

@@ -4,7 +4,18 @@
  */
 import type { Arrival } from './kinds/arrival.js'
 import type { Bytes, OriginCheck, Page, Principal, Upload, WriteOptions } from './ports.js'
-import type { FileRecord, Held, Package, Position, RepositoryRecord, Step, Stored, Version } from './records.js'
+import type {
+  FileRecord,
+  Held,
+  Package,
+  Position,
+  RemovedFile,
+  RepositoryRecord,
+  Step,
+  Stored,
+  Version,
+  VersionKey,
+} from './records.js'
 
 /** How old something is that an upstream is the authority of. */
 export interface Freshness {
@@ -61,9 +72,17 @@ export interface Writable {
   /**
    * Names before acknowledgement: all steps or none, in consecutive places of the log.
    * `unchanged` is an optimistic lock: the stamp number of the package as the writer saw it; otherwise `conflict`.
+   * `present`: versions that must be there; otherwise `missing`.
    * Throws `conflict` (with a sentence) for a taken version or path, `over_quota`, `missing`.
    */
-  commit(steps: Step[], by: Principal, unchanged?: { package: string; last: number }): Promise<Position>
+  commit(
+    steps: Step[],
+    by: Principal,
+    unchanged?: { package: string; last: number },
+    present?: readonly VersionKey[],
+  ): Promise<Position>
+  /** A removed file whose bytes are kept for long enough that a `restore` of its version brings it back. */
+  restorable(path: string): Promise<RemovedFile | undefined>
   /** Time as commits will record it; formats have no clock. ISO 8601. */
   now(): string
 }

@@ -15,6 +15,10 @@ const name = z.string().min(1).max(200)
 const description = z.string().max(4000)
 const upstream = z.string().min(1).max(2048)
 const ttl = z.number().int().min(0).max(31_536_000)
+const immutable = z
+  .array(z.string().min(1).max(128))
+  .max(100)
+  .meta({ description: 'Globs over tags that are set once: moving or deleting one is refused with 409' })
 /** Written and never shown. */
 const auth = z
   .union([
@@ -54,6 +58,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         description: description.optional(),
         is_public: z.boolean().optional(),
         allow_redeploy: z.boolean().optional(),
+        immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
         upstream_url: upstream.nullable().optional(),
         upstream_auth: auth.optional(),
@@ -65,7 +70,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
       handle: async ({ body, principal, request, response, note }) => {
         note.created = body.key
         const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, ...others } = body
-        const { upstream_url, upstream_auth, metadata_ttl_seconds, ...rest } = others
+        const { upstream_url, upstream_auth, metadata_ttl_seconds, immutable_tags, ...rest } = others
         const draft = {
           ...rest,
           key,
@@ -73,6 +78,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           type: repo_type,
           public: is_public,
           redeploy: allow_redeploy,
+          immutableTags: immutable_tags,
           quota: quota_bytes ?? undefined,
           upstream: upstream_url ?? undefined,
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
@@ -94,6 +100,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         description: description.optional(),
         is_public: z.boolean().optional(),
         allow_redeploy: z.boolean().optional(),
+        immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
         upstream_url: upstream.optional(),
         upstream_auth: auth.optional(),
@@ -114,6 +121,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           description: body.description,
           public: body.is_public,
           redeploy: body.allow_redeploy,
+          immutableTags: body.immutable_tags,
           quota: body.quota_bytes,
           upstream: body.upstream_url,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,

@@ -67,7 +67,7 @@ export class MemoryFleet {
     const passwords = { verify: async (_user: string, password: string) => password === PASSWORD }
     this.gate = new Gate(ledger.state, passwords, { nowMs: () => Date.parse(this.now()) })
     this.accounts = memoryAccounts(this)
-    const parts = { blobs: this.blobs, ledger, now: () => this.now(), maxUploadBytes }
+    const parts = { blobs: this.blobs, ledger, now: () => this.now(), maxUploadBytes, restoreMs: 86_400_000 }
     const shared = {
       metadata: ledger.state,
       access: this.gate,
