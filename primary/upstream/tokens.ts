@@ -57,11 +57,14 @@ export class UpstreamTokens {
   async get(url: URL, asked: TokenAsked): Promise<UpstreamReply> {
     const place = `${asked.scope}\0${url.origin}\0${asked.subject}`
     const before = this.#challenges.get(place)
+    const key = before && keyOf(before, asked)
+    const used = key === undefined ? undefined : this.#tokens.get(key)
     const reply = await this.#send(url, asked, before)
     const challenge = reply.status === 401 && reply.url.origin === url.origin ? challengeOf(reply) : undefined
     if (!challenge) return reply
     reply.cancel()
-    if (before) this.#tokens.delete(keyOf(before, asked))
+    // Unless somebody else has got another one meanwhile.
+    if (key !== undefined && this.#tokens.get(key) === used) this.#tokens.delete(key)
     this.#challenges.set(place, challenge)
     return this.#send(url, asked, challenge)
   }
@@ -74,8 +77,11 @@ export class UpstreamTokens {
 
   async #token(challenge: Challenge, asked: TokenAsked): Promise<string> {
     const key = keyOf(challenge, asked)
-    const known = await this.#tokens.get(key)
-    if (known && known.untilMs > this.#nowMs()) return known.value
+    for (let known = this.#tokens.get(key); known; known = this.#tokens.get(key)) {
+      const { value, untilMs } = await known
+      if (untilMs > this.#nowMs()) return value
+      if (this.#tokens.get(key) === known) this.#tokens.delete(key)
+    }
     const fetched = this.#fetch(challenge, asked.authorization)
     this.#tokens.set(key, fetched)
     fetched.catch(() => this.#tokens.delete(key))
