@@ -6,6 +6,7 @@ import { type Format, read, write } from '../protocol/format.js'
 import { text } from '../protocol/http/reply.js'
 import { MODULE } from './go/address.js'
 import { readLatest, readList, readVersion } from './go/indexes.js'
+import { lock } from './go/lock.js'
 import { putZip } from './go/publish.js'
 import { removeVersion } from './go/remove.js'
 
@@ -24,6 +25,8 @@ export const go: Format = {
 
   /** The go command prints the text of a reply that failed, if it is plain. */
   error: ({ message }, status) => text(`${message}\n`, status),
+
+  lock,
 
   snippet: ({ base }) =>
     [

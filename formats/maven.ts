@@ -5,6 +5,7 @@
 import { type Format, read, write } from '../protocol/format.js'
 import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
+import { lock } from './maven/lock.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
 
@@ -21,6 +22,7 @@ export const maven: Format = {
     status === 404
       ? { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${error.message}\n` }
       : problem(error, request),
+  lock,
   snippet: ({ base, key }) =>
     [
       `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,

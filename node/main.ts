@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
+import { matcher } from '../protocol/api/match.js'
 import { openApiEndpoint } from '../protocol/api/openapi.js'
 import { proofEndpoints } from '../protocol/api/proofs.js'
 import { readEndpoints } from '../protocol/api/reads.js'
@@ -14,6 +15,7 @@ import { app, type Handler } from '../protocol/app/app.js'
 import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
 import { advertised } from '../protocol/http/origin.js'
+import { parsePath } from '../protocol/http/path.js'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -202,7 +204,7 @@ async function compose(
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
   const answer = app({
-    handlers: [restApi({ state, gate, registry, replica, prover, version, forwarding })],
+    handlers: [restApi({ state, gate, registry, blobs, replica, prover, version, forwarding })],
     registry,
     metrics,
     log,
@@ -278,12 +280,13 @@ function restApi(parts: {
   state: Replica['state']
   gate: Gate
   registry: Registry
+  blobs: NodeBlobs
   replica: Replica
   prover: Prover
   version: string
   forwarding: (request: HttpRequest) => Promise<Reply>
 }): Handler {
-  const { state, gate, registry, replica, prover, version, forwarding } = parts
+  const { state, gate, registry, blobs, replica, prover, version, forwarding } = parts
   const reads = [
     ...readEndpoints({
       metadata: state,
@@ -291,14 +294,17 @@ function restApi(parts: {
       formats,
       open: (record, principal) => registry.repository(record, principal),
       file: (repository, file, request) => registry.file(repository, file, request),
+      blobs,
       holders: (digest) => replica.holders(digest),
     }),
     ...proofEndpoints({ metadata: state, gate, prover }),
   ]
   const api = serveApi([...reads, openApiEndpoint(() => ({ version, endpoints: reads }))], { metadata: state, gate })
+  const asked = matcher(reads.filter(({ asks }) => asks))
   return (request) => {
     if (!request.path.startsWith('/api/v1/')) return undefined
-    if (request.method !== 'GET' && request.method !== 'HEAD') return forwarding(request)
+    const reading = request.method === 'GET' || request.method === 'HEAD'
+    if (!reading && asked(parsePath(request.path).path).length === 0) return forwarding(request)
     const credentials = request.headers.get('authorization')
     const principal = credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
     const run = (known: Awaited<typeof principal>) => api(request, known) ?? forwarding(request)

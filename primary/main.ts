@@ -223,6 +223,7 @@ async function compose(
     prover,
     formats,
     open: (record, principal) => registry.repository(record, principal),
+    blobs,
     file: (repository, file, request) => registry.file(repository, file, request),
     formatRoute: (request) => registry.handle(request),
     restoreDays: settings.restoreDays,

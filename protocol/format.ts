@@ -8,6 +8,7 @@ import type { RegistryError } from './errors.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import type { Listed } from './kinds/listing.js'
+import type { Lock } from './lock.js'
 import type { Accounts, Principal, Wanted } from './ports.js'
 import type { Action, Digest, FileRecord, HashName, Held, Step } from './records.js'
 import type { Repository, Writable } from './repository.js'
@@ -150,6 +151,8 @@ export interface Lookup {
   ask(name: string, reference: string): Question[]
   /** Throws `upstream` or `invalid` for a document that is none. */
   parse(asked: { name: string; reference: string }, document: Uint8Array, upstream: Asking): MaybePromise<Found>
+  /** The reference whose document lies under a path. */
+  referenceOf(path: string): { name: string; reference: string } | undefined
   /** To which version a file belongs that no lookup brings. */
   fileOf(path: string): Pick<Wanted, 'package' | 'version' | 'promised'> | undefined
 }
@@ -200,6 +203,8 @@ export interface Format {
   restoredWith?(repository: Repository, file: FileRecord): Promise<Step[]>
   /** A format without it has no remote repositories. */
   readonly upstream?: Upstream
+  /** How its lock files are read; a format without it has none. */
+  readonly lock?: Lock
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
   snippet(repository: { base: string; key: string }): string
 }

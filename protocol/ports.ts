@@ -98,6 +98,8 @@ export interface Blobs {
   /** Throws `corrupt` when bytes do not match their digest and cannot be healed; `unavailable` when nobody reachable has them. */
   open(file: Held | Stored, scope: string): Promise<Bytes>
   has(digest: Digest): Promise<boolean>
+  /** Where reading is what keeps bytes: resolves once those that were read to their end are kept, or will not be. */
+  settled?(digest: Digest): Promise<void>
   /** Durable when it returns: written beside, hashed in the same pass, synced, renamed, its directory synced. */
   write(body: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<Stored>
   begin(id?: string): Promise<Upload>

@@ -39,6 +39,10 @@ export const upstream: Upstream = {
       reference.startsWith(REFERRERS)
         ? referrers(name, reference, document, asking)
         : manifest(name, reference, document, asking.headers),
+    referenceOf: (path) => {
+      const [, name = '', digest = ''] = /^(.+)\/manifests\/([^/]+)$/.exec(path) ?? []
+      return isName(name) && isDigest(digest) ? { name, reference: digest } : undefined
+    },
     fileOf: (path) => {
       const [, name = '', digest = ''] = /^(.+)\/blobs\/([^/]+)$/.exec(path) ?? []
       if (!isName(name) || !isDigest(digest) || path !== blobPath(name, digest)) return undefined

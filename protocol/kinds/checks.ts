@@ -21,6 +21,8 @@ export interface ChecksOptions {
   ttlMs: number
   /** How long an absence is believed. */
   absentMs: number
+  /** How many keys are kept in mind. */
+  remembered: number
   /** Told why something that is kept could not be looked at again. */
   onFault?: ((error: unknown, key: string) => void) | undefined
 }
@@ -36,17 +38,17 @@ interface Check {
   stale: boolean
 }
 
-const REMEMBERED = 100_000
 /** After an origin that failed: behind the reader's back, so it may be soon. */
 const RETRY_MS = 10_000
 
 export class Checks {
   readonly #options: ChecksOptions
-  readonly #checks = new LRUCache<string, Check>({ max: REMEMBERED })
+  readonly #checks: LRUCache<string, Check>
   readonly #running = new Map<string, Promise<void>>()
 
   constructor(options: ChecksOptions) {
     this.#options = options
+    this.#checks = new LRUCache({ max: options.remembered })
   }
 
   freshness(key: string): Freshness | undefined {

@@ -6,47 +6,61 @@
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
 import type { Upstream } from '../format.js'
-import type { Blobs, Metadata, Origin, OriginCheck, Wanted } from '../ports.js'
+import type { Metadata, Origin, OriginCheck, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Repository } from '../repository.js'
 import type { Arrival } from './arrival.js'
 import { Checks, type Inquiry, type Kept } from './checks.js'
 import type { Listing, Listings } from './listing.js'
-import { Recorded } from './recorded.js'
+import { onlyHere, type Readable, Recorded } from './recorded.js'
 
 export interface RemoteParts {
   origin: Origin
   upstream: Upstream
-  listings: Listings
+  listings: Pick<Listings, 'read'>
   nowMs: () => number
   /** How long an absence is believed. */
   absentMs?: number
+  /** How many names are kept in mind. */
+  remembered?: number
   /** Told why something that is held could not be looked at again. */
   onFault?: (error: unknown, repository: RepositoryRecord, name: string) => void
 }
 
 const REMEMBERED = 100_000
+const REMEMBERED_CUT_OFF = 1000
 const TTL_MS = 60_000
 const ABSENT_MS = 60_000
 /** A file that no listing knows may have been published a moment ago. */
 const LOOK_AGAIN_MS = 5_000
 
+const NOWHERE: Origin = {
+  check: async (_, name) => {
+    throw new RegistryError('unavailable', `What there is of ${name} is not known here`)
+  },
+  fetch: async (_, { path }) => {
+    throw new RegistryError('unavailable', `${path} is not here`)
+  },
+}
+
 export class Remote extends Recorded implements Repository {
   readonly #parts: RemoteParts | undefined
   /** By package and reference, or by path. */
   readonly #checks: Checks
-  readonly #absent = new LRUCache<string, number>({ max: REMEMBERED })
+  readonly #absent: LRUCache<string, number>
   readonly #arriving = new Map<string, Promise<Arrival | undefined>>()
 
   /** Without `parts` it is what is recorded and nothing else. */
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs, parts?: RemoteParts) {
+  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Readable, parts?: RemoteParts) {
     super(record, metadata, blobs)
     this.#parts = parts
-    const { nowMs = () => 0, absentMs = ABSENT_MS, onFault } = parts ?? {}
+    const { nowMs = () => 0, absentMs = ABSENT_MS, remembered = REMEMBERED, onFault } = parts ?? {}
+    this.#absent = new LRUCache({ max: remembered })
     this.#checks = new Checks({
       nowMs,
       ttlMs: this.#ttlMs,
       absentMs,
+      remembered,
       onFault: onFault && ((error, key) => onFault(error, record, key)),
     })
   }
@@ -110,6 +124,11 @@ export class Remote extends Recorded implements Repository {
       if (this.#mutable(path) && !this.#looksUp) this.#lookAfter(path, held)
       return held
     }
+    const document = this.#parts.upstream.lookup?.referenceOf(path)
+    if (document) {
+      await this.#know(document.name, document.reference)
+      return super.file(path)
+    }
     if ((this.#absent.get(path) ?? 0) > this.#now) return undefined
     const arriving = this.#begin(path)
     const arrival = await arriving
@@ -122,6 +141,20 @@ export class Remote extends Recorded implements Repository {
     if (!this.#parts?.upstream.listing) return { known: false, stale: false }
     const one = this.#looksUp ? reference : undefined
     return this.#checks.renew(keyOf(name, one), this.#inquiry(name, one))
+  }
+
+  /** The same code as ever, with an origin that is never there. */
+  override held(): Repository {
+    const [parts, blobs] = [this.#parts, onlyHere(this.blobs)]
+    if (!parts) return super.held()
+    // What is in memory is gone with the process: only a listing whose bytes are here counts.
+    const read: Listings['read'] = async (name, blob, open) => {
+      const bytes = await open()
+      return parts.listings.read(name, blob, async () => bytes)
+    }
+    const { onFault: _, ...rest } = parts
+    const cut = { ...rest, origin: NOWHERE, listings: { read }, remembered: REMEMBERED_CUT_OFF }
+    return new Remote(this.record, this.metadata, blobs, cut)
   }
 
   /** Are versions what the origin lists. */

@@ -120,6 +120,12 @@ describe('images of an upstream', { timeout: 60_000 }, () => {
     assert.notEqual(await digest('bare'), made.digest)
   })
 
+  it('a manifest is found by the path of its file too', async () => {
+    const image = upstream.image(NAME, 'v1', LAYER)
+    const reply = await fleet.client('node')(`${ORIGIN}/repository/remote/${NAME}/manifests/${image.digest}`)
+    assert.equal(digestOf(new Uint8Array(await reply.arrayBuffer())), image.digest)
+  })
+
   it('sha512 digests are checked as such', async () => {
     const name = `sha512:${createHash('sha512').update(LAYER).digest('hex')}`
     upstream.answer(`/v2/${NAME}/blobs/${name}`, bytes(LAYER))
