@@ -186,12 +186,12 @@ async function compose(
       'the upstream could not be asked; what is held is served',
     )
   const open = (record: RepositoryRecord): Repository => {
-    const upstream = formats.find(({ name }) => name === record.format)?.upstream
+    const { upstream, nameOf } = formats.find(({ name }) => name === record.format) ?? {}
     if (record.type === 'remote')
       return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now, onFault })
     // Not in the last hour, when the bytes may be on their way out.
     const restoreMs = keptMs - SWEEP_MS
-    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes, restoreMs })
+    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes, restoreMs, nameOf })
   }
   const registry = new Registry({
     metadata: state,

@@ -57,11 +57,11 @@ export class UpstreamOrigin implements Origin {
     if (reference !== undefined) return this.#lookUp(repository, name, reference)
     const { metadata, documents, maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
     const { listing } = this.#format(repository).upstream ?? {}
-    const asked = listing?.ask(name)
+    const base = this.#base(repository)
+    const asked = listing?.ask(name, base)
     if (!listing || !asked) return { known: false, stale: false }
     const row = await metadata.listing(repository.scope, name)
     const before = row && (await this.#document(repository, name))
-    const base = this.#base(repository)
     const reply = await this.#get(repository, name, new URL(asked.path, base), {
       'accept-encoding': 'gzip',
       ...asked.headers,
@@ -210,6 +210,7 @@ export class UpstreamOrigin implements Origin {
     const base = this.#base(repository)
     return {
       base: base.href,
+      url: reply.url.href,
       read: (path, maxAgeSeconds) => this.#aside(repository, name, new URL(path, base), maxAgeSeconds * 1000),
       headers: reply.headers,
       rest: () => this.#rest(repository, name, reply, headers),
