@@ -9,6 +9,7 @@ import { readLatest, readList, readVersion } from './go/indexes.js'
 import { lock } from './go/lock.js'
 import { putZip } from './go/publish.js'
 import { removeVersion } from './go/remove.js'
+import { compareTexts } from './go/version.js'
 
 const OF_MODULE = { params: { module: MODULE } }
 
@@ -26,6 +27,7 @@ export const go: Format = {
   /** The go command prints the text of a reply that failed, if it is plain. */
   error: ({ message }, status) => text(`${message}\n`, status),
 
+  grammar: { compare: compareTexts },
   lock,
 
   snippet: ({ base }) =>

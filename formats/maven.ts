@@ -8,6 +8,7 @@ import { get } from './maven/get.js'
 import { lock } from './maven/lock.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
+import { compareVersions } from './maven/version-order.js'
 
 export const maven: Format = {
   name: 'maven',
@@ -22,6 +23,7 @@ export const maven: Format = {
     status === 404
       ? { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${error.message}\n` }
       : problem(error, request),
+  grammar: { compare: compareVersions },
   lock,
   snippet: ({ base, key }) =>
     [

@@ -4,9 +4,18 @@
  */
 import { randomUUID } from 'node:crypto'
 import { RegistryError } from '../protocol/errors.js'
+import type { Grammar } from '../protocol/format.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
-import { FLEET, type GrantRecord, type RepositoryRecord, type RepositoryType, type Step } from '../protocol/records.js'
+import {
+  FLEET,
+  type GrantRecord,
+  type RepositoryRecord,
+  type RepositoryType,
+  type Rules,
+  type Step,
+} from '../protocol/records.js'
+import { Screen } from '../protocol/rules/screen.js'
 import { Turn } from './accounts/turn.js'
 import type { Credentials, UpstreamCredential } from './upstream/credentials.js'
 import type { Documents } from './upstream/documents.js'
@@ -18,6 +27,8 @@ export interface RepositoriesOptions {
   formats: readonly string[]
   /** Those that can be read from an upstream; default all. */
   remoteFormats?: readonly string[]
+  /** What rules need to know of a format. */
+  grammar?: (format: string) => Grammar | undefined
   /** Kinds that this program serves. */
   types: readonly RepositoryType[]
   now?: () => Date
@@ -42,10 +53,11 @@ export interface RepositoryDraft {
   metadataTtlSeconds?: number | undefined
   /** null takes them away. */
   credential?: UpstreamCredential | null | undefined
+  rules?: Rules | undefined
   members?: string[] | undefined
 }
 
-/** `quota: null` removes the limit. */
+/** `quota: null` removes the limit, `rules: null` the rules. */
 export type RepositoryChanges = Partial<
   Pick<
     RepositoryDraft,
@@ -53,6 +65,7 @@ export type RepositoryChanges = Partial<
   >
 > & {
   quota?: number | null | undefined
+  rules?: Rules | null | undefined
 }
 
 const KEY = /^[a-z0-9][a-z0-9._-]{0,62}$/
@@ -86,8 +99,10 @@ export class Repositories {
         ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
         description: draft.description ?? '',
         members: [],
+        ...(draft.rules === undefined ? {} : { rules: draft.rules }),
         createdAt: (this.#options.now?.() ?? new Date()).toISOString(),
       }
+      this.#checkRules(record)
       for (const member of members) this.#checkMember(record, member)
       // Before the name: nothing is asked of the upstream without them.
       if (draft.credential) await this.#keep(record, draft.credential)
@@ -102,7 +117,8 @@ export class Repositories {
 
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
-      const { quota: before, ...rest } = this.#existing(key)
+      const { quota: before, rules: ruled, ...rest } = this.#existing(key)
+      const rules = changes.rules === undefined ? ruled : (changes.rules ?? undefined)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       if (rest.type !== 'local' && changes.immutableTags !== undefined) throw notLocal()
@@ -117,7 +133,9 @@ export class Repositories {
         ...(quota === undefined ? {} : { quota }),
         ...(upstream === undefined ? {} : { upstream }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
+        ...(rules === undefined ? {} : { rules }),
       }
+      this.#checkRules(record)
       // Credentials are for the host that they were given for.
       const moved = originOf(record.upstream) !== originOf(rest.upstream)
       if (changes.credential !== undefined || moved) await this.#keep(record, changes.credential)
@@ -200,6 +218,19 @@ export class Repositories {
     if ((members?.length ?? 0) > MAX_MEMBERS)
       throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
     if (new Set(members).size !== (members?.length ?? 0)) throw new RegistryError('invalid', 'A member is named twice')
+  }
+
+  /** Throws `invalid` for rules that cannot be understood, or that would never have an effect. */
+  #checkRules({ key, format, type, rules }: RepositoryRecord): void {
+    if (!rules) return
+    if (type === 'local' && rules.cooldownDays > 0)
+      throw new RegistryError('invalid', 'A cooldown is for what upstreams publish: set it on a remote or virtual one')
+    if (type === 'local' && rules.reservedNames.length > 0)
+      throw new RegistryError(
+        'invalid',
+        'A local repository looks nothing up: reserve names on a remote or virtual one',
+      )
+    new Screen(key, rules, this.#options.grammar?.(format))
   }
 
   #checkMember(record: RepositoryRecord, member: string): void {

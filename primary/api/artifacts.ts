@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { propertyChanges, readProperties, writeProperties } from '../../protocol/api/properties.js'
-import { API, existing } from '../../protocol/api/reads.js'
+import { API, existing, noFile } from '../../protocol/api/reads.js'
 import { artifactJson, artifactShape, encodePath, propertiesShape, repositoryUrl } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Format } from '../../protocol/format.js'
@@ -48,12 +48,12 @@ function fileEndpoints({ metadata, formats, open, formatRoute, restoreDays, nowM
       body: 'stream',
       reply: 'raw',
       status: 201,
-      handle: async ({ repository, params, request, principal }) => {
+      handle: async ({ repository, params, request }) => {
         const reply = await formatRoute(redirected(request, repositoryUrl('', repository.key), params.path))
         if (!reply) throw new RegistryError('missing', `There is nothing at ${params.path}`)
         // Anything but "stored" (a refusal, a resumable upload that waits for more) is for the client as it is.
         if (reply.status !== 200 && reply.status !== 201) return reply
-        const file = await existing(open(repository, principal), params.path)
+        const file = await recorded(metadata, repository, params.path)
         return json(artifactJson(repository.key, file, request.origin), reply.status, { 'cache-control': 'no-store' })
       },
     }),
@@ -65,10 +65,10 @@ function fileEndpoints({ metadata, formats, open, formatRoute, restoreDays, nowM
       access: { repository: 'delete' },
       reply: 'empty',
       handle: async ({ repository, params, principal }) => {
-        const opened = open(repository, principal)
-        const file = await existing(opened, params.path)
-        await refuseIfImmutable(opened, file)
-        await targetOf(opened).commit([{ kind: 'remove', package: file.package, version: file.version }], principal)
+        const target = targetOf(open(repository, principal))
+        const file = await recorded(metadata, repository, params.path)
+        await refuseIfImmutable(repository, metadata, file)
+        await target.commit([{ kind: 'remove', package: file.package, version: file.version }], principal)
       },
     }),
     endpoint({
@@ -96,7 +96,7 @@ function fileEndpoints({ metadata, formats, open, formatRoute, restoreDays, nowM
         const others = (await format?.restoredWith?.(opened, removed)) ?? []
         const step: Step = { kind: 'restore', package: removed.package, version: removed.version }
         await target.commit([...others, step], principal)
-        return artifactJson(repository.key, await existing(opened, params.path), request.origin)
+        return artifactJson(repository.key, await recorded(metadata, repository, params.path), request.origin)
       },
     }),
   ]
@@ -144,10 +144,13 @@ function propertyEndpoints({ open, downloads }: ArtifactsOptions): Endpoint[] {
   ]
 }
 
-async function refuseIfImmutable(repository: Repository, file: FileRecord): Promise<void> {
-  const { immutableTags = [] } = repository.record
+async function refuseIfImmutable(
+  { scope, immutableTags = [] }: RepositoryRecord,
+  metadata: Metadata,
+  file: FileRecord,
+): Promise<void> {
   if (immutableTags.length === 0) return
-  for (const [tag, version] of Object.entries(await repository.tags(file.package)))
+  for (const [tag, version] of Object.entries(await metadata.tags(scope, file.package)))
     if (version === file.version && matchesAny(immutableTags, tag)) throw immutableTag(file.package, tag)
 }
 
@@ -171,6 +174,13 @@ async function amend(
       if (!(error instanceof RegistryError && error.kind === 'conflict') || attempt === ATTEMPTS) throw error
     }
   }
+}
+
+/** A file of a repository that is written to, whatever its rules say of reading it. Throws `missing`. */
+async function recorded(metadata: Metadata, { key, scope }: RepositoryRecord, path: string): Promise<FileRecord> {
+  const file = await metadata.file(scope, path)
+  if (!file) throw noFile(key, path)
+  return file
 }
 
 /** The same request, to another path. Written out, since a request's fields are read from it when asked for. */

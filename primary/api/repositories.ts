@@ -1,8 +1,9 @@
-/** Changing repositories and their members. Who administers one may describe and open it; its quota and upstream are the system's. */
+/** Changing repositories and their members. Who administers one may describe and open it; its quota, upstream and rules are the system's. */
 import { z } from 'zod'
 import type { Gate } from '../../protocol/access/gate.js'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { API } from '../../protocol/api/reads.js'
+import { changedRules, givesRules, ruleFields } from '../../protocol/api/rules.js'
 import { memberShape, membersJson, repositoryJson, repositoryShape } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Metadata, Principal } from '../../protocol/ports.js'
@@ -63,6 +64,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         upstream_url: upstream.nullable().optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        ...ruleFields,
         members: z.array(z.string().max(63)).max(100).optional(),
       }),
       reply: repositoryShape,
@@ -70,9 +72,11 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
       handle: async ({ body, principal, request, response, note }) => {
         note.created = body.key
         const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, ...others } = body
-        const { upstream_url, upstream_auth, metadata_ttl_seconds, immutable_tags, ...rest } = others
+        const { upstream_url, upstream_auth, metadata_ttl_seconds, immutable_tags, name, description, members } = others
         const draft = {
-          ...rest,
+          name,
+          description,
+          members,
           key,
           format,
           type: repo_type,
@@ -83,10 +87,11 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           upstream: upstream_url ?? undefined,
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
           credential: upstream_auth ? credentialOf(upstream_auth) : undefined,
+          rules: changedRules(undefined, body),
         }
         const record = await repositories.create(draft, principal.name)
         response.headers.location = `${API}/repositories/${key}`
-        return repositoryJson(record, { origin: request.origin, usedBytes: 0, showUpstream: true })
+        return repositoryJson(record, { origin: request.origin, usedBytes: 0, administers: true })
       },
     }),
     endpoint({
@@ -105,6 +110,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         upstream_url: upstream.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        ...ruleFields,
         // Taken so that a document that was read can be sent back; refused when they differ.
         key: z.string().optional(),
         format: z.string().optional(),
@@ -114,8 +120,9 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
       handle: async ({ repository, body, principal, request }) => {
         refuseOtherKind(repository, body)
         const system = [body.quota_bytes, body.upstream_url, body.upstream_auth]
-        if (system.some((field) => field !== undefined) && !gate.mayAdminister(principal))
-          throw new RegistryError('forbidden', 'Only a system administrator changes quotas and upstreams')
+        const isSystem = system.some((field) => field !== undefined) || givesRules(body)
+        if (isSystem && !gate.mayAdminister(principal))
+          throw new RegistryError('forbidden', 'Only a system administrator changes quotas, upstreams and rules')
         const changes = {
           name: body.name,
           description: body.description,
@@ -126,9 +133,10 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           upstream: body.upstream_url,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
           credential: body.upstream_auth && credentialOf(body.upstream_auth),
+          ...(givesRules(body) ? { rules: changedRules(repository.rules, body) ?? null } : {}),
         }
         const record = await repositories.update(repository.key, changes, principal.name)
-        return repositoryJson(record, { origin: request.origin, showUpstream: true })
+        return repositoryJson(record, { origin: request.origin, administers: true })
       },
     }),
     endpoint({

@@ -1,6 +1,7 @@
 /** What REST says about records, in the words of its users: schemas for the document, and the functions that fill them. */
 import { z } from 'zod'
 import type { FileRecord, RepositoryRecord, TokenRecord, UserRecord } from '../records.js'
+import { ruleFields, rulesJson } from './rules.js'
 
 export const time = z.string().meta({ format: 'date-time' })
 export const actions = z.enum(['read', 'write', 'delete', 'admin'])
@@ -22,6 +23,7 @@ export const repositoryShape = z
       .nullable()
       .optional()
       .meta({ description: 'Of remote repositories only; null: a minute' }),
+    ...ruleFields,
     description: z.string(),
     members: z.array(z.string()),
     url: z.string().meta({ description: 'Where clients of the format find it' }),
@@ -81,7 +83,8 @@ export const tokenShape = z
 export interface RepositoryExtras {
   origin: string
   usedBytes?: number | undefined
-  showUpstream?: boolean
+  /** Where it comes from and what its rules are is shown. */
+  administers?: boolean
 }
 
 export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtras): z.input<typeof repositoryShape> {
@@ -95,8 +98,9 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     ...(record.immutableTags ? { immutable_tags: record.immutableTags } : {}),
     quota_bytes: record.quota ?? null,
     used_bytes: extras.usedBytes ?? null,
-    upstream_url: extras.showUpstream ? (record.upstream ?? null) : null,
+    upstream_url: extras.administers ? (record.upstream ?? null) : null,
     ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
+    ...(extras.administers ? rulesJson(record.rules) : {}),
     description: record.description,
     members: record.members,
     url: repositoryUrl(extras.origin, record.key),

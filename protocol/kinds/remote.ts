@@ -5,10 +5,10 @@
  */
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
-import type { Format, Upstream } from '../format.js'
+import type { Grammar, Upstream } from '../format.js'
 import type { Metadata, Origin, OriginCheck, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
-import type { Freshness, Repository } from '../repository.js'
+import type { Freshness, Single } from '../repository.js'
 import type { Arrival } from './arrival.js'
 import { Checks, type Inquiry, type Kept } from './checks.js'
 import type { Listing, Listings } from './listing.js'
@@ -43,7 +43,7 @@ const NOWHERE: Origin = {
   },
 }
 
-export class Remote extends Recorded implements Repository {
+export class Remote extends Recorded {
   readonly #parts: RemoteParts | undefined
   /** By package and reference, or by path. */
   readonly #checks: Checks
@@ -56,7 +56,7 @@ export class Remote extends Recorded implements Repository {
     metadata: Metadata,
     blobs: Readable,
     parts?: RemoteParts,
-    nameOf?: Format['nameOf'],
+    nameOf?: Grammar['name'],
   ) {
     super(record, metadata, blobs, nameOf)
     this.#parts = parts
@@ -118,6 +118,16 @@ export class Remote extends Recorded implements Repository {
     return Object.hasOwn(tags, tag) ? tags[tag] : undefined
   }
 
+  override async owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined> {
+    const document = this.#parts?.upstream.lookup?.referenceOf(path)
+    const named = document && { package: document.name, version: document.reference }
+    return (await super.owner(path)) ?? named ?? (this.#parts && this.#wanted(path))
+  }
+
+  override async recorded(name: string, version: string): Promise<Version | undefined> {
+    return this.#lists ? (await this.#held(name))?.listing.versions.get(version) : super.recorded(name, version)
+  }
+
   override async file(path: string): Promise<FileRecord | undefined> {
     const found = await this.arrive(path)
     return found && ('digest' in found ? found : found.done)
@@ -150,7 +160,7 @@ export class Remote extends Recorded implements Repository {
   }
 
   /** The same code as ever, with an origin that is never there. */
-  override held(): Repository {
+  override held(): Single {
     const [parts, blobs] = [this.#parts, onlyHere(this.blobs)]
     if (!parts) return super.held()
     // What is in memory is gone with the process: only a listing whose bytes are here counts.
@@ -188,6 +198,11 @@ export class Remote extends Recorded implements Repository {
   /** `at`: when it was recorded. */
   async #offered(name: string): Promise<{ listing: Listing; at: string } | undefined> {
     await this.#know(name)
+    return this.#held(name)
+  }
+
+  /** As it is recorded. */
+  async #held(name: string): Promise<{ listing: Listing; at: string } | undefined> {
     const { scope } = this.record
     const row = await this.metadata.listing(scope, name)
     const listing = row && (await this.#parts?.listings.read(name, row.blob, () => this.blobs.open(row.blob, scope)))

@@ -302,6 +302,26 @@ describe('images of an upstream', { timeout: 60_000 }, () => {
     assert.equal((await get(`${NAME}/referrers/${image.digest}`, { side: 'node' })).status, 503)
   })
 
+  it('a blocked image is refused and a reserved name not asked for; others are looked at again as ever', async () => {
+    const blocked = [{ name: 'team/bad', reason: 'it is bad' }]
+    const rules = { cooldownDays: 0, cooldownExceptions: [], blocked, reservedNames: ['inside/*'] }
+    await fleet.repository('ruled', 'oci', { type: 'remote', upstream: upstream.url, rules })
+    for (const name of [NAME, 'team/bad', 'inside/app']) upstream.image(name, 'v1', LAYER)
+    for (const side of SIDES) {
+      const asked = { key: 'ruled', side }
+      assert.equal((await get('team/bad/manifests/v1', asked)).status, 403)
+      assert.equal((await get('inside/app/manifests/v1', asked)).status, 404)
+      assert.equal((await get(`inside/app/blobs/${digestOf(LAYER)}`, asked)).status, 404)
+      assert.equal((await get(`${NAME}/manifests/v1`, asked)).status, 200)
+      assert.equal((await get(`${NAME}/blobs/${digestOf(LAYER)}`, asked)).status, 200)
+    }
+    assert.equal(upstream.asked.filter(({ path }) => path.includes('inside')).length, 0)
+    const second = upstream.image(NAME, 'v1', randomBytes(10))
+    fleet.nowMs += 61_000
+    await digest('v1', { key: 'ruled' })
+    await until(async () => (await digest('v1', { key: 'ruled' })) === second.digest)
+  })
+
   it('nothing is pushed to them', async () => {
     const ann = fleet.client('primary', `Bearer ${await fleet.token('ann')}`)
     const reply = await ann(`${ORIGIN}/v2/remote/${NAME}/blobs/uploads/`, { method: 'POST' })
