@@ -15,10 +15,12 @@ import { ping, pingOne } from './oci/ping.js'
 import { putManifest } from './oci/put-manifest.js'
 import { listReferrers } from './oci/referrers.js'
 import { removeManifest } from './oci/remove-manifest.js'
+import { restoredWith } from './oci/restored.js'
 import { listTags } from './oci/tags.js'
 import { getToken, postToken } from './oci/token.js'
 import { addToUpload, cancelUpload, endUpload, readUpload } from './oci/upload.js'
 import { beginUpload } from './oci/uploads.js'
+import { upstream } from './oci/upstream.js'
 
 /** The gate is asked about the image's name. */
 const OF_IMAGE = { subject: ({ name = '' }: Record<string, string>) => name } satisfies RouteOptions
@@ -54,6 +56,8 @@ export const oci: Format = {
     read('/v2/:name*/referrers/:digest', listReferrers, OF_IMAGE),
   ],
   error: errorReply,
+  upstream,
+  restoredWith,
   lock,
   snippet: ({ base, key }) => {
     const host = new URL(base).host

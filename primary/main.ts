@@ -135,7 +135,9 @@ async function compose(
   }
   upkeep(() => downloads.flush(), DOWNLOADS_FLUSH_MS, 'download counts were not written')
   upkeep(() => accounts.sweep(), SWEEP_MS, 'sessions were not swept')
-  const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }
+  // Bytes stay as long as a push may last that counts on them.
+  const keptMs = Math.max(settings.restoreDays * DAY_MS, COLLECT_GRACE_MS)
+  const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: keptMs, nowMs: Date.now }
   upkeep(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
   const client = new UpstreamClient(await upstreamOptions(settings))
@@ -207,8 +209,10 @@ async function compose(
         remoteBlobs,
         upstream && { origin, upstream, listings, nowMs: Date.now, onFault },
       )
+    // Not in the last hour, when the bytes may be on their way out.
+    const restoreMs = keptMs - SWEEP_MS
     const { maxUploadBytes } = settings
-    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes, nameOf: grammar?.name })
+    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes, restoreMs, nameOf: grammar?.name })
   }
   const registry = new Registry({
     metadata: state,

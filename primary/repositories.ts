@@ -46,6 +46,8 @@ export interface RepositoryDraft {
   description?: string | undefined
   public?: boolean | undefined
   redeploy?: boolean | undefined
+  /** Of local repositories only. */
+  immutableTags?: string[] | undefined
   quota?: number | undefined
   upstream?: string | undefined
   metadataTtlSeconds?: number | undefined
@@ -59,7 +61,7 @@ export interface RepositoryDraft {
 export type RepositoryChanges = Partial<
   Pick<
     RepositoryDraft,
-    'name' | 'description' | 'public' | 'redeploy' | 'upstream' | 'metadataTtlSeconds' | 'credential'
+    'name' | 'description' | 'public' | 'redeploy' | 'immutableTags' | 'upstream' | 'metadataTtlSeconds' | 'credential'
   >
 > & {
   quota?: number | null | undefined
@@ -91,6 +93,7 @@ export class Repositories {
         type,
         public: draft.public ?? false,
         redeploy: draft.redeploy ?? false,
+        ...(draft.immutableTags === undefined ? {} : { immutableTags: draft.immutableTags }),
         ...(draft.quota === undefined ? {} : { quota: draft.quota }),
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
         ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
@@ -118,6 +121,7 @@ export class Repositories {
       const rules = changes.rules === undefined ? ruled : (changes.rules ?? undefined)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
+      if (rest.type !== 'local' && changes.immutableTags !== undefined) throw notLocal()
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
       const record: RepositoryRecord = {
         ...rest,
@@ -125,6 +129,7 @@ export class Repositories {
         description: changes.description ?? rest.description,
         public: changes.public ?? rest.public,
         redeploy: changes.redeploy ?? rest.redeploy,
+        ...(changes.immutableTags === undefined ? {} : { immutableTags: changes.immutableTags }),
         ...(quota === undefined ? {} : { quota }),
         ...(upstream === undefined ? {} : { upstream }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
@@ -207,6 +212,7 @@ export class Repositories {
       throw new RegistryError('invalid', 'A remote repository needs an upstream_url')
     if (type !== 'remote' && [upstream, more.metadataTtlSeconds, more.credential].some((one) => one !== undefined))
       throw notRemote()
+    if (type !== 'local' && more.immutableTags !== undefined) throw notLocal()
     if (type !== 'virtual' && members && members.length > 0)
       throw new RegistryError('invalid', 'Only a virtual repository has members')
     if ((members?.length ?? 0) > MAX_MEMBERS)
@@ -300,6 +306,10 @@ function originOf(upstream: string | undefined): string | undefined {
 }
 
 const OF_REMOTE = ['upstream', 'metadataTtlSeconds', 'credential'] as const
+
+function notLocal(): RegistryError {
+  return new RegistryError('invalid', 'Only a local repository has immutable_tags: the tags of others are theirs')
+}
 
 function notRemote(): RegistryError {
   return new RegistryError('invalid', 'Only a remote repository has an upstream_url and what belongs to it')

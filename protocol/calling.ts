@@ -11,6 +11,7 @@ import type { IndexCache } from './http/index-cache.js'
 import { choose, type Prepared, prepare } from './http/prepared.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
+import type { Arrival } from './kinds/arrival.js'
 import type { Accounts, Metadata, Principal } from './ports.js'
 import type { Action, Digest, FileRecord, Held, RepositoryRecord } from './records.js'
 import type { Freshness, Repository, Writable } from './repository.js'
@@ -36,7 +37,7 @@ export class Calling implements Call {
   readonly #format: Format
   readonly #parts: CallParts
   /** The index that was found kept, if any. */
-  made: { name: string; stamp: string; prepared: Prepared } | undefined
+  made: { name: string; reference: string | undefined; stamp: string; prepared: Prepared } | undefined
 
   constructor(
     call: Pick<Call, 'params' | 'request' | 'repository' | 'principal'> & { format: Format },
@@ -101,29 +102,40 @@ export class Calling implements Call {
     return { format: this.#format, repository, request, count: this.#parts.count }
   }
 
-  async index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
-    const reply = await this.#index(name, variant, render)
-    return withAge(reply, this.repository.freshness?.(name))
+  async index(
+    name: string,
+    variant: string,
+    render: () => Promise<Rendered | undefined>,
+    reference?: string,
+  ): Promise<Reply> {
+    const reply = await this.#index({ name, reference }, variant, render)
+    return withAge(reply, this.repository.freshness?.(name, reference))
   }
 
-  async #index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
-    const stamped = this.repository.stamp(name)
+  async #index(
+    { name, reference }: { name: string; reference: string | undefined },
+    variant: string,
+    render: () => Promise<Rendered | undefined>,
+  ): Promise<Reply> {
+    const stamped = this.repository.stamp(name, reference)
     const stamp = typeof stamped === 'string' ? stamped : await stamped
     const key = this.#indexKey(name, variant, stamp)
     const kept = this.#parts.indexes.get(key)
     if (kept) {
-      this.made = { name, stamp, prepared: kept }
+      this.made = { name, reference, stamp, prepared: kept }
       return choose(this.request, kept)
     }
+    // Of one reference, what may not be used was refused by itself.
+    const making = reference === undefined ? () => this.#orRefused(name, render) : render
     let large: Reply | undefined
     const prepared = await this.#parts.indexes.once(key, async () => {
-      const made = await this.#render(name, key, render)
+      const made = await this.#render(name, key, making)
       if ('size' in made) return made
       large = made
       return undefined
     })
     // Another request's flight may have found the index too large to keep: then this one renders its own stream.
-    const reply = prepared ? choose(this.request, prepared) : (large ?? (await this.#render(name, key, render)))
+    const reply = prepared ? choose(this.request, prepared) : (large ?? (await this.#render(name, key, making)))
     return 'identity' in reply ? choose(this.request, reply) : reply
   }
 
@@ -132,7 +144,7 @@ export class Calling implements Call {
   }
 
   async #render(name: string, key: string, render: () => Promise<Rendered | undefined>): Promise<Prepared | Reply> {
-    const rendered = await this.#orRefused(name, render)
+    const rendered = await render()
     if (!rendered) throw new RegistryError('missing', `There is no ${name} in ${this.repository.key}`)
     const headers = {
       'content-type': rendered.contentType,
@@ -166,11 +178,11 @@ export class Calling implements Call {
 
   async send(path: string, headers?: (file: FileRecord) => Record<string, string>): Promise<Reply | undefined> {
     const { repository, request } = this
-    // A part, or the head alone, is cut from what is known whole.
-    const whole = request.method === 'GET' && !request.headers.has('range')
+    // A part is cut from what is known whole.
+    const whole = !request.headers.has('range')
     const found = whole && repository.arrive ? await repository.arrive(path) : await repository.file(path)
     if (found === undefined) return undefined
-    const file = 'digest' in found ? found : await found.begun()
+    const file = 'digest' in found ? found : await (lacksLength(found, request) ? found.done : found.begun())
     if (file) return withAge(await this.file(file, headers?.(file)), repository.freshness?.(path))
     if ('digest' in found) return undefined
     return arrivingReply(this.#sending, path, found)
@@ -179,6 +191,11 @@ export class Calling implements Call {
   file(file: FileRecord, headers: Record<string, string> = {}): Promise<Reply> {
     return fileReply(this.#sending, file, headers)
   }
+}
+
+/** Only its end tells what a HEAD asks for. */
+function lacksLength({ size }: Arrival, { method }: HttpRequest): boolean {
+  return method === 'HEAD' && size === undefined
 }
 
 function withAge(reply: Reply, freshness: Freshness | undefined): Reply {

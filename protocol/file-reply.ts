@@ -45,11 +45,11 @@ export async function fileReply(
 }
 
 /** Bytes whose digest nobody knows yet: the end of them comes only once it is known to be right. */
-export function arrivingReply({ format, repository, count }: Sending, path: string, arrival: Arrival): Reply {
+export function arrivingReply({ format, repository, request, count }: Sending, path: string, arrival: Arrival): Reply {
   const { record } = repository
   const { size } = arrival
   const read: Bytes['read'] = (range, signal) => arrival.read(range, signal)
-  count?.(record, path)
+  if (request.method === 'GET') count?.(record, path)
   return {
     status: 200,
     headers: { ...described(format, record, path), 'x-cairn-source': 'upstream' },

@@ -9,8 +9,8 @@ import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import type { Listed } from './kinds/listing.js'
 import type { Lock } from './lock.js'
-import type { Accounts, Principal } from './ports.js'
-import type { Action, Digest, FileRecord, HashName, Held } from './records.js'
+import type { Accounts, Owner, Principal } from './ports.js'
+import type { Action, Digest, FileRecord, HashName, Held, Step } from './records.js'
 import type { Repository, Writable } from './repository.js'
 import type { RootRoute } from './root.js'
 
@@ -34,9 +34,10 @@ export interface Call<P = Record<string, string>> {
   target(): Writable
   /**
    * A rendered index: kept by (repository, variant, stamp of `name`), ETag from the stamp, compressed where the client takes
-   * it. `render` runs only when nothing is kept; it returns undefined for "no such package".
+   * it. `render` runs only when nothing is kept; it returns undefined for "no such package". `reference`: the only one of the
+   * package's that it shows.
    */
-  index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply>
+  index(name: string, variant: string, render: () => Promise<Rendered | undefined>, reference?: string): Promise<Reply>
   /** The reply for a recorded file: length, ETag, Last-Modified, digest headers, immutable caching, ranges. */
   file(file: FileRecord, headers?: Record<string, string>): Promise<Reply>
   /** The reply for a path: a recorded file, or one that is still on its way from an upstream. undefined: there is none. */
@@ -117,8 +118,8 @@ export function write<P extends string>(
 export interface Upstream {
   /** For ecosystems that list versions by package. Without it every path is asked for as it is, and is a package of its own. */
   listing?: {
-    /** Where the upstream has its document about a package, below its own address (percent-encoded, no slash in front). */
-    ask(name: string, upstream: URL): { path: string; headers?: Record<string, string> } | undefined
+    /** Where the upstream has its document about a package. */
+    ask(name: string, upstream: URL): Question | undefined
     /**
      * Throws `upstream` or `invalid` for a document that is none. A version that the upstream tells no time of has an empty
      * `publishedAt`: it gets the time when it was first seen here. `urls`: where files lie, as the document says, by path.
@@ -129,8 +130,41 @@ export interface Upstream {
     /** The version of a file that no listing names and the upstream may have nevertheless. Default: there are none. */
     unlisted?(path: string): string | undefined
   }
+  /**
+   * For ecosystems that are asked for one reference of a package at a time. What is found is published here and read like what
+   * was published here at first; a listing, if there is one, tells tags only.
+   */
+  lookup?: Lookup
   /** May the bytes under a path change at the upstream. Default: never. */
   mutable?(path: string): boolean
+}
+
+/** A document of an upstream, below its address (percent-encoded, no slash in front). */
+export interface Question {
+  path: string
+  headers?: Record<string, string>
+}
+
+/** A reference is a version, or a tag. A version stays as it is, unless its path is `mutable`. */
+export interface Lookup {
+  /** Where the document behind a reference may be: the first that is there is taken. */
+  ask(name: string, reference: string): Question[]
+  /** Throws `upstream` or `invalid` for a document that is none. */
+  parse(asked: { name: string; reference: string }, document: Uint8Array, upstream: Asking): MaybePromise<Found>
+  /** The reference whose document lies under a path. */
+  referenceOf(path: string): { name: string; reference: string } | undefined
+  /** To which version a file belongs that no lookup brings. */
+  fileOf(path: string): ({ package: string } & Owner) | undefined
+}
+
+/** A version of one file. */
+export interface Found {
+  version: string
+  path: string
+  bytes: Uint8Array
+  meta: string
+  /** Names it now. */
+  tag?: string
 }
 
 export type Offering = Listed & { urls?: ReadonlyMap<string, string> }
@@ -145,6 +179,10 @@ export interface Asking {
   readonly url: string
   /** Another, small document there; undefined: there is none. A copy younger than `maxAgeSeconds` will do. */
   read(path: string, maxAgeSeconds: number): Promise<Uint8Array | undefined>
+  /** Of the reply that brought the document; names in lowercase. */
+  readonly headers: ReadonlyMap<string, string>
+  /** The pages that follow the document (Link with rel="next", RFC 8288). */
+  rest(): AsyncIterable<Uint8Array>
 }
 
 /** An ecosystem's names and versions. */
@@ -178,6 +216,8 @@ export interface Format {
   credentials?(request: HttpRequest): string | undefined
   /** This ecosystem's own error document. Default: application/problem+json. */
   error?(error: RegistryError, status: number, request: HttpRequest): Reply
+  /** What comes back together with the version of a removed file. Default: nothing else. */
+  restoredWith?(repository: Repository, file: FileRecord): Promise<Step[]>
   /** A format without it has no remote repositories. */
   readonly upstream?: Upstream
   readonly grammar?: Grammar

@@ -19,6 +19,7 @@ interface Found {
   /** What the gate is asked about. */
   subject: string
   name: string
+  reference: string | undefined
   stamp: string
   prepared: Prepared
 }
@@ -54,7 +55,9 @@ export class HotReplies {
     const principal = this.#principal(request, hot.format)
     if (!principal || !this.#gate.decide(principal, 'read', hot.repository.record, hot.subject).allowed)
       return undefined
-    if (hot.repository.stamp(hot.name) !== hot.stamp || hot.repository.freshness?.(hot.name)?.stale) return undefined
+    const { repository, name, reference } = hot
+    if (repository.stamp(name, reference) !== hot.stamp || repository.freshness?.(name, reference)?.stale)
+      return undefined
     return choose(request, hot.prepared)
   }
 

@@ -1,5 +1,5 @@
 /** The only write: a proposal of steps for one scope, taken whole into the log or refused with a sentence. */
-import type { Position, Step } from './records.js'
+import type { Position, Step, VersionKey } from './records.js'
 
 export interface Proposal {
   scope: string
@@ -8,6 +8,8 @@ export interface Proposal {
   by: string
   /** Optimistic lock: refused with `conflict` unless the package's newest change still is `last`. */
   unchanged?: { package: string; last: number }
+  /** Refused with `missing` unless these are there: what the steps rely on. */
+  present?: readonly VersionKey[]
   /** Paths may be given other bytes although the repository does not allow it: those that an upstream itself changes. */
   redeploy?: boolean
 }

@@ -125,7 +125,7 @@ export interface Owner {
 }
 
 export interface OriginCheck {
-  /** There is such a package. */
+  /** There is such a package, or such a reference of it. */
   known: boolean
   /** The upstream could not be asked. */
   stale: boolean
@@ -135,8 +135,8 @@ export interface OriginCheck {
 
 /** Where a remote repository gets what it does not hold: an upstream for the primary, the primary for a node. */
 export interface Origin {
-  /** When it resolves, the newest listing of the package is recorded here, if there is one. */
-  check(repository: RepositoryRecord, name: string): Promise<OriginCheck>
+  /** When it resolves, what there is is recorded here: the newest listing of the package, or what a reference of it leads to. */
+  check(repository: RepositoryRecord, name: string, reference?: string): Promise<OriginCheck>
   /**
    * A file on its way here; what it resolves with was recorded first. How old it is: what is held is what the origin has.
    * undefined: there is none. Throws `unavailable` when the origin cannot be asked.

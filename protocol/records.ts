@@ -52,6 +52,8 @@ export interface Manifest {
   publishedAt: string
 }
 
+export type VersionKey = Pick<Manifest, 'package' | 'version'>
+
 /** A manifest as a store returns it. */
 export interface Version extends Manifest {
   /** Log number of the change that published it: the order of versions within a package. */
@@ -96,6 +98,8 @@ export interface RepositoryRecord {
   public: boolean
   /** May a path be given other bytes. */
   redeploy: boolean
+  /** Globs over tags that are set once: they neither move nor go. */
+  immutableTags?: string[]
   /** Bytes; undefined: no limit. */
   quota?: number
   upstream?: string

@@ -3,8 +3,19 @@
  * the same interface answers on the primary and on a node.
  */
 import type { Arrival } from './kinds/arrival.js'
-import type { Bytes, Page, Principal, Upload, WriteOptions } from './ports.js'
-import type { FileRecord, Held, Package, Position, RepositoryRecord, Step, Stored, Version } from './records.js'
+import type { Bytes, OriginCheck, Page, Principal, Upload, WriteOptions } from './ports.js'
+import type {
+  FileRecord,
+  Held,
+  Package,
+  Position,
+  RemovedFile,
+  RepositoryRecord,
+  Step,
+  Stored,
+  Version,
+  VersionKey,
+} from './records.js'
 import type { Judged, Refusal } from './rules/screen.js'
 
 /** How old something is that an upstream is the authority of. */
@@ -20,9 +31,10 @@ export interface Repository {
   readonly record: RepositoryRecord
   /**
    * Changes whenever anything that is read below about `name` changes, and differs between sets of members seen.
-   * It is the validator of a rendered index: equal on every machine that has applied the same changes.
+   * It is the validator of a rendered index: equal on every machine that has applied the same changes. `reference`: only that
+   * version or tag of it will be read.
    */
-  stamp(name: string): string | Promise<string>
+  stamp(name: string, reference?: string): string | Promise<string>
   package(name: string): Promise<Package | undefined>
   /** In byte order; a million fit. */
   packages(page: Page): Promise<Package[]>
@@ -37,9 +49,9 @@ export interface Repository {
   /** As `file`, but does not wait for the end of what is on its way here. */
   arrive?(path: string): Promise<FileRecord | Arrival | undefined>
   /** Of what may be old: in remote repositories, and through virtual ones. */
-  freshness?(name: string): Freshness | undefined
-  /** Asks the origin about a package, unless that was done lately; what it lists is recorded when this resolves. */
-  renew?(name: string): Promise<Freshness | undefined>
+  freshness?(name: string, reference?: string): Freshness | undefined
+  /** Asks the origin about a package or one reference of it, unless that was done lately; its answer is recorded when this resolves. */
+  renew?(name: string, reference?: string): Promise<OriginCheck>
   /** The package whose file a path would be; undefined: of none. Remote repositories only. */
   packageOf?(path: string): string | undefined
   /** In byte order of the path. */
@@ -78,9 +90,17 @@ export interface Writable {
   /**
    * Names before acknowledgement: all steps or none, in consecutive places of the log.
    * `unchanged` is an optimistic lock: the stamp number of the package as the writer saw it; otherwise `conflict`.
+   * `present`: versions that must be there; otherwise `missing`.
    * Throws `conflict` (with a sentence) for a taken version or path, `over_quota`, `missing`.
    */
-  commit(steps: Step[], by: Principal, unchanged?: { package: string; last: number }): Promise<Position>
+  commit(
+    steps: Step[],
+    by: Principal,
+    unchanged?: { package: string; last: number },
+    present?: readonly VersionKey[],
+  ): Promise<Position>
+  /** A removed file whose bytes are kept for long enough that a `restore` of its version brings it back. */
+  restorable(path: string): Promise<RemovedFile | undefined>
   /** Time as commits will record it; formats have no clock. ISO 8601. */
   now(): string
 }

@@ -38,6 +38,7 @@ interface CreateFlags extends ClientFlags {
   type: string
   public?: boolean
   redeploy?: boolean
+  immutableTag?: string[]
   quota?: string
   upstream?: string
   description?: string
@@ -51,6 +52,7 @@ function createRepository(terminal: Terminal): Command {
     .addOption(new Option('--type <type>').choices(['local', 'remote', 'virtual']).default('local'))
     .option('--public', 'everybody may read it')
     .option('--redeploy', 'a path may be given other bytes')
+    .option('--immutable-tag <glob>', 'tags that are set once; can be given several times', several)
     .option('--quota <size>', 'such as 10GiB')
     .option('--upstream <url>', 'of a remote repository')
     .option('--description <text>')
@@ -71,6 +73,7 @@ function draftOf(key: string, flags: CreateFlags): Record<string, unknown> {
     repo_type: flags.type,
     is_public: flags.public,
     allow_redeploy: flags.redeploy,
+    immutable_tags: flags.immutableTag,
     quota_bytes: quota,
     upstream_url: flags.upstream,
     description: flags.description,

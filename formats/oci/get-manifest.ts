@@ -17,7 +17,7 @@ export async function getManifest(call: OfManifest): Promise<Reply> {
   const name = checkName(params.name)
   const isDigest = params.reference.includes(':')
   const reference = isDigest ? checkDigest(params.reference) : checkTag(params.reference)
-  return call.index(name, `manifest ${reference}`, async () => {
+  const render = async () => {
     const digest = isDigest ? reference : await repository.tag(name, reference)
     const version = digest === undefined ? undefined : await repository.version(name, digest)
     const file = version && (await repository.file(manifestPath(name, version.version)))
@@ -28,7 +28,8 @@ export async function getManifest(call: OfManifest): Promise<Reply> {
       modified: version.publishedAt,
       headers: { ...VERSION_HEADER, 'docker-content-digest': version.version, etag: `"${version.version}"` },
     }
-  })
+  }
+  return call.index(name, `manifest ${reference}`, render, reference)
 }
 
 export function unknownManifest(name: string, reference: string): Error {

@@ -4,27 +4,40 @@
  */
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
-import type { Manifest, Step, Stored } from '../../protocol/records.js'
+import type { Manifest, Step, Stored, VersionKey } from '../../protocol/records.js'
 import type { Writable } from '../../protocol/repository.js'
 import { blobPath, blobsOf } from './name.js'
 
 type Keeping = Pick<Call<unknown>, 'repository' | 'principal'>
 
-/** `more`: what is to happen together with it. */
-export async function keep(call: Keeping, target: Writable, manifest: Manifest, more: Step[] = []): Promise<void> {
+export interface Together {
+  /** What is to happen together with it. */
+  before?: Step[]
+  after?: Step[]
+  /** What must be there. */
+  present?: VersionKey[]
+}
+
+export async function keep(
+  call: Keeping,
+  target: Writable,
+  manifest: Manifest,
+  { before = [], after = [], present = [] }: Together = {},
+): Promise<void> {
   const { package: name, version, meta } = manifest
+  const commit = (steps: Step[]) => target.commit(steps, call.principal, undefined, present)
   try {
-    await target.commit([{ kind: 'publish', manifest }, ...more], call.principal)
+    await commit([...before, { kind: 'publish', manifest }, ...after])
   } catch (error) {
-    if (!(error instanceof RegistryError) || error.kind !== 'conflict') throw error
+    if (!(error instanceof RegistryError) || error.kind !== 'conflict' || error.code === 'tag_immutable') throw error
     // Somebody else pushed the same at the same time, or it was removed and lies in its grave.
     const isThere = (await call.repository.version(name, version)) !== undefined
     const revive: Step[] = [
       { kind: 'restore', package: name, version },
       { kind: 'amend', package: name, version, meta },
     ]
-    const steps = isThere ? more : [...revive, ...more]
-    if (steps.length > 0) await target.commit(steps, call.principal)
+    const steps = isThere ? after : [...before, ...revive, ...after]
+    if (steps.length > 0) await commit(steps)
   }
 }
 

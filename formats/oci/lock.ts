@@ -8,7 +8,7 @@ import type { Lock, LockContent, Locked, Needed, Platform } from '../../protocol
 import type { Repository } from '../../protocol/repository.js'
 import { isObject, parseJson } from '../text/json.js'
 import { isDigest } from './digest.js'
-import { parseManifest } from './manifest.js'
+import { MANIFEST_LIMIT, parseManifest } from './manifest.js'
 import { blobPath, manifestPath } from './name.js'
 
 export const lock: Lock = {
@@ -19,7 +19,6 @@ export const lock: Lock = {
 
 const REFERENCE =
   /^(?:([a-z0-9.-]+(?::\d+)?)\/)?([a-z0-9._/-]+?)(?::([\w.-]{1,128}))?(?:@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$/i
-const MANIFEST_LIMIT = 8 * 1024 * 1024
 const MAX_MANIFESTS = 1000
 
 /** A version is a digest where there is one, else a tag. Only what looks like a host is taken for one, as Docker does. */

@@ -25,9 +25,13 @@ export interface ParsedManifest {
   manifests: Descriptor[]
 }
 
+/** Bytes. Clients make manifests of 4 MiB at most; a registry must take those. */
+export const MANIFEST_LIMIT = 8 * 1024 * 1024
 const IMAGES = ['application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json']
 export const INDEX = 'application/vnd.oci.image.index.v1+json'
 const INDEXES = [INDEX, 'application/vnd.docker.distribution.manifest.list.v2+json']
+/** All that are known here, as clients ask for them. */
+export const MANIFESTS = [...IMAGES, ...INDEXES]
 /** Layers that lie somewhere else, by licence. */
 const FOREIGN = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/
 const MAX_REFERENCES = 10_000
@@ -74,7 +78,7 @@ function mediaTypeOf(document: JsonObject, contentType: string | undefined): str
   const inside = textOf(document.mediaType)
   const said = header === '' || header === 'application/json' || header === 'application/octet-stream' ? inside : header
   const mediaType = said ?? (Array.isArray(document.manifests) ? INDEX : IMAGES[0]) ?? INDEX
-  if (![...IMAGES, ...INDEXES].includes(mediaType))
+  if (!MANIFESTS.includes(mediaType))
     throw invalid(`Manifests of the type ${mediaType.slice(0, 100)} are not known here`)
   if (inside !== undefined && inside !== mediaType)
     throw invalid(`The Content-Type is ${mediaType}, and the manifest says that it is ${inside.slice(0, 100)}`)

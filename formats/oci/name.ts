@@ -3,6 +3,7 @@
  *
  *     {name}/manifests/sha256:…   a manifest; package {name}, version sha256:…
  *     {name}/blobs/sha256:…       a layer or a config; package {name}/_blobs, version sha256:…
+ *     {name}/referrers/sha256:…   of a remote repository: who is about that manifest, as the upstream says
  *
  * Blobs have a package of their own because many manifests share one, and because they arrive before any manifest does. No image can
  * have that name: a component never begins with an underscore.
@@ -16,16 +17,23 @@ const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
 const MAX_NAME = 255
 const BLOBS = '/_blobs'
 
+export function isName(name: string): boolean {
+  return name.length <= MAX_NAME && NAME.test(name)
+}
+
+export function isTag(tag: string): boolean {
+  return TAG.test(tag)
+}
+
 /** Throws NAME_INVALID. */
 export function checkName(name: string): string {
-  if (name.length > MAX_NAME || !NAME.test(name))
-    throw failure('invalid', 'NAME_INVALID', `That is no name of an image: ${name.slice(0, 100)}`)
+  if (!isName(name)) throw failure('invalid', 'NAME_INVALID', `That is no name of an image: ${name.slice(0, 100)}`)
   return name
 }
 
 /** Throws MANIFEST_INVALID. */
 export function checkTag(tag: string): string {
-  if (!TAG.test(tag)) throw failure('invalid', 'MANIFEST_INVALID', `That is no tag: ${tag.slice(0, 140)}`)
+  if (!isTag(tag)) throw failure('invalid', 'MANIFEST_INVALID', `That is no tag: ${tag.slice(0, 140)}`)
   return tag
 }
 

@@ -1,16 +1,17 @@
 /** GET /{name}/referrers/{digest}: an index of the manifests whose subject it is, which may be none. */
+import { collect } from '../../protocol/chunks.js'
 import type { Call } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { Repository } from '../../protocol/repository.js'
 import { checkDigest } from './digest.js'
-import { type Entry, readEntry } from './entry.js'
+import { readEntry } from './entry.js'
 import { VERSION_HEADER } from './failure.js'
 import { INDEX } from './manifest.js'
 import { checkName } from './name.js'
 import { linkTo, pageAsked } from './page.js'
+import { indexOf, type Referrer, referrersIn } from './referrer.js'
+import { referrersOf } from './upstream.js'
 import { viewOf } from './view.js'
-
-type Referrer = Pick<Entry, 'mediaType' | 'size' | 'artifactType' | 'annotations'> & { digest: string }
 
 const PAGE = 1000
 /** Bytes: a reply is a manifest, and clients take those up to 4 MiB. */
@@ -24,33 +25,49 @@ export async function listReferrers(call: Call<{ name: string; digest: string }>
   const asked = pageAsked(query, PAGE)
   const type = query.get('artifactType') ?? undefined
   const { prefix } = viewOf(call)
+  const reference = referrersOf(subject)
   const filter = type === undefined ? undefined : { artifactType: type }
-  return call.index(name, `referrers ${prefix} ${subject} ${asked.n} ${asked.last} ${type ?? ''}`, async () => {
-    const all = await referrersOf(repository, name, subject, type)
-    const { entries, next } = page(all, asked.n, asked.last)
+  const render = async () => {
+    const { all, modified } = await known(repository, name, subject)
+    const wanted = type === undefined ? all : all.filter(({ artifactType }) => artifactType === type)
+    const { entries, next } = page(wanted, asked.n, asked.last)
     const path = `${prefix}/${name}/referrers/${subject}`
     const link = next ? { link: linkTo(path, asked, entries.at(-1)?.digest ?? '', filter) } : {}
     return {
       contentType: INDEX,
-      body: JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: entries }),
-      modified: (await repository.package(name))?.modified ?? repository.record.createdAt,
+      body: indexOf(entries),
+      modified,
       headers: { ...VERSION_HEADER, ...link, ...(filter ? { 'oci-filters-applied': 'artifactType' } : {}) },
     }
-  })
+  }
+  return call.index(name, `referrers ${prefix} ${subject} ${asked.n} ${asked.last} ${type ?? ''}`, render, reference)
+}
+
+interface Known {
+  all: Referrer[]
+  /** ISO 8601. */
+  modified: string
+}
+
+/** What an upstream says, or what is here. */
+async function known(repository: Repository, name: string, subject: string): Promise<Known> {
+  const listed = await repository.version(name, referrersOf(subject))
+  const [file] = listed?.files ?? []
+  if (listed && file && !('offered' in file)) {
+    const all = referrersIn(await collect((await repository.open(file)).read(), file.size))
+    return { all, modified: listed.publishedAt }
+  }
+  const modified = (await repository.package(name))?.modified ?? repository.record.createdAt
+  return { all: await published(repository, name, subject), modified }
 }
 
 /** In order of publication. */
-async function referrersOf(
-  repository: Repository,
-  name: string,
-  subject: string,
-  type: string | undefined,
-): Promise<Referrer[]> {
+async function published(repository: Repository, name: string, subject: string): Promise<Referrer[]> {
   const found: Referrer[] = []
   for await (const { version, meta } of repository.versions(name)) {
     if (!meta.includes(subject)) continue
     const { subject: about, mediaType, size, artifactType, annotations } = readEntry(meta)
-    if (about !== subject || (type !== undefined && artifactType !== type)) continue
+    if (about !== subject) continue
     found.push({
       mediaType,
       digest: version,

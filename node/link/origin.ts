@@ -28,8 +28,9 @@ export class LinkOrigin implements Origin {
     this.#parts = parts
   }
 
-  async check({ scope }: RepositoryRecord, name: string): Promise<OriginCheck> {
-    const reply = await this.#get(`listing?scope=${encodeURIComponent(scope)}&package=${encodeURIComponent(name)}`)
+  async check({ scope }: RepositoryRecord, name: string, reference?: string): Promise<OriginCheck> {
+    const asked = { scope, package: name, ...(reference === undefined ? {} : { reference }) }
+    const reply = await this.#get(`listing?${new URLSearchParams(asked)}`)
     const answer: unknown = JSON.parse(await limited(reply.body, MAX_ANSWER))
     const { known, stale, age, epoch, number } = (
       typeof answer === 'object' && answer !== null ? answer : {}

@@ -8,15 +8,19 @@ import { propertyChanges, readProperties, writeProperties } from '../../protocol
 import { API, existing, noFile } from '../../protocol/api/reads.js'
 import { artifactJson, artifactShape, encodePath, propertiesShape, repositoryUrl } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
+import type { Format } from '../../protocol/format.js'
+import { matchesAny } from '../../protocol/glob.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
+import { immutableTag } from '../../protocol/metadata/reduce.js'
 import type { Metadata, Principal } from '../../protocol/ports.js'
-import type { FileRecord, RepositoryRecord } from '../../protocol/records.js'
+import type { FileRecord, RepositoryRecord, Step } from '../../protocol/records.js'
 import type { Repository, Writable } from '../../protocol/repository.js'
 import type { Downloads } from '../downloads.js'
 
 export interface ArtifactsOptions {
   metadata: Metadata
+  formats: readonly Format[]
   open: (record: RepositoryRecord, principal: Principal) => Repository
   /** Answers a request below /repository/, as for the format's own clients (`Registry.handle`). */
   formatRoute: (request: HttpRequest) => Promise<Reply> | Reply | undefined
@@ -33,7 +37,7 @@ export function artifactEndpoints(options: ArtifactsOptions): Endpoint[] {
   return [...fileEndpoints(options), ...propertyEndpoints(options)]
 }
 
-function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: ArtifactsOptions): Endpoint[] {
+function fileEndpoints({ metadata, formats, open, formatRoute, restoreDays, nowMs }: ArtifactsOptions): Endpoint[] {
   return [
     endpoint({
       name: 'artifacts.put',
@@ -63,6 +67,7 @@ function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: Arti
       handle: async ({ repository, params, principal }) => {
         const target = targetOf(open(repository, principal))
         const file = await recorded(metadata, repository, params.path)
+        await refuseIfImmutable(repository, metadata, file)
         await target.commit([{ kind: 'remove', package: file.package, version: file.version }], principal)
       },
     }),
@@ -74,7 +79,8 @@ function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: Arti
       access: { repository: 'write' },
       reply: artifactShape,
       handle: async ({ repository, params, principal, request }) => {
-        const target = targetOf(open(repository, principal))
+        const opened = open(repository, principal)
+        const target = targetOf(opened)
         const removed = await metadata.removed(target.record.scope, params.path)
         if (!removed)
           throw new RegistryError('missing', `${repository.key} has no removed file ${params.path}`, {
@@ -86,7 +92,10 @@ function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: Arti
             `It was removed more than ${restoreDays} days ago and cannot be restored`,
             { code: 'restore_window_over' },
           )
-        await target.commit([{ kind: 'restore', package: removed.package, version: removed.version }], principal)
+        const format = formats.find(({ name }) => name === repository.format)
+        const others = (await format?.restoredWith?.(opened, removed)) ?? []
+        const step: Step = { kind: 'restore', package: removed.package, version: removed.version }
+        await target.commit([...others, step], principal)
         return artifactJson(repository.key, await recorded(metadata, repository, params.path), request.origin)
       },
     }),
@@ -133,6 +142,16 @@ function propertyEndpoints({ open, downloads }: ArtifactsOptions): Endpoint[] {
       },
     }),
   ]
+}
+
+async function refuseIfImmutable(
+  { scope, immutableTags = [] }: RepositoryRecord,
+  metadata: Metadata,
+  file: FileRecord,
+): Promise<void> {
+  if (immutableTags.length === 0) return
+  for (const [tag, version] of Object.entries(await metadata.tags(scope, file.package)))
+    if (version === file.version && matchesAny(immutableTags, tag)) throw immutableTag(file.package, tag)
 }
 
 /** Reads, changes and writes under an optimistic lock; somebody else's change in between means once more. */

@@ -21,6 +21,10 @@ const NOT_FOR_CREDENTIALS = [
   ...['accept', 'accept-encoding', 'range', 'if-none-match', 'if-modified-since', 'proxy-authorization', 'user-agent'],
 ]
 const ttl = z.number().int().min(0).max(31_536_000)
+const immutable = z
+  .array(z.string().min(1).max(128))
+  .max(100)
+  .meta({ description: 'Globs over tags that are set once: moving or deleting one is refused with 409' })
 /** Written and never shown. */
 const auth = z
   .union([
@@ -76,6 +80,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         description: description.optional(),
         is_public: z.boolean().optional(),
         allow_redeploy: z.boolean().optional(),
+        immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
         upstream_url: upstream.nullable().optional(),
         upstream_auth: auth.optional(),
@@ -88,7 +93,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
       handle: async ({ body, principal, request, response, note }) => {
         note.created = body.key
         const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, ...others } = body
-        const { upstream_url, upstream_auth, metadata_ttl_seconds, name, description, members } = others
+        const { upstream_url, upstream_auth, metadata_ttl_seconds, immutable_tags, name, description, members } = others
         const draft = {
           name,
           description,
@@ -98,6 +103,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           type: repo_type,
           public: is_public,
           redeploy: allow_redeploy,
+          immutableTags: immutable_tags,
           quota: quota_bytes ?? undefined,
           upstream: upstream_url ?? undefined,
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
@@ -120,6 +126,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         description: description.optional(),
         is_public: z.boolean().optional(),
         allow_redeploy: z.boolean().optional(),
+        immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
         upstream_url: upstream.optional(),
         upstream_auth: auth.optional(),
@@ -142,6 +149,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           description: body.description,
           public: body.is_public,
           redeploy: body.allow_redeploy,
+          immutableTags: body.immutable_tags,
           quota: body.quota_bytes,
           upstream: body.upstream_url,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,

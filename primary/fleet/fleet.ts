@@ -9,7 +9,7 @@
  *     GET  log?after&limit                                 -> frames: entries, then a checkpoint that covers them
  *     GET  blobs/{digest}?scope                            -> bytes, with ranges
  *     GET  leaves/{digest}?scope                           -> 32 bytes for each 64 KiB
- *     GET  listing?scope&package                           -> {known, stale, age, epoch, number}: recorded as of that position
+ *     GET  listing?scope&package&reference                 -> {known, stale, age, epoch, number}: recorded as of that position
  *     GET  arriving?scope&path                             -> bytes on their way from an upstream; 204: recorded, with Age and
  *                                                             Warning when it may be old; 404: there is none
  *     POST authenticate  {authorization}                   -> {user}
@@ -186,7 +186,7 @@ export class Fleet {
         }
       }
       case 'GET listing':
-        return this.#listing(this.#remote(query, sees), query.get('package') ?? '')
+        return this.#listing(this.#remote(query, sees), query)
       case 'GET arriving':
         return this.#arriving(this.#remote(query, sees), query.get('path') ?? '')
       case 'POST authenticate': {
@@ -208,11 +208,11 @@ export class Fleet {
     throw new RegistryError('missing', 'This node may hold no such remote repository')
   }
 
-  async #listing(repository: Repository, name: string): Promise<Reply> {
-    const freshness = await soon(repository.renew?.(name))
-    const { metadata } = this.#options
-    const known = (await metadata.listing(repository.record.scope, name)) !== undefined
-    return json({ known, stale: freshness?.stale ?? false, age: freshness?.ageSeconds, ...metadata.head })
+  async #listing(repository: Repository, query: URLSearchParams): Promise<Reply> {
+    const name = query.get('package') ?? ''
+    const check = await soon(repository.renew?.(name, query.get('reference') ?? undefined))
+    const { known = false, stale = false, ageSeconds: age } = check ?? {}
+    return json({ known, stale, age, ...this.#options.metadata.head })
   }
 
   async #arriving(repository: Repository, path: string): Promise<Reply> {

@@ -13,7 +13,13 @@ import { failpoint } from '../../protocol/failpoint.js'
 import type { Ledger, Proposal } from '../../protocol/ledger.js'
 import { decodeChange, type Entry, encodeChange, leafOf, SALT_BYTES } from '../../protocol/log/entry.js'
 import { Batch, growth } from '../../protocol/metadata/batch.js'
-import { checkQuota, refuseIfChanged } from '../../protocol/metadata/conditions.js'
+import {
+  checkQuota,
+  conditionKeys,
+  refuseIfAbsent,
+  refuseIfChanged,
+  rulesOf,
+} from '../../protocol/metadata/conditions.js'
 import { needs } from '../../protocol/metadata/reduce.js'
 import { keyText, type RowKey, type RowWrite, rowKey } from '../../protocol/metadata/rows.js'
 import type { State } from '../../protocol/metadata/state.js'
@@ -189,9 +195,10 @@ export class PostgresLedger implements Ledger {
       const row = await batch.before(rowKey('package', proposal.scope, proposal.unchanged.package))
       refuseIfChanged(proposal.unchanged, row?.last ?? 0)
     }
+    await refuseIfAbsent(proposal, batch)
     const repository = this.#state.scope(proposal.scope)
     if (!repository && proposal.scope !== FLEET) throw new RegistryError('missing', 'The repository was deleted')
-    const writes = await batch.add(group, { redeploy: proposal.redeploy ?? repository?.redeploy ?? true })
+    const writes = await batch.add(group, rulesOf(proposal, repository))
     const grows = await growth(writes, batch)
     if (repository?.quota !== undefined) checkQuota(repository.quota, (await usage.of(proposal.scope)) + grows, grows)
     usage.add(proposal.scope, grows)
@@ -242,9 +249,9 @@ class Usage {
   }
 }
 
-function keysOf({ steps, scope, unchanged }: Proposal): RowKey[] {
-  const keys = steps.flatMap((step) => needs({ ...step, scope, at: '', by: '' } as Change))
-  return unchanged ? [...keys, rowKey('package', scope, unchanged.package)] : keys
+function keysOf(proposal: Proposal): RowKey[] {
+  const { steps, scope } = proposal
+  return [...steps.flatMap((step) => needs({ ...step, scope, at: '', by: '' } as Change)), ...conditionKeys(proposal)]
 }
 
 function seal({ change, number }: { change: Change; number: number }): Committed {

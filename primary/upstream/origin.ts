@@ -17,8 +17,11 @@ import type { UpstreamClient, UpstreamReply } from './client.js'
 import type { Credentials } from './credentials.js'
 import { nonsense, readDocument } from './document.js'
 import type { Documents, UpstreamDocument } from './documents.js'
+import { lookUp } from './lookup.js'
 import { isMutable } from './mutable.js'
 import { checked, promisedBy } from './promised.js'
+import { blaming, conditions, GONE, lengthOf, nextOf, refuseUnlessFound, validators } from './reply.js'
+import { UpstreamTokens } from './tokens.js'
 
 export interface UpstreamOriginParts {
   client: UpstreamClient
@@ -37,10 +40,10 @@ export interface UpstreamOriginParts {
 
 const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 const MAX_ASIDE_BYTES = 256 * 1024
+const MAX_PAGES = 200
 /** Who is said to have done it. */
 const BY = 'upstream'
 const AS_IT_IS = { 'accept-encoding': 'identity' }
-const GONE = new Set([404, 410])
 
 interface Found {
   reply: UpstreamReply
@@ -53,21 +56,24 @@ export class UpstreamOrigin implements Origin {
   readonly #parts: UpstreamOriginParts
   /** Scopes whose files lie elsewhere than at their paths below the upstream's address. */
   readonly #elsewhere = new Set<string>()
+  readonly #tokens: UpstreamTokens
   readonly #asides = new LRUCache<string, { atMs: number; document: Promise<Uint8Array | undefined> }>({ max: 100 })
 
   constructor(parts: UpstreamOriginParts) {
     this.#parts = parts
+    this.#tokens = new UpstreamTokens(parts.client, () => Date.parse(parts.now()))
   }
 
-  async check(repository: RepositoryRecord, name: string): Promise<OriginCheck> {
+  async check(repository: RepositoryRecord, name: string, reference?: string): Promise<OriginCheck> {
+    if (reference !== undefined) return this.#lookUp(repository, name, reference)
     const { metadata, documents, listings, maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
     const { listing } = this.#format(repository).upstream ?? {}
-    const base = baseOf(repository)
+    const base = this.#base(repository)
     const asked = listing?.ask(name, base)
     if (!listing || !asked) return { known: false, stale: false }
     const row = await metadata.listing(repository.scope, name)
     const before = row && (await this.#document(repository, name))
-    const reply = await this.#get(repository, new URL(asked.path, base), {
+    const reply = await this.#get(repository, name, new URL(asked.path, base), {
       'accept-encoding': 'gzip',
       ...asked.headers,
       ...conditions(before),
@@ -79,10 +85,10 @@ export class UpstreamOrigin implements Origin {
     }
     refuseUnlessFound(reply)
     const document = await readDocument(reply, maxDocumentBytes)
-    const { urls, ...listed } = await blaming(reply.url, () =>
-      listing.parse(name, document, this.#asking(repository, reply)),
-    )
-    if (listed.versions.length === 0) return { known: row !== undefined, stale: false, ageSeconds: 0 }
+    const asking = this.#asking(repository, name, reply, asked.headers)
+    const { urls, ...listed } = await blaming(reply.url, () => listing.parse(name, document, asking))
+    if (listed.versions.length === 0 && Object.keys(listed.tags).length === 0)
+      return { known: row !== undefined, stale: false, ageSeconds: 0 }
     const text = encodeListing(await this.#timed(repository, name, listed, reply, row?.blob))
     const blob = await this.#store(text)
     listings.know(name, blob, text)
@@ -115,10 +121,10 @@ export class UpstreamOrigin implements Origin {
     })
   }
 
-  async #again(repository: RepositoryRecord, { path, owner }: Wanted): Promise<Found | undefined> {
+  async #again(repository: RepositoryRecord, { path, package: name, owner }: Wanted): Promise<Found | undefined> {
     const before = await this.#document(repository, path)
-    const url = urlOf(repository, path, before)
-    const reply = await this.#get(repository, url, { ...AS_IT_IS, ...conditions(before) })
+    const url = urlAt(this.#base(repository), path, before)
+    const reply = await this.#get(repository, name, url, { ...AS_IT_IS, ...conditions(before) })
     const owned = await owner()
     return owned && { reply, owner: owned }
   }
@@ -126,21 +132,24 @@ export class UpstreamOrigin implements Origin {
   /** Where nobody has asked about the package yet, the file is asked for at once with its document, where it most likely lies. */
   async #first(repository: RepositoryRecord, { path, package: name, owner }: Wanted): Promise<Found | undefined> {
     const { scope } = repository
-    const listed = this.#format(repository).upstream?.listing !== undefined
+    const { listing, lookup } = this.#format(repository).upstream ?? {}
+    const listed = listing !== undefined && lookup === undefined
+    const subject = listing?.packageOf(path) ?? name
+    const base = this.#base(repository)
     const owning = owner()
     owning.catch(() => undefined)
-    const likely = urlOf(repository, path)
+    const likely = urlAt(base, path)
     const guessing = listed && !this.#elsewhere.has(scope) && !(await this.#document(repository, name))
-    const guessed = guessing ? this.#get(repository, likely, AS_IT_IS, true).catch(() => undefined) : undefined
+    const guessed = guessing ? this.#get(repository, subject, likely, AS_IT_IS, true).catch(() => undefined) : undefined
     let used = false
     try {
       const owned = await owning
       if (!owned) return undefined
-      const url = urlOf(repository, path, listed ? await this.#document(repository, name) : undefined)
+      const url = urlAt(base, path, listed ? await this.#document(repository, name) : undefined)
       if (url.href !== likely.href) this.#elsewhere.add(scope)
       const reply = url.href === likely.href ? await guessed : undefined
       used = reply !== undefined
-      return { reply: reply ?? (await this.#get(repository, url, AS_IT_IS)), owner: owned }
+      return { reply: reply ?? (await this.#get(repository, subject, url, AS_IT_IS)), owner: owned }
     } finally {
       if (!used) void guessed?.then((reply) => reply?.cancel())
     }
@@ -211,29 +220,79 @@ export class UpstreamOrigin implements Origin {
     return { ...listed, versions }
   }
 
-  #asking(repository: RepositoryRecord, { url }: UpstreamReply): Asking {
-    const base = baseOf(repository)
+  #lookUp(repository: RepositoryRecord, name: string, reference: string): Promise<OriginCheck> {
+    const { maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
+    const { lookup } = this.#format(repository).upstream ?? {}
+    if (!lookup) return Promise.resolve({ known: false, stale: false })
+    const base = this.#base(repository)
+    return lookUp(
+      {
+        repository,
+        lookup,
+        name,
+        reference,
+        get: (path, headers) => this.#get(repository, name, new URL(path, base), headers),
+        asking: (reply, headers) => this.#asking(repository, name, reply, headers),
+      },
+      { ...this.#parts, maxDocumentBytes, by: BY },
+    )
+  }
+
+  #asking(
+    repository: RepositoryRecord,
+    name: string,
+    reply: UpstreamReply,
+    headers: Record<string, string> | undefined,
+  ): Asking {
+    const base = this.#base(repository)
     return {
       base: base.href,
-      url: url.href,
-      read: (path, maxAgeSeconds) => this.#aside(repository, new URL(path, base), maxAgeSeconds * 1000),
+      url: reply.url.href,
+      read: (path, maxAgeSeconds) => this.#aside(repository, name, new URL(path, base), maxAgeSeconds * 1000),
+      headers: reply.headers,
+      rest: () => this.#rest(repository, name, reply, headers),
+    }
+  }
+
+  async *#rest(
+    repository: RepositoryRecord,
+    name: string,
+    first: UpstreamReply,
+    headers: Record<string, string> | undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
+    let room = maxDocumentBytes
+    let next = nextOf(first)
+    for (let pages = 1; next; pages++) {
+      if (pages === MAX_PAGES) throw nonsense(first.url, `a document of more than ${MAX_PAGES} pages`)
+      const reply = await this.#get(repository, name, next, { 'accept-encoding': 'gzip', ...headers })
+      refuseUnlessFound(reply)
+      const page = await readDocument(reply, room)
+      room -= page.length
+      yield page
+      next = nextOf(reply)
     }
   }
 
   /** What is read beside listings: a few small documents that many listings need, so they are remembered. */
-  async #aside(repository: RepositoryRecord, url: URL, maxAgeMs: number): Promise<Uint8Array | undefined> {
+  async #aside(
+    repository: RepositoryRecord,
+    name: string,
+    url: URL,
+    maxAgeMs: number,
+  ): Promise<Uint8Array | undefined> {
     const key = `${repository.scope}\0${url.href}`
     const nowMs = Date.parse(this.#parts.now())
     const kept = this.#asides.get(key)
     if (kept && nowMs - kept.atMs < maxAgeMs) return kept.document
-    const document = this.#readAside(repository, url)
+    const document = this.#readAside(repository, name, url)
     this.#asides.set(key, { atMs: nowMs, document })
     document.catch(() => this.#asides.delete(key))
     return document
   }
 
-  async #readAside(repository: RepositoryRecord, url: URL): Promise<Uint8Array | undefined> {
-    const reply = await this.#get(repository, url, { 'accept-encoding': 'gzip' })
+  async #readAside(repository: RepositoryRecord, name: string, url: URL): Promise<Uint8Array | undefined> {
+    const reply = await this.#get(repository, name, url, { 'accept-encoding': 'gzip' })
     if (GONE.has(reply.status)) {
       reply.cancel()
       return undefined
@@ -249,15 +308,30 @@ export class UpstreamOrigin implements Origin {
 
   /** The credentials are for the upstream's own host; files that lie elsewhere are fetched without. */
   async #get(
-    repository: RepositoryRecord,
+    { scope }: RepositoryRecord,
+    subject: string,
     url: URL,
     headers: Record<string, string>,
     spare = false,
   ): Promise<UpstreamReply> {
-    const { client, credentials } = this.#parts
-    const authorization = await credentials.authorization(repository.scope, url.origin)
-    const own = await credentials.headers(repository.scope, url.origin)
-    return client.get(url, { headers, authorization, own, spare })
+    const { credentials } = this.#parts
+    const authorization = await credentials.authorization(scope, url.origin)
+    const own = await credentials.headers(scope, url.origin)
+    return this.#tokens.get(url, { scope, subject, headers, authorization, own, spare })
+  }
+
+  /**
+   * With a slash at the end, so that what is below it is resolved below it; and with the segment that all addresses of the format have,
+   * where the administrator left it out.
+   */
+  #base(repository: RepositoryRecord): URL {
+    const { upstream = '', key } = repository
+    if (!URL.canParse(upstream)) throw new RegistryError('unavailable', `${key} has no upstream`)
+    const url = new URL(upstream)
+    if (!url.pathname.endsWith('/')) url.pathname += '/'
+    const { root } = this.#format(repository)
+    if (root !== undefined && !url.pathname.split('/').includes(root)) url.pathname += `${root}/`
+    return url
   }
 
   async #document(repository: RepositoryRecord, name: string): Promise<UpstreamDocument | undefined> {
@@ -272,27 +346,9 @@ export class UpstreamOrigin implements Origin {
   }
 }
 
-/** With a slash at the end, so that what is below it is resolved below it. */
-function baseOf({ upstream = '', key }: RepositoryRecord): URL {
-  if (!URL.canParse(upstream)) throw new RegistryError('unavailable', `${key} has no upstream`)
-  const url = new URL(upstream)
-  if (!url.pathname.endsWith('/')) url.pathname += '/'
-  return url
-}
-
-function urlOf(repository: RepositoryRecord, path: string, document?: UpstreamDocument): URL {
-  const base = baseOf(repository)
+function urlAt(base: URL, path: string, document?: UpstreamDocument): URL {
   const own = document?.urls[path]
   return own !== undefined && URL.canParse(own, base.href) ? new URL(own, base) : new URL(encoded(path), base)
-}
-
-function conditions(before: UpstreamDocument | undefined): Record<string, string> {
-  if (before?.etag !== undefined) return { 'if-none-match': before.etag }
-  return before?.modified === undefined ? {} : { 'if-modified-since': before.modified }
-}
-
-function validators({ upstream = '' }: RepositoryRecord, { headers }: UpstreamReply): Omit<UpstreamDocument, 'urls'> {
-  return { upstream, etag: headers.get('etag'), modified: headers.get('last-modified') }
 }
 
 function elsewhere(urls: ReadonlyMap<string, string> | undefined, base: URL): Record<string, string> {
@@ -310,20 +366,6 @@ function encoded(path: string): string {
     .join('/')}`
 }
 
-function lengthOf({ headers }: UpstreamReply): number | undefined {
-  const length = headers.get('content-length')
-  return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined
-}
-
-function refuseUnlessFound(reply: UpstreamReply): void {
-  if (reply.status === 200) return
-  reply.cancel()
-  throw nonsense(
-    reply.url,
-    [401, 403, 407].includes(reply.status) ? `a refusal (${reply.status})` : `the status ${reply.status}`,
-  )
-}
-
 function refusalOf(
   { url, headers }: UpstreamReply,
   path: string,
@@ -336,15 +378,4 @@ function refusalOf(
   // A page that says "we are down for maintenance" with a 200.
   const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '') && !contentTypeOf(path).includes('html')
   return isPage ? nonsense(url, `a page instead of ${path}`) : undefined
-}
-
-/** What is invalid in an upstream's answer is the upstream's fault, not the client's. */
-async function blaming<T>(url: URL, parse: () => T | Promise<T>): Promise<T> {
-  try {
-    return await parse()
-  } catch (error) {
-    if (error instanceof RegistryError && error.kind === 'invalid')
-      throw nonsense(url, 'something else than was asked for', error)
-    throw error
-  }
 }

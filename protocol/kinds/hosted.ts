@@ -4,7 +4,7 @@ import type { Grammar } from '../format.js'
 import type { Ledger } from '../ledger.js'
 import { checkQuota } from '../metadata/conditions.js'
 import type { Blobs, Metadata, Principal, Upload, WriteOptions } from '../ports.js'
-import type { Position, RepositoryRecord, Step, Stored } from '../records.js'
+import type { Position, RemovedFile, RepositoryRecord, Step, Stored, VersionKey } from '../records.js'
 import type { Writable } from '../repository.js'
 import { Recorded } from './recorded.js'
 
@@ -14,6 +14,8 @@ export interface HostedParts {
   /** ISO 8601. */
   now: () => string
   maxUploadBytes: number
+  /** How long after its removal a file can be restored. */
+  restoreMs: number
   nameOf?: Grammar['name'] | undefined
 }
 
@@ -22,7 +24,7 @@ export class Hosted extends Recorded {
 
   constructor(record: RepositoryRecord, metadata: Metadata, parts: HostedParts) {
     super(record, metadata, parts.blobs, parts.nameOf)
-    this.#target = new Publishing(record, parts)
+    this.#target = new Publishing(record, metadata, parts)
   }
 
   override get target(): Writable {
@@ -33,10 +35,12 @@ export class Hosted extends Recorded {
 class Publishing implements Writable {
   readonly record: RepositoryRecord
   readonly now: () => string
+  readonly #metadata: Pick<Metadata, 'removed'>
   readonly #parts: HostedParts
 
-  constructor(record: RepositoryRecord, parts: HostedParts) {
+  constructor(record: RepositoryRecord, metadata: Pick<Metadata, 'removed'>, parts: HostedParts) {
     this.record = record
+    this.#metadata = metadata
     this.now = parts.now
     this.#parts = parts
   }
@@ -67,13 +71,25 @@ class Publishing implements Writable {
     if (quota !== undefined) checkQuota(quota, (await this.#parts.ledger.usage(scope)) + bytes, bytes)
   }
 
-  commit(steps: Step[], by: Principal, unchanged?: { package: string; last: number }): Promise<Position> {
+  commit(
+    steps: Step[],
+    by: Principal,
+    unchanged?: { package: string; last: number },
+    present: readonly VersionKey[] = [],
+  ): Promise<Position> {
     return this.#parts.ledger.commit({
       scope: this.record.scope,
       steps,
       by: by.name,
+      present,
       ...(unchanged ? { unchanged } : {}),
     })
+  }
+
+  async restorable(path: string): Promise<RemovedFile | undefined> {
+    const removed = await this.#metadata.removed(this.record.scope, path)
+    const isKept = removed && Date.parse(this.now()) - Date.parse(removed.removedAt) < this.#parts.restoreMs
+    return isKept ? removed : undefined
   }
 }
 

@@ -6,10 +6,11 @@
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
 import type { Grammar, Upstream } from '../format.js'
-import type { Metadata, Origin, Owner, Wanted } from '../ports.js'
+import type { Metadata, Origin, OriginCheck, Owner, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Single } from '../repository.js'
 import type { Arrival } from './arrival.js'
+import { Checks, type Inquiry, type Kept } from './checks.js'
 import type { Listing, Listings } from './listing.js'
 import { onlyHere, type Readable, Recorded } from './recorded.js'
 
@@ -26,23 +27,10 @@ export interface RemoteParts {
   onFault?: (error: unknown, repository: RepositoryRecord, name: string) => void
 }
 
-interface Check {
-  /** Something is recorded, so there is no need to wait for the origin. */
-  held: boolean
-  /** Until then nothing is asked. */
-  untilMs: number
-  /** When the origin last said that it is so. */
-  confirmedMs: number | undefined
-  /** The origin could not be asked when it should have been. */
-  stale: boolean
-}
-
 const REMEMBERED = 100_000
 const REMEMBERED_CUT_OFF = 1000
 const TTL_MS = 60_000
 const ABSENT_MS = 60_000
-/** After an origin that failed: behind the reader's back, so it may be soon. */
-const RETRY_MS = 10_000
 /** A file that no listing knows may have been published a moment ago. */
 const LOOK_AGAIN_MS = 5_000
 
@@ -57,9 +45,8 @@ const NOWHERE: Origin = {
 
 export class Remote extends Recorded {
   readonly #parts: RemoteParts | undefined
-  /** By package, or by path where nothing is listed. */
-  readonly #checks: LRUCache<string, Check>
-  readonly #renewing = new Map<string, Promise<void>>()
+  /** By package and reference, or by path. */
+  readonly #checks: Checks
   readonly #absent: LRUCache<string, number>
   readonly #arriving = new Map<string, Promise<Arrival | undefined>>()
 
@@ -73,8 +60,15 @@ export class Remote extends Recorded {
   ) {
     super(record, metadata, blobs, nameOf)
     this.#parts = parts
-    this.#checks = new LRUCache({ max: parts?.remembered ?? REMEMBERED })
-    this.#absent = new LRUCache({ max: parts?.remembered ?? REMEMBERED })
+    const { nowMs = () => 0, absentMs = ABSENT_MS, remembered = REMEMBERED, onFault } = parts ?? {}
+    this.#absent = new LRUCache({ max: remembered })
+    this.#checks = new Checks({
+      nowMs,
+      ttlMs: this.#ttlMs,
+      absentMs,
+      remembered,
+      onFault: onFault && ((error, key) => onFault(error, record, key)),
+    })
   }
 
   packageOf(path: string): string | undefined {
@@ -82,21 +76,17 @@ export class Remote extends Recorded {
     return upstream?.listing ? upstream.listing.packageOf(path) : path
   }
 
-  freshness(name: string): Freshness | undefined {
-    const check = this.#checks.get(name)
-    if (!check) return undefined
-    const { confirmedMs, stale } = check
-    const age = confirmedMs === undefined ? undefined : Math.max(0, (this.#now - confirmedMs) / 1000)
-    return { stale, ...(age === undefined ? {} : { ageSeconds: Math.floor(age) }) }
+  freshness(name: string, reference?: string): Freshness | undefined {
+    return this.#checks.freshness(keyOf(name, this.#looksUp ? reference : undefined))
   }
 
-  override stamp(name: string): string | Promise<string> {
-    if (!this.#lists) return super.stamp(name)
-    const known = this.#known(name)
+  override stamp(name: string, reference?: string): string | Promise<string> {
+    const known = this.#know(name, reference)
     return known ? known.then(() => super.stamp(name)) : super.stamp(name)
   }
 
   override async package(name: string): Promise<Package | undefined> {
+    if (this.#looksUp) await this.#know(name)
     if (!this.#lists) return super.package(name)
     const offered = await this.#offered(name)
     return offered?.listing.package(await this.metadata.stamp(this.record.scope, name), offered.at)
@@ -109,16 +99,20 @@ export class Remote extends Recorded {
   }
 
   override async version(name: string, version: string): Promise<Version | undefined> {
+    if (this.#looksUp) await this.#know(name, version)
     if (!this.#lists) return super.version(name, version)
     return (await this.#listing(name))?.versions.get(version)
   }
 
   override async tags(name: string): Promise<Record<string, string>> {
-    if (!this.#lists) return super.tags(name)
-    return (await this.#listing(name))?.tags ?? {}
+    if (!this.#parts?.upstream.listing) return super.tags(name)
+    const { tags = {} } = (await this.#listing(name)) ?? {}
+    // Those that were read know their version.
+    return this.#looksUp ? { ...tags, ...(await super.tags(name)) } : tags
   }
 
   override async tag(name: string, tag: string): Promise<string | undefined> {
+    if (this.#looksUp) await this.#know(name, tag)
     if (!this.#lists) return super.tag(name, tag)
     const tags = await this.tags(name)
     return Object.hasOwn(tags, tag) ? tags[tag] : undefined
@@ -126,9 +120,12 @@ export class Remote extends Recorded {
 
   override async owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined> {
     const held = await super.owner(path)
-    const name = held || !this.#parts ? undefined : this.packageOf(path)
-    const found = name === undefined ? undefined : await this.#owner(name, path)
-    return held ?? (found && name !== undefined ? { package: name, version: found.version } : undefined)
+    if (held || !this.#parts) return held
+    const document = this.#parts.upstream.lookup?.referenceOf(path)
+    if (document) return { package: document.name, version: document.reference }
+    const askable = this.#askable(path)
+    const found = await askable?.owner()
+    return askable && found && { package: askable.package, version: found.version }
   }
 
   override async recorded(name: string, version: string): Promise<Version | undefined> {
@@ -144,8 +141,13 @@ export class Remote extends Recorded {
     const held = await super.file(path)
     if (!this.#parts) return held
     if (held) {
-      if (this.#mutable(path)) this.#lookAfter(path, held)
+      if (this.#mutable(path) && !this.#looksUp) this.#lookAfter(path, held)
       return held
+    }
+    const document = this.#parts.upstream.lookup?.referenceOf(path)
+    if (document) {
+      await this.#know(document.name, document.reference)
+      return super.file(path)
     }
     if ((this.#absent.get(path) ?? 0) > this.#now) return undefined
     const arriving = this.#begin(path)
@@ -155,10 +157,10 @@ export class Remote extends Recorded {
   }
 
   /** What the origin has under a name is recorded here when it resolves, or was before. Throws when nothing is, and it cannot be asked. */
-  async renew(name: string): Promise<Freshness | undefined> {
-    const check = this.#checks.get(name)
-    if (this.#lists && (!check || check.untilMs <= this.#now)) await this.#ask(name)
-    return this.freshness(name)
+  async renew(name: string, reference?: string): Promise<OriginCheck> {
+    if (!this.#parts?.upstream.listing) return { known: false, stale: false }
+    const one = this.#looksUp ? reference : undefined
+    return this.#checks.renew(keyOf(name, one), this.#inquiry(name, one))
   }
 
   /** The same code as ever, with an origin that is never there. */
@@ -175,8 +177,14 @@ export class Remote extends Recorded {
     return new Remote(this.record, this.metadata, blobs, cut)
   }
 
+  /** Are versions what the origin lists. */
   get #lists(): boolean {
-    return this.#parts?.upstream.listing !== undefined
+    return this.#parts?.upstream.listing !== undefined && !this.#looksUp
+  }
+
+  /** Is the origin asked for one reference at a time. */
+  get #looksUp(): boolean {
+    return this.#parts?.upstream.lookup !== undefined
   }
 
   get #now(): number {
@@ -193,7 +201,7 @@ export class Remote extends Recorded {
 
   /** `at`: when it was recorded. */
   async #offered(name: string): Promise<{ listing: Listing; at: string } | undefined> {
-    await this.#known(name)
+    await this.#know(name)
     return this.#held(name)
   }
 
@@ -205,49 +213,33 @@ export class Remote extends Recorded {
     return listing && { listing, at: row.at }
   }
 
-  /** undefined: what is recorded is all there is to say now. */
-  #known(name: string): Promise<void> | undefined {
-    const check = this.#checks.get(name)
-    if (check && check.untilMs > this.#now) return undefined
-    if (!check?.held) return this.#first(name)
-    this.#behind(name)
-    return undefined
+  /** Before a package is read, or one reference of it. undefined: there is nothing to wait for. */
+  #know(name: string, reference?: string): Promise<void> | undefined {
+    if (!this.#parts?.upstream.listing) return undefined
+    const one = this.#looksUp ? reference : undefined
+    return this.#checks.known(keyOf(name, one), () => this.#inquiry(name, one))
   }
 
-  async #first(name: string): Promise<void> {
-    if (!(await this.metadata.listing(this.record.scope, name))) return this.#ask(name)
-    if (!this.#checks.has(name))
-      this.#checks.set(name, { held: true, untilMs: 0, confirmedMs: undefined, stale: false })
-    this.#behind(name)
-  }
-
-  #behind(name: string): void {
-    // What went wrong is in the check: the next reader sees that what it gets is old.
-    void this.#ask(name).catch(() => undefined)
-  }
-
-  #ask(name: string): Promise<void> {
-    const asking = this.#renewing.get(name) ?? this.#askOrigin(name).finally(() => this.#renewing.delete(name))
-    this.#renewing.set(name, asking)
-    return asking
-  }
-
-  async #askOrigin(name: string): Promise<void> {
-    const { origin, absentMs = ABSENT_MS } = this.#checked()
-    const before = this.#checks.get(name)
-    try {
-      const answer = await origin.check(this.record, name)
-      const ttl = answer.known ? this.#ttlMs : absentMs
-      const confirmedMs =
-        answer.known && answer.ageSeconds !== undefined ? this.#now - answer.ageSeconds * 1000 : undefined
-      const untilMs = this.#now + (answer.stale ? RETRY_MS : ttl)
-      this.#checks.set(name, { held: answer.known, untilMs, confirmedMs, stale: answer.stale })
-    } catch (error) {
-      if (!(await this.metadata.listing(this.record.scope, name))) throw error
-      const confirmedMs = before?.confirmedMs
-      this.#checks.set(name, { held: true, untilMs: this.#now + RETRY_MS, confirmedMs, stale: true })
-      this.#parts?.onFault?.(error, this.record, name)
+  #inquiry(name: string, reference: string | undefined): Inquiry {
+    const { origin } = this.#checked()
+    return {
+      kept: () => (reference === undefined ? this.#keptListing(name) : this.#keptReference(name, reference)),
+      ask: () => origin.check(this.record, name, reference),
     }
+  }
+
+  async #keptListing(name: string): Promise<Kept> {
+    const { scope } = this.record
+    if (await this.metadata.listing(scope, name)) return 'all'
+    return (await this.metadata.package(scope, name)) ? 'part' : 'nothing'
+  }
+
+  async #keptReference(name: string, reference: string): Promise<Kept> {
+    const { scope } = this.record
+    const version = await this.metadata.version(scope, name, reference)
+    const { upstream } = this.#checked()
+    if (version) return version.files.some(({ path }) => upstream.mutable?.(path)) ? 'all' : 'final'
+    return (await this.metadata.tag(scope, name, reference)) === undefined ? 'nothing' : 'all'
   }
 
   get #ttlMs(): number {
@@ -257,28 +249,16 @@ export class Remote extends Recorded {
 
   /** A file that may change at the origin: asked for again once its time is over, and served as it is meanwhile. */
   #lookAfter(path: string, held: FileRecord): void {
-    const check = this.#checks.get(path)
-    if (check && check.untilMs > this.#now) return
     const { origin } = this.#checked()
-    const confirmedMs = check?.confirmedMs ?? Date.parse(held.publishedAt)
-    const known = { held: true, confirmedMs }
-    this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: check?.stale ?? false })
     const owner = async () => ({ version: held.version, promised: undefined })
     const wanted: Wanted = { path, package: held.package, owner, held }
-    void origin
-      .fetch(this.record, wanted)
-      .then(async (found) => (found && 'done' in found ? void (await found.done) : found))
-      .then(
-        ({ stale, ageSeconds = 0 } = { stale: false }) => {
-          const confirmed = this.#now - ageSeconds * 1000
-          const untilMs = this.#now + (stale || ageSeconds * 1000 >= this.#ttlMs ? RETRY_MS : this.#ttlMs)
-          this.#checks.set(path, { held: true, untilMs, confirmedMs: confirmed, stale })
-        },
-        (error: unknown) => {
-          this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: true })
-          this.#parts?.onFault?.(error, this.record, path)
-        },
-      )
+    const ask = async () => {
+      const found = await origin.fetch(this.record, wanted)
+      if (found && 'done' in found) await found.done
+      return { known: true, stale: false, ageSeconds: 0, ...(found && !('done' in found) ? found : {}) }
+    }
+    const confirmedMs = Date.parse(held.publishedAt)
+    void this.#checks.known(path, () => ({ kept: async () => 'all', ask, confirmedMs }))
   }
 
   #begin(path: string): Promise<Arrival | undefined> {
@@ -293,19 +273,20 @@ export class Remote extends Recorded {
 
   async #fetch(path: string): Promise<Arrival | undefined> {
     const { origin, absentMs = ABSENT_MS } = this.#checked()
-    const name = this.packageOf(path)
-    const found =
-      name === undefined
-        ? undefined
-        : await origin.fetch(this.record, {
-            path,
-            package: name,
-            owner: () => this.#owner(name, path),
-            held: undefined,
-          })
+    const askable = this.#askable(path)
+    const found = askable && (await origin.fetch(this.record, { path, held: undefined, ...askable }))
     if (found && 'done' in found) return found
     if (!found && !(await super.file(path))) this.#absent.set(path, this.#now + absentMs)
     return undefined
+  }
+
+  /** What is asked of the origin about a file; undefined: no file can have the path. */
+  #askable(path: string): Pick<Wanted, 'package' | 'owner'> | undefined {
+    const { lookup } = this.#checked().upstream
+    const of = lookup?.fileOf(path)
+    if (lookup) return of && { package: of.package, owner: async () => of }
+    const name = this.packageOf(path)
+    return name === undefined ? undefined : { package: name, owner: () => this.#owner(name, path) }
   }
 
   async #owner(name: string, path: string): Promise<Owner | undefined> {
@@ -317,9 +298,9 @@ export class Remote extends Recorded {
   }
 
   async #lookAgain(name: string, path: string): Promise<ReturnType<Listing['owner']>> {
-    const { confirmedMs } = this.#checks.get(name) ?? {}
+    const confirmedMs = this.#checks.confirmedMs(name)
     if (confirmedMs === undefined || this.#now - confirmedMs < LOOK_AGAIN_MS) return undefined
-    await this.#ask(name)
+    await this.#checks.ask(name, this.#inquiry(name, undefined))
     return (await this.#listing(name))?.owner(path)
   }
 
@@ -327,4 +308,8 @@ export class Remote extends Recorded {
     if (this.#parts) return this.#parts
     throw new RegistryError('unavailable', `${this.key} has no origin here`)
   }
+}
+
+function keyOf(name: string, reference: string | undefined): string {
+  return reference === undefined ? name : `${name}@${reference}`
 }

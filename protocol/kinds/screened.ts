@@ -6,7 +6,7 @@
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
 import type { Grammar } from '../format.js'
-import type { Bytes, Page } from '../ports.js'
+import type { Bytes, OriginCheck, Page } from '../ports.js'
 import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Single, Writable } from '../repository.js'
 import type { Judged, Refusal, Screen } from '../rules/screen.js'
@@ -48,9 +48,9 @@ export class Screened implements Single {
   }
 
   /** Also of the rules, and of how many versions they hide now: equal wherever the same is hidden. */
-  stamp(name: string): string | Promise<string> {
+  stamp(name: string, reference?: string): string | Promise<string> {
     if (this.reserves(name)) return UNKNOWN
-    const stamp = this.#inner.stamp(name)
+    const stamp = this.#inner.stamp(name, reference)
     if (!this.#concerns(name)) return stamp
     return typeof stamp === 'string' ? this.#marked(name, stamp) : stamp.then((known) => this.#marked(name, known))
   }
@@ -99,7 +99,9 @@ export class Screened implements Single {
     if (!this.#concerns(name)) return tags
     const allowed: [string, string][] = []
     for (const [tag, version] of Object.entries(tags)) {
-      const named = (await this.#isRefused(name, version)) ? await this.#newest(name, tag, version) : version
+      // What nobody has looked up yet is judged when somebody does.
+      const isRefused = version !== '' && (await this.#isRefused(name, version))
+      const named = isRefused ? await this.#newest(name, tag, version) : version
       if (named !== undefined) allowed.push([tag, named])
     }
     return Object.fromEntries(allowed)
@@ -125,12 +127,13 @@ export class Screened implements Single {
     return found && !('digest' in found) ? found : this.#whole(path, judged)
   }
 
-  freshness(name: string): Freshness | undefined {
-    return this.#inner.freshness?.(name)
+  freshness(name: string, reference?: string): Freshness | undefined {
+    return this.#inner.freshness?.(name, reference)
   }
 
-  async renew(name: string): Promise<Freshness | undefined> {
-    return this.reserves(name) ? undefined : this.#inner.renew?.(name)
+  async renew(name: string, reference?: string): Promise<OriginCheck> {
+    const check = this.reserves(name) ? undefined : await this.#inner.renew?.(name, reference)
+    return check ?? { known: false, stale: false }
   }
 
   packageOf(path: string): string | undefined {

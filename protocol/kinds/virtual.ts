@@ -45,33 +45,33 @@ export class Virtual implements Repository {
     this.#remote = members.filter((member) => member.record.type !== 'local')
   }
 
-  stamp(name: string): string | Promise<string> {
-    if (this.#parts.merges(name)) return this.#stampOfAll(name)
-    const stamps = this.#local.map((member) => member.stamp(name))
+  stamp(name: string, reference?: string): string | Promise<string> {
+    if (this.#parts.merges(name)) return this.#stampOfAll(name, reference)
+    const stamps = this.#local.map((member) => member.stamp(name, reference))
     // Only remote members may have to be waited for, and what is known here must not be asked of them.
     if (this.#remote.length === 0 && stamps.every((stamp) => typeof stamp === 'string'))
       return join(this.#local, stamps)
-    return this.#stampOf(name, stamps)
+    return this.#stampOf(name, reference, stamps)
   }
 
-  async #stampOfAll(name: string): Promise<string> {
+  async #stampOfAll(name: string, reference: string | undefined): Promise<string> {
     const members = await this.#asked(name)
-    return join(members, await Promise.all(members.map((member) => member.stamp(name))))
+    return join(members, await Promise.all(members.map((member) => member.stamp(name, reference))))
   }
 
-  async #stampOf(name: string, local: (string | Promise<string>)[]): Promise<string> {
+  async #stampOf(name: string, reference: string | undefined, local: (string | Promise<string>)[]): Promise<string> {
     const stamps = await Promise.all(local)
     const own = join(this.#local, stamps)
     if (stamps.some((stamp) => stamp !== UNKNOWN) || (await this.#isHidden(name))) return own
     for (const member of this.#remote) {
-      const stamp = await member.stamp(name)
+      const stamp = await member.stamp(name, reference)
       if (stamp !== UNKNOWN) return `${own},${join([member], [stamp])}`
     }
     return own
   }
 
-  freshness(name: string): Freshness | undefined {
-    return this.#remote.map((member) => member.freshness?.(name)).find((one) => one?.stale)
+  freshness(name: string, reference?: string): Freshness | undefined {
+    return this.#remote.map((member) => member.freshness?.(name, reference)).find((one) => one?.stale)
   }
 
   async package(name: string): Promise<Package | undefined> {
@@ -117,8 +117,8 @@ export class Virtual implements Repository {
     if (refusal && seen.size === 0) throw refusal
   }
 
-  async version(name: string, version: string): Promise<Version | undefined> {
-    return (await first(await this.#knowing(name), (member) => member.version(name, version)))?.found
+  version(name: string, version: string): Promise<Version | undefined> {
+    return this.#lookUp(name, (member) => member.version(name, version))
   }
 
   async tags(name: string): Promise<Record<string, string>> {
@@ -126,8 +126,8 @@ export class Virtual implements Repository {
     return Object.assign({}, ...found.reverse()) as Record<string, string>
   }
 
-  async tag(name: string, tag: string): Promise<string | undefined> {
-    return (await first(await this.#knowing(name), (member) => member.tag(name, tag)))?.found
+  tag(name: string, tag: string): Promise<string | undefined> {
+    return this.#lookUp(name, (member) => member.tag(name, tag))
   }
 
   async file(path: string): Promise<FileRecord | undefined> {
@@ -174,6 +174,22 @@ export class Virtual implements Repository {
       if (file) return (await this.#isOurs(name)) ? undefined : { member, file }
       // The first that knows the package answers for all of it.
       if (!this.#parts.merges(name) && (await member.package(name))) return undefined
+    }
+    return undefined
+  }
+
+  /** Like `#knowing`, but a remote member that has what is looked for is not asked whether it knows the name. */
+  async #lookUp<T>(name: string, find: Find<T>): Promise<T | undefined> {
+    if (this.#parts.merges(name)) return (await first(await this.#asked(name), find))?.found
+    const local = await known(this.#local, name)
+    if (local.length > 0) return (await first(local, find))?.found
+    if (await this.#isHidden(name)) return undefined
+    for (const member of this.#remote) {
+      const found = await find(member)
+      // Published here while the upstream was asked.
+      if (await this.#isOurs(name)) return this.#lookUp(name, find)
+      if (found !== undefined) return found
+      if (await member.package(name)) return undefined
     }
     return undefined
   }

@@ -1,5 +1,31 @@
 /** What a proposal may be refused for besides its rows: a lost optimistic lock, and the repository's quota. */
 import { RegistryError } from '../errors.js'
+import type { Proposal } from '../ledger.js'
+import type { RepositoryRecord } from '../records.js'
+import type { Batch } from './batch.js'
+import type { Rules } from './reduce.js'
+import { type RowKey, rowKey } from './rows.js'
+
+export function rulesOf({ redeploy }: Proposal, repository: RepositoryRecord | undefined): Rules {
+  return {
+    redeploy: redeploy ?? repository?.redeploy ?? true,
+    immutableTags: repository?.immutableTags ?? [],
+  }
+}
+
+/** The rows that a proposal's own conditions are about. */
+export function conditionKeys({ scope, unchanged, present = [] }: Proposal): RowKey[] {
+  const versions = present.map(({ package: name, version }) => rowKey('version', scope, name, version))
+  return unchanged ? [...versions, rowKey('package', scope, unchanged.package)] : versions
+}
+
+/** Throws `missing` unless all versions that a proposal relies on are there. */
+export async function refuseIfAbsent({ scope, present = [] }: Proposal, batch: Batch): Promise<void> {
+  for (const { package: name, version } of present) {
+    const row = await batch.before(rowKey('version', scope, name, version))
+    if (!row || row.removedAt) throw new RegistryError('missing', `${name}@${version} was removed meanwhile`)
+  }
+}
 
 /** Throws `conflict` when a package changed since the writer read it. */
 export function refuseIfChanged(unchanged: { package: string; last: number }, last: number): void {

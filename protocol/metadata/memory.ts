@@ -2,7 +2,7 @@
 import type { Ledger, Proposal } from '../ledger.js'
 import type { Change, Position } from '../records.js'
 import { Batch, growth } from './batch.js'
-import { checkQuota, refuseIfChanged } from './conditions.js'
+import { checkQuota, refuseIfAbsent, refuseIfChanged, rulesOf } from './conditions.js'
 import { keyText, type RowKey, type Rows, type RowWrite, type Scan, type Table, type Tables } from './rows.js'
 import { State } from './state.js'
 
@@ -75,8 +75,9 @@ export class MemoryLedger implements Ledger {
     }))
     const batch = new Batch(this.#rows)
     await checkUnchanged(proposal, this.state)
+    await refuseIfAbsent(proposal, batch)
     const repository = this.state.scope(proposal.scope)
-    const writes = await batch.add(group, { redeploy: proposal.redeploy ?? repository?.redeploy ?? true })
+    const writes = await batch.add(group, rulesOf(proposal, repository))
     const grows = await growth(writes, batch)
     const used = (await this.usage(proposal.scope)) + grows
     checkQuota(repository?.quota, used, grows)

@@ -3,6 +3,7 @@
  * it without, on changes that were accepted, and reaches the same rows.
  */
 import { RegistryError } from '../errors.js'
+import { matchesAny } from '../glob.js'
 import { type Change, type File, type FileRecord, FLEET, type Held, type Manifest, type Package } from '../records.js'
 import { keyText, type RowKey, type RowWrite, rowKey, type Table, type Tables } from './rows.js'
 
@@ -12,6 +13,8 @@ export type ReadRow = <T extends Table>(key: RowKey<T>) => Promise<Tables[T] | u
 export interface Rules {
   /** May a path be given other bytes, and a version be published again. */
   redeploy: boolean
+  /** Globs over tags that are set once. */
+  immutableTags: readonly string[]
 }
 
 /** Throws `conflict` or `missing` under rules; never without. Pure but for `read`. */
@@ -127,7 +130,7 @@ class Work {
     }
     for (const file of manifest.files) await this.#putFile(file, manifest)
     this.#put(key, { ...manifest, first: before && !before.removedAt ? before.first : this.#number })
-    for (const tag of tags) this.#put(rowKey('tag', scope, manifest.package, tag), { version: manifest.version })
+    for (const tag of tags) await this.#putTag(manifest.package, tag, manifest.version)
     await this.#touch(manifest.package, (row) => ({
       ...row,
       versions: row.versions + (before && !before.removedAt ? 0 : 1),
@@ -197,8 +200,17 @@ class Work {
 
   async #tag(name: string, tag: string, version: string | null): Promise<void> {
     if (version !== null && this.#rules && !(await this.#live(name, version))) return
-    this.#put(rowKey('tag', this.#change.scope, name, tag), version === null ? undefined : { version })
+    await this.#putTag(name, tag, version)
     await this.#touch(name, (entry) => entry)
+  }
+
+  async #putTag(name: string, tag: string, version: string | null): Promise<void> {
+    const key = rowKey('tag', this.#change.scope, name, tag)
+    if (this.#rules && matchesAny(this.#rules.immutableTags, tag)) {
+      const before = await this.#read(key)
+      if (before && before.version !== version) throw immutableTag(name, tag)
+    }
+    this.#put(key, version === null ? undefined : { version })
   }
 
   async #putFile(file: File, owner: Manifest): Promise<void> {
@@ -256,6 +268,10 @@ class Work {
   #put<T extends Table>(key: RowKey<T>, value: Tables[T] | undefined): void {
     this.writes.set(keyText(key), { key, number: this.#number, value })
   }
+}
+
+export function immutableTag(name: string, tag: string): RegistryError {
+  return new RegistryError('conflict', `The tag ${tag} of ${name} is immutable here`, { code: 'tag_immutable' })
 }
 
 function isHeld(file: File): file is Held {

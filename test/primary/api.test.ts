@@ -340,7 +340,13 @@ async function build({ pool }: TestDatabase) {
     accounts: (remote) => accounts.at(remote),
     formats: [files],
     open: (record) =>
-      new Hosted(record, state, { blobs, ledger, now: () => new Date().toISOString(), maxUploadBytes: 1e6 }),
+      new Hosted(record, state, {
+        blobs,
+        ledger,
+        now: () => new Date().toISOString(),
+        maxUploadBytes: 1e6,
+        restoreMs: 1e9,
+      }),
     onError: (error) => assert.fail(String(error)),
     cacheBytes: 1e6,
   })

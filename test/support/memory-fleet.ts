@@ -68,7 +68,7 @@ export class MemoryFleet {
     const passwords = { verify: async (_user: string, password: string) => password === PASSWORD }
     this.gate = new Gate(ledger.state, passwords, { nowMs: () => Date.parse(this.now()) })
     this.accounts = memoryAccounts(this)
-    const parts = { blobs: this.blobs, ledger, now: () => this.now(), maxUploadBytes }
+    const parts = { blobs: this.blobs, ledger, now: () => this.now(), maxUploadBytes, restoreMs: 86_400_000 }
     const shared = {
       metadata: ledger.state,
       access: this.gate,
@@ -129,11 +129,8 @@ export class MemoryFleet {
       return this.primary.repository(record, this.gate.anonymous)
     }
     return {
-      check: async (record, name) => {
-        const freshness = await repository(record).renew?.(name)
-        const known = (await this.ledger.state.listing(record.scope, name)) !== undefined
-        return { known, stale: false, ...freshness }
-      },
+      check: async (record, name, reference) =>
+        (await repository(record).renew?.(name, reference)) ?? { known: false, stale: false },
       fetch: async (record, { path }) => {
         const found = await repository(record).arrive?.(path)
         return found && 'digest' in found ? repository(record).freshness?.(path) : found

@@ -16,14 +16,15 @@ export interface ScriptedUpstream {
   asked: Asked[]
   /** Requests of a path. */
   count(path: string): number
-  /** What a path answers from now on. Others are 404. */
+  /** What a path answers from now on. */
   answer(path: string, answer: Answer): void
   /** Resolves once a path was asked for so many times. */
   askedFor(path: string, times: number): Promise<void>
   close(): Promise<void>
 }
 
-export async function scriptedUpstream(): Promise<ScriptedUpstream> {
+/** `otherwise`: what paths without a script answer. */
+export async function scriptedUpstream(otherwise: Answer = status(404)): Promise<ScriptedUpstream> {
   const answers = new Map<string, Answer>()
   const asked: Asked[] = []
   const waiting = new Set<() => void>()
@@ -33,7 +34,7 @@ export async function scriptedUpstream(): Promise<ScriptedUpstream> {
     asked.push({ path, headers: request.headers })
     for (const look of waiting) look()
     response.on('error', () => undefined)
-    const answer = answers.get(path) ?? status(404)
+    const answer = answers.get(path) ?? otherwise
     answer(request, response, count(path))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

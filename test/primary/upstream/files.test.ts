@@ -90,6 +90,11 @@ describe('files of an upstream', { timeout: 60_000 }, () => {
     assert.equal(await read(), String(SMALL))
     await upstream.askedFor('/now', 2)
     assert.ok(upstream.asked[1]?.headers['if-none-match'])
+    const record = fleet.ledger.state.repository('moving')
+    const answered = async () =>
+      record !== undefined &&
+      fleet.primary.repository(record, fleet.gate.anonymous).freshness?.('now')?.ageSeconds === 0
+    await until(answered)
     assert.equal(fleet.ledger.state.head.number, head)
     upstream.answer('/now', tagged(Buffer.from('newer')))
     fleet.nowMs += 61_000
