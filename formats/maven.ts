@@ -7,6 +7,7 @@ import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
+import { upstream } from './maven/upstream.js'
 
 export const maven: Format = {
   name: 'maven',
@@ -21,6 +22,7 @@ export const maven: Format = {
     status === 404
       ? { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${error.message}\n` }
       : problem(error, request),
+  upstream,
   snippet: ({ base, key }) =>
     [
       `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,

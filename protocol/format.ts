@@ -9,7 +9,7 @@ import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import type { Listed } from './kinds/listing.js'
 import type { Accounts, Principal } from './ports.js'
-import type { Action, Digest, FileRecord, HashName, Held } from './records.js'
+import type { Action, Digest, FileRecord, HashName, Held, Promised } from './records.js'
 import type { Repository, Writable } from './repository.js'
 import type { RootRoute } from './root.js'
 
@@ -125,11 +125,13 @@ export interface Upstream {
     parse(name: string, document: Uint8Array, upstream: Asking): MaybePromise<Offering>
     /** The package whose file a path would be. */
     packageOf(path: string): string | undefined
-    /** The version of a file that no listing names and the upstream may have nevertheless. Default: there are none. */
+    /** The version of a file of a kind that no listing names: it is asked for without looking there. Default: there are none. */
     unlisted?(path: string): string | undefined
   }
   /** May the bytes under a path change at the upstream. Default: never. */
   mutable?(path: string): boolean
+  /** Where the upstream has a file's hash as text, for replies that say none in their headers. Default: nowhere. */
+  sumBeside?(path: string): { path: string; hash: keyof Promised } | undefined
 }
 
 export type Offering = Listed & { urls?: ReadonlyMap<string, string> }

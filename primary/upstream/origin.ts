@@ -17,7 +17,7 @@ import type { UpstreamClient, UpstreamReply } from './client.js'
 import type { Credentials } from './credentials.js'
 import { nonsense, readDocument } from './document.js'
 import type { Documents, UpstreamDocument } from './documents.js'
-import { checked, promisedBy } from './promised.js'
+import { type Beside, checked, promisedBy } from './promised.js'
 
 export interface UpstreamOriginParts {
   client: UpstreamClient
@@ -120,8 +120,10 @@ export class UpstreamOrigin implements Origin {
     const format = this.#format(repository)
     const { path, held } = wanted
     const promised = { ...promisedBy(reply.headers), ...wanted.promised }
+    const beside = Object.keys(promised).length === 0 ? this.#beside(repository, format, path) : undefined
+    const checking = checked(body, { path, size: lengthOf(reply), promised, beside })
     const stored = await blobs
-      .write(checked(body, { path, size: lengthOf(reply), promised }), { hashes: format.hashes, limit: maxFileBytes })
+      .write(checking, { hashes: format.hashes, limit: maxFileBytes })
       .catch((error: unknown) => {
         if (!(error instanceof RegistryError && error.kind === 'too_large')) throw error
         throw nonsense(reply.url, `a file of more than ${maxFileBytes} bytes`)
@@ -132,6 +134,16 @@ export class UpstreamOrigin implements Origin {
     const file = await metadata.file(repository.scope, path)
     if (file?.digest === stored.digest) return file
     throw new RegistryError('conflict', `${path} is held here with other bytes`)
+  }
+
+  /** Asked for while the file itself is on its way. */
+  #beside(repository: RepositoryRecord, format: Format, path: string): Beside | undefined {
+    const sum = format.upstream?.sumBeside?.(path)
+    if (!sum) return undefined
+    const document = this.#readAside(repository, new URL(encoded(sum.path), baseOf(repository))).catch(noAnswer)
+    // Whoever reads the file hears of it at its end.
+    document.catch(() => undefined)
+    return { hash: sum.hash, document }
   }
 
   async #record(repository: RepositoryRecord, wanted: Wanted, stored: Stored, format: Format): Promise<void> {
@@ -289,6 +301,11 @@ function refusalOf(
   // A page that says "we are down for maintenance" with a 200.
   const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '') && !contentTypeOf(path).includes('html')
   return isPage ? nonsense(url, `a page instead of ${path}`) : undefined
+}
+
+/** A refusal or nonsense promises nothing. */
+function noAnswer(error: unknown): undefined {
+  if (!(error instanceof RegistryError && error.kind === 'upstream')) throw error
 }
 
 /** What is invalid in an upstream's answer is the upstream's fault, not the client's. */

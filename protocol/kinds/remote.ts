@@ -248,15 +248,12 @@ export class Remote extends Recorded implements Repository {
     if (!this.#lists) return { path, package: path, version: '', promised: undefined, held: undefined }
     const name = this.packageOf(path)
     if (name === undefined) return undefined
+    const unlisted = this.#parts?.upstream.listing?.unlisted?.(path)
+    if (unlisted !== undefined) return { path, package: name, version: unlisted, promised: undefined, held: undefined }
     const owner = (await this.#listing(name))?.owner(path) ?? (await this.#lookAgain(name, path))
-    if (!owner) return this.#unlisted(name, path)
+    if (!owner) return undefined
     const { version } = owner.version
     return { path, package: name, version, promised: owner.file.promised, held: undefined }
-  }
-
-  #unlisted(name: string, path: string): Wanted | undefined {
-    const version = this.#parts?.upstream.listing?.unlisted?.(path)
-    return version === undefined ? undefined : { path, package: name, version, promised: undefined, held: undefined }
   }
 
   async #lookAgain(name: string, path: string): Promise<ReturnType<Listing['owner']>> {
