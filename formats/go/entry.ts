@@ -1,4 +1,7 @@
-/** What is kept with a version of a module: its checksums, and what its go.mod says about other versions. */
+/**
+ * What is kept with a version of a module: its checksums, and what its go.mod says about other versions. Nothing of it is known of
+ * what an upstream lists.
+ */
 import { isObject, parseJson } from '../text/json.js'
 
 export interface Entry {

@@ -6,6 +6,7 @@
 import { RegistryError } from '../../protocol/errors.js'
 import type { Upstream } from '../../protocol/format.js'
 import type { Listed, Offer } from '../../protocol/kinds/listing.js'
+import { isoTime } from '../text/time.js'
 import { child, childText, parseXml, type XmlElement } from '../text/xml.js'
 import { pluginVersion, writeListed, writeVersioning } from './entry.js'
 import {
@@ -87,6 +88,5 @@ function each(element: XmlElement | undefined, name: string): XmlElement[] {
 function dateOf(digits: string | undefined): string | undefined {
   const [, year, month, day, hour, minute, second] =
     /^(\d{4})(\d\d)(\d\d)\.?(\d\d)(\d\d)(\d\d)$/.exec(digits ?? '') ?? []
-  const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`)
-  return Number.isNaN(ms) ? undefined : new Date(ms).toISOString()
+  return isoTime(`${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`)
 }
