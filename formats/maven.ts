@@ -5,8 +5,10 @@
 import { type Format, read, write } from '../protocol/format.js'
 import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
+import { SETTINGS } from './maven/policy.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
+import { upkeep } from './maven/upkeep.js'
 import { upstream } from './maven/upstream.js'
 
 export const maven: Format = {
@@ -23,6 +25,8 @@ export const maven: Format = {
       ? { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${error.message}\n` }
       : problem(error, request),
   upstream,
+  settings: SETTINGS,
+  upkeep,
   snippet: ({ base, key }) =>
     [
       `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,

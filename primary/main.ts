@@ -45,6 +45,7 @@ import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
 import { Repositories } from './repositories.js'
+import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
 import { PostgresDocuments } from './upstream/documents.js'
@@ -125,15 +126,15 @@ async function compose(
   await writeLocalToken(settings.data, accounts, state)
 
   const downloads = new Downloads(pool)
-  const upkeep = (task: () => Promise<unknown>, everyMs: number, failure: string) => {
+  const regularly = (task: () => Promise<unknown>, everyMs: number, failure: string) => {
     const periodic = new Periodic(task, everyMs, (error) => log.warn(errorFields(error), failure))
     periodic.start()
     closers.push(() => periodic.close())
   }
-  upkeep(() => downloads.flush(), DOWNLOADS_FLUSH_MS, 'download counts were not written')
-  upkeep(() => accounts.sweep(), SWEEP_MS, 'sessions were not swept')
+  regularly(() => downloads.flush(), DOWNLOADS_FLUSH_MS, 'download counts were not written')
+  regularly(() => accounts.sweep(), SWEEP_MS, 'sessions were not swept')
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }
-  upkeep(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
+  regularly(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
   const client = new UpstreamClient({ guard: guard(settings.upstreamAllow) })
   closers.push(() => client.close())
@@ -159,6 +160,7 @@ async function compose(
     ledger,
     formats: formats.map((format) => format.name),
     types: ['local', 'remote', 'virtual'],
+    settings: (format) => formats.find(({ name }) => name === format)?.settings,
     remoteFormats: formats.filter(({ upstream }) => upstream !== undefined).map(({ name }) => name),
     credentials,
     documents,
@@ -187,6 +189,10 @@ async function compose(
       return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now, onFault })
     return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes })
   }
+  const onNeglect = (error: unknown, { key }: RepositoryRecord) =>
+    log.warn({ repository: key, ...errorFields(error) }, 'a repository was not looked after')
+  const looked = { metadata: state, formats, open, onError: onNeglect }
+  regularly(() => upkeep(looked), SWEEP_MS, 'repositories were not looked after')
   const registry = new Registry({
     metadata: state,
     access: gate,

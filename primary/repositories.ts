@@ -4,10 +4,19 @@
  */
 import { randomUUID } from 'node:crypto'
 import { RegistryError } from '../protocol/errors.js'
+import type { Format } from '../protocol/format.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
-import { FLEET, type GrantRecord, type RepositoryRecord, type RepositoryType, type Step } from '../protocol/records.js'
+import {
+  FLEET,
+  type GrantRecord,
+  type RepositoryRecord,
+  type RepositoryType,
+  type Settings,
+  type Step,
+} from '../protocol/records.js'
 import { Turn } from './accounts/turn.js'
+import { changedSettings, type SettingChanges } from './setting-changes.js'
 import type { Credentials, UpstreamCredential } from './upstream/credentials.js'
 import type { Documents } from './upstream/documents.js'
 
@@ -16,6 +25,8 @@ export interface RepositoriesOptions {
   ledger: Ledger
   /** Names of the formats that exist. */
   formats: readonly string[]
+  /** What can be chosen for repositories of a format; default nothing. */
+  settings?: (format: string) => Format['settings']
   /** Those that can be read from an upstream; default all. */
   remoteFormats?: readonly string[]
   /** Kinds that this program serves. */
@@ -40,6 +51,8 @@ export interface RepositoryDraft {
   metadataTtlSeconds?: number | undefined
   /** null takes them away. */
   credential?: UpstreamCredential | null | undefined
+  /** null takes one away. */
+  settings?: SettingChanges | undefined
   members?: string[] | undefined
 }
 
@@ -47,7 +60,7 @@ export interface RepositoryDraft {
 export type RepositoryChanges = Partial<
   Pick<
     RepositoryDraft,
-    'name' | 'description' | 'public' | 'redeploy' | 'upstream' | 'metadataTtlSeconds' | 'credential'
+    'name' | 'description' | 'public' | 'redeploy' | 'upstream' | 'metadataTtlSeconds' | 'credential' | 'settings'
   >
 > & {
   quota?: number | null | undefined
@@ -81,6 +94,7 @@ export class Repositories {
         ...(draft.quota === undefined ? {} : { quota: draft.quota }),
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
         ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
+        ...this.#settings(draft, draft.settings),
         description: draft.description ?? '',
         members: [],
         createdAt: (this.#options.now?.() ?? new Date()).toISOString(),
@@ -99,7 +113,7 @@ export class Repositories {
 
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
-      const { quota: before, ...rest } = this.#existing(key)
+      const { quota: before, settings, ...rest } = this.#existing(key)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
@@ -112,6 +126,7 @@ export class Repositories {
         ...(quota === undefined ? {} : { quota }),
         ...(upstream === undefined ? {} : { upstream }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
+        ...this.#settings(rest, changes.settings, settings),
       }
       // Credentials are for the host that they were given for.
       const moved = originOf(record.upstream) !== originOf(rest.upstream)
@@ -194,6 +209,17 @@ export class Repositories {
     if ((members?.length ?? 0) > MAX_MEMBERS)
       throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
     if (new Set(members).size !== (members?.length ?? 0)) throw new RegistryError('invalid', 'A member is named twice')
+  }
+
+  #settings(
+    { format, type }: Pick<RepositoryRecord, 'format' | 'type'>,
+    changes: SettingChanges = {},
+    before: Settings = {},
+  ): Pick<RepositoryRecord, 'settings'> {
+    if (type !== 'local' && Object.keys(changes).length > 0)
+      throw new RegistryError('invalid', 'Only a local repository has settings')
+    const settings = changedSettings(this.#options.settings?.(format) ?? {}, before, changes)
+    return Object.keys(settings).length === 0 ? {} : { settings }
   }
 
   #checkMember(record: RepositoryRecord, member: string): void {

@@ -146,6 +146,14 @@ export interface Asking {
   read(path: string, maxAgeSeconds: number): Promise<Uint8Array | undefined>
 }
 
+/** A choice that administrators have for a local repository of a format; what was not chosen is not in its record. */
+export interface Setting {
+  /** One sentence, for OpenAPI. */
+  description: string
+  /** The texts that there are, or whole numbers. */
+  values: readonly string[] | { from: number; to: number }
+}
+
 export interface Format {
   readonly name: string
   /** Tried in order. A GET that none matches is a file of the repository. */
@@ -164,6 +172,10 @@ export interface Format {
   error?(error: RegistryError, status: number, request: HttpRequest): Reply
   /** A format without it has no remote repositories. */
   readonly upstream?: Upstream
+  /** By their names in REST. */
+  readonly settings?: Readonly<Record<string, Setting>>
+  /** Looks after a local repository from time to time, at the primary, by ordinary changes. */
+  upkeep?(repository: Repository, by: Principal): Promise<void>
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
   snippet(repository: { base: string; key: string }): string
 }

@@ -55,7 +55,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...readEndpoints(reads),
     ...authEndpoints(accounts, metadata),
     ...userEndpoints(accounts, metadata, gate),
-    ...repositoryEndpoints(repositories, metadata, gate),
+    ...repositoryEndpoints(repositories, metadata, gate, options.formats),
     ...artifactEndpoints({ ...options, downloads, nowMs }),
     ...grantEndpoints(metadata, ledger),
     ...nodeEndpoints(nodes),

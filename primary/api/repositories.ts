@@ -5,6 +5,7 @@ import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { API } from '../../protocol/api/reads.js'
 import { memberShape, membersJson, repositoryJson, repositoryShape } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
+import type { Format } from '../../protocol/format.js'
 import type { Metadata, Principal } from '../../protocol/ports.js'
 import type { RepositoryRecord } from '../../protocol/records.js'
 import type { Repositories } from '../repositories.js'
@@ -36,9 +37,25 @@ const auth = z
   ])
   .nullable()
   .meta({ description: 'Credentials for the upstream: Basic or bearer. Never shown again; null takes them away' })
+const setting = z.union([z.string().max(256), z.number(), z.null()])
 const type = z.enum(['local', 'remote', 'virtual'])
 
-export function repositoryEndpoints(repositories: Repositories, metadata: Metadata, gate: Gate): Endpoint[] {
+/** What the formats offer, in words. */
+function settingsOf(formats: readonly Format[]) {
+  const offered = formats.flatMap(({ name: format, settings = {} }) =>
+    Object.entries(settings).map(([name, { description }]) => `${name} (${format}): ${description}`),
+  )
+  const said = `Of local repositories, by format; null takes one away. ${offered.join('. ')}`
+  return z.record(z.string().max(64), setting).optional().meta({ description: said })
+}
+
+export function repositoryEndpoints(
+  repositories: Repositories,
+  metadata: Metadata,
+  gate: Gate,
+  formats: readonly Format[],
+): Endpoint[] {
+  const settings = settingsOf(formats)
   return [
     endpoint({
       name: 'repositories.create',
@@ -58,6 +75,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         upstream_url: upstream.nullable().optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        settings,
         members: z.array(z.string().max(63)).max(100).optional(),
       }),
       reply: repositoryShape,
@@ -98,6 +116,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         upstream_url: upstream.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        settings,
         // Taken so that a document that was read can be sent back; refused when they differ.
         key: z.string().optional(),
         format: z.string().optional(),
@@ -118,6 +137,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           upstream: body.upstream_url,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
           credential: body.upstream_auth && credentialOf(body.upstream_auth),
+          settings: body.settings,
         }
         const record = await repositories.update(repository.key, changes, principal.name)
         return repositoryJson(record, { origin: request.origin, showUpstream: true })

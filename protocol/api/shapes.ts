@@ -5,6 +5,8 @@ import type { FileRecord, RepositoryRecord, TokenRecord, UserRecord } from '../r
 export const time = z.string().meta({ format: 'date-time' })
 export const actions = z.enum(['read', 'write', 'delete', 'admin'])
 
+export const settingsShape = z.record(z.string().max(64), z.union([z.string().max(256), z.number()]))
+
 export const repositoryShape = z
   .object({
     key: z.string(),
@@ -21,6 +23,7 @@ export const repositoryShape = z
       .nullable()
       .optional()
       .meta({ description: 'Of remote repositories only; null: a minute' }),
+    settings: settingsShape.optional().meta({ description: "The format's own settings, where any are chosen" }),
     description: z.string(),
     members: z.array(z.string()),
     url: z.string().meta({ description: 'Where clients of the format find it' }),
@@ -95,6 +98,7 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     used_bytes: extras.usedBytes ?? null,
     upstream_url: extras.showUpstream ? (record.upstream ?? null) : null,
     ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
+    ...(record.settings ? { settings: record.settings } : {}),
     description: record.description,
     members: record.members,
     url: repositoryUrl(extras.origin, record.key),
