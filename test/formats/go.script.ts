@@ -178,6 +178,7 @@ export const goScript: Script = {
     },
     {
       name: 'what is not there is 404 with a reason in plain text',
+      absences: true,
       run: async (place) => {
         for (const path of [
           '/example.com/@v/list',

@@ -300,6 +300,7 @@ export const npmScript: Script = {
     },
     {
       name: 'search finds packages by name and by description',
+      own: true,
       run: async (place) => {
         for (const text of ['matrix-plain', 'better']) {
           const found = (await object(await read(place, `/-/v1/search?text=${text}&size=20`))).objects as {
@@ -331,6 +332,7 @@ export const npmScript: Script = {
     },
     {
       name: "what is not there is 404 in npm's own document",
+      absences: true,
       run: async (place) => {
         for (const path of [
           '/matrix-nothing',

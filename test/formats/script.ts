@@ -24,6 +24,10 @@ export interface SendOptions {
 
 export interface Step {
   name: string
+  /** Only where it was published: upstreams are not asked that. */
+  own?: true
+  /** Also asks for what is not there, which nobody can tell when the upstream cannot be asked. */
+  absences?: true
   run(place: Place): Promise<void>
 }
 
