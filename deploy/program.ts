@@ -6,6 +6,7 @@ import { benchCommand } from './commands/bench.js'
 import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
+import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
 import { repoCommand } from './commands/repo.js'
 import { primaryCommand, upCommand } from './commands/run.js'
@@ -37,6 +38,8 @@ export function program(terminal: Terminal): Command {
     rmCommand(terminal),
     repoCommand(terminal),
     tokenCommand(terminal),
+    prefetchCommand(terminal),
+    readyCommand(terminal),
     verifyCommand(terminal),
     statusCommand(terminal),
     configCommand(terminal),

@@ -6,6 +6,7 @@ import { type Format, read, write } from '../protocol/format.js'
 import { json } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { download } from './cargo/download.js'
+import { lock } from './cargo/lock.js'
 import { readMe, readUser } from './cargo/me.js'
 import { idOf } from './cargo/name.js'
 import { addOwners, readOwners, removeOwners } from './cargo/owners.js'
@@ -57,6 +58,8 @@ export const cargo: Format = {
       status,
       kind === 'unauthenticated' ? { 'www-authenticate': `Cargo login_url="${pageOf(request)}", ${CHALLENGE}` } : {},
     ),
+
+  lock,
 
   snippet: ({ base, key }) =>
     [

@@ -7,6 +7,7 @@ import { type Format, read, write } from '../protocol/format.js'
 import { text } from '../protocol/http/reply.js'
 import { MODULE } from './go/address.js'
 import { readLatest, readList, readVersion } from './go/indexes.js'
+import { lock } from './go/lock.js'
 import { putZip } from './go/publish.js'
 import { removeVersion } from './go/remove.js'
 import { upstream } from './go/upstream.js'
@@ -28,6 +29,7 @@ export const go: Format = {
   error: ({ message }, status) => text(`${message}\n`, status),
 
   upstream,
+  lock,
 
   snippet: ({ base }) =>
     [

@@ -5,6 +5,7 @@
 import { type Format, read, write } from '../protocol/format.js'
 import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
+import { lock } from './maven/lock.js'
 import { SETTINGS } from './maven/policy.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
@@ -27,6 +28,7 @@ export const maven: Format = {
   upstream,
   settings: SETTINGS,
   upkeep,
+  lock,
   snippet: ({ base, key }) =>
     [
       `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,

@@ -16,6 +16,7 @@ import {
   readUserPackages,
   whoami,
 } from './npm/account.js'
+import { lock } from './npm/lock.js'
 import { NAME } from './npm/name.js'
 import { readPackument, readVersion } from './npm/packument.js'
 import { parseSpec, readAttestations } from './npm/provenance.js'
@@ -84,6 +85,7 @@ export const npm: Format = {
   error: ({ message, code }, status) => json({ error: message, code }, status),
 
   upstream,
+  lock,
 
   snippet: ({ base }) => {
     const address = base.replace(/^https?:/, '')

@@ -10,6 +10,7 @@ import { catalogOfAll, catalogOfOne } from './oci/catalog.js'
 import { TOKEN_PATH } from './oci/challenge.js'
 import { errorReply } from './oci/failure.js'
 import { getManifest } from './oci/get-manifest.js'
+import { lock } from './oci/lock.js'
 import { ping, pingOne } from './oci/ping.js'
 import { putManifest } from './oci/put-manifest.js'
 import { listReferrers } from './oci/referrers.js'
@@ -53,6 +54,7 @@ export const oci: Format = {
     read('/v2/:name*/referrers/:digest', listReferrers, OF_IMAGE),
   ],
   error: errorReply,
+  lock,
   snippet: ({ base, key }) => {
     const host = new URL(base).host
     return [

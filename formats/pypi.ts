@@ -6,6 +6,7 @@ import { type Format, read, write } from '../protocol/format.js'
 import { contentTypeOf } from '../protocol/http/mime.js'
 import { readProvenance } from './pypi/attestations.js'
 import { readProjectJson, readVersionJson } from './pypi/json-api.js'
+import { lock } from './pypi/lock.js'
 import { normalName } from './pypi/name.js'
 import { removeFile, removeVersion } from './pypi/remove.js'
 import { moveToRoot, readRoot, readTop } from './pypi/root.js'
@@ -49,6 +50,8 @@ export const pypi: Format = {
       : path.endsWith('.provenance')
         ? 'application/vnd.pypi.integrity.v1+json'
         : contentTypeOf(path),
+
+  lock,
 
   snippet: ({ base }) =>
     [

@@ -133,6 +133,11 @@ export class NodeBlobs implements Blobs {
     return hash.digest('hex') as Digest
   }
 
+  async settled(digest: Digest): Promise<void> {
+    await this.#flights.get(digest)?.done
+    await this.#transfers.get(digest)?.done
+  }
+
   /** For the cache: right bytes in place of damaged ones, from peers or the primary. */
   async repair(
     stored: Stored,

@@ -6,13 +6,16 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
+import { matcher } from '../protocol/api/match.js'
 import { openApiEndpoint } from '../protocol/api/openapi.js'
+import { proofEndpoints } from '../protocol/api/proofs.js'
 import { readEndpoints } from '../protocol/api/reads.js'
 import { serveApi } from '../protocol/api/serve.js'
 import { app, type Handler } from '../protocol/app/app.js'
 import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
 import { advertised } from '../protocol/http/origin.js'
+import { parsePath } from '../protocol/http/path.js'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -20,6 +23,7 @@ import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
+import { Prover } from '../protocol/log/prover.js'
 import { errorFields, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import type { Accounts } from '../protocol/ports.js'
@@ -89,6 +93,7 @@ async function compose(
   })
   closers.push(() => replica.close())
   const { state } = replica
+  const prover = new Prover({ log: replica.heldLog, metadata: state, fleet: self.fleet, publicKey: logKey })
   const logTime = () => new Date(replica.highest?.time ?? 0)
 
   const mesh = new Mesh({
@@ -200,7 +205,7 @@ async function compose(
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
   const answer = app({
-    handlers: [restApi({ state, gate, registry, replica, version, forwarding })],
+    handlers: [restApi({ state, gate, registry, blobs, replica, prover, version, forwarding })],
     registry,
     metrics,
     log,
@@ -220,6 +225,8 @@ async function compose(
     {
       host: settings.host,
       port: settings.port,
+      tls: settings.tls,
+      onTlsFault: (error) => log.warn(errorFields(error), 'the certificate was not renewed'),
       publicUrls: settings.publicUrls,
       trustedProxies: settings.trustedProxies,
       log: (line) => {
@@ -230,7 +237,7 @@ async function compose(
     withFreshness(answer, replica, link),
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
-  const url = advertised({ ...settings, scheme: 'http', port: listening.port })
+  const url = advertised({ ...settings, scheme: settings.tls ? 'https' : 'http', port: listening.port })
 
   const learn = async (learned: Learned) => {
     mesh.introduce(learned.peers.map(({ peer, addresses }) => ({ peer, addresses })))
@@ -274,23 +281,31 @@ function restApi(parts: {
   state: Replica['state']
   gate: Gate
   registry: Registry
+  blobs: NodeBlobs
   replica: Replica
+  prover: Prover
   version: string
   forwarding: (request: HttpRequest) => Promise<Reply>
 }): Handler {
-  const { state, gate, registry, replica, version, forwarding } = parts
-  const reads = readEndpoints({
-    metadata: state,
-    gate,
-    formats,
-    open: (record, principal) => registry.repository(record, principal),
-    file: (repository, file, request) => registry.file(repository, file, request),
-    holders: (digest) => replica.holders(digest),
-  })
+  const { state, gate, registry, blobs, replica, prover, version, forwarding } = parts
+  const reads = [
+    ...readEndpoints({
+      metadata: state,
+      gate,
+      formats,
+      open: (record, principal) => registry.repository(record, principal),
+      file: (repository, file, request) => registry.file(repository, file, request),
+      blobs,
+      holders: (digest) => replica.holders(digest),
+    }),
+    ...proofEndpoints({ metadata: state, gate, prover }),
+  ]
   const api = serveApi([...reads, openApiEndpoint(() => ({ version, endpoints: reads }))], { metadata: state, gate })
+  const asked = matcher(reads.filter(({ asks }) => asks))
   return (request) => {
     if (!request.path.startsWith('/api/v1/')) return undefined
-    if (request.method !== 'GET' && request.method !== 'HEAD') return forwarding(request)
+    const reading = request.method === 'GET' || request.method === 'HEAD'
+    if (!reading && asked(parsePath(request.path).path).length === 0) return forwarding(request)
     const credentials = request.headers.get('authorization')
     const principal = credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
     const run = (known: Awaited<typeof principal>) => api(request, known) ?? forwarding(request)

@@ -21,6 +21,7 @@ import { serve } from '../protocol/http/server.js'
 import { Hosted } from '../protocol/kinds/hosted.js'
 import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
+import { Prover } from '../protocol/log/prover.js'
 import { State } from '../protocol/metadata/state.js'
 import { errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
@@ -37,6 +38,7 @@ import { collect } from './collect.js'
 import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
+import { heldLog } from './log/held.js'
 import { Signer } from './log/signer.js'
 import { Nodes } from './nodes.js'
 import { embedded } from './postgres/embedded.js'
@@ -204,6 +206,12 @@ async function compose(
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })
+  const prover = new Prover({
+    log: heldLog(pool, signer),
+    metadata: state,
+    fleet: keys.fleet,
+    publicKey: keys.logPublic,
+  })
   const api = primaryApi({
     metadata: state,
     gate,
@@ -214,8 +222,10 @@ async function compose(
     downloads,
     nodes,
     repositories,
+    prover,
     formats,
     open: (record, principal) => registry.repository(record, principal),
+    blobs,
     file: (repository, file, request) => registry.file(repository, file, request),
     formatRoute: (request) => registry.handle(request),
     restoreDays: settings.restoreDays,
@@ -250,7 +260,7 @@ async function compose(
     },
     nowMs: Date.now,
   })
-  metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
+  metrics.gauge('cairn_logReadnumber', 'Number of the newest change.', () => state.head.number)
   metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
   metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
 
@@ -309,6 +319,8 @@ async function compose(
     {
       host: settings.host,
       port: settings.port,
+      tls: settings.tls,
+      onTlsFault: (error) => log.warn(errorFields(error), 'the certificate was not renewed'),
       publicUrls: settings.publicUrls,
       trustedProxies: settings.trustedProxies,
       log: observe,

@@ -8,6 +8,7 @@ import type { RegistryError } from './errors.js'
 import type { Reply } from './http/reply.js'
 import type { HttpRequest } from './http/request.js'
 import type { Listed } from './kinds/listing.js'
+import type { Lock } from './lock.js'
 import type { Accounts, Principal } from './ports.js'
 import type { Action, Digest, FileRecord, HashName, Held, Promised } from './records.js'
 import type { Repository, Writable } from './repository.js'
@@ -176,6 +177,8 @@ export interface Format {
   readonly settings?: Readonly<Record<string, Setting>>
   /** Looks after a local repository from time to time, at the primary, by ordinary changes. */
   upkeep?(repository: Repository, by: Principal): Promise<void>
+  /** How its lock files are read; a format without it has none. */
+  readonly lock?: Lock
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
   snippet(repository: { base: string; key: string }): string
 }

@@ -56,6 +56,9 @@ export interface Metadata {
   listing(scope: string, name: string): Promise<{ blob: Stored; at: string } | undefined>
   file(scope: string, path: string): Promise<FileRecord | undefined>
   files(scope: string, page: Page): Promise<FileRecord[]>
+  /** Log number of the change that recorded the bytes under a path, and of the one that made a repository what it is. */
+  recordedBy(scope: string, path: string): Promise<number | undefined>
+  configuredBy(scope: string): number | undefined
   /** A file that was removed: its path stays burned, and a `restore` of its version brings it back. */
   removed(scope: string, path: string): Promise<RemovedFile | undefined>
 }
@@ -95,6 +98,8 @@ export interface Blobs {
   /** Throws `corrupt` when bytes do not match their digest and cannot be healed; `unavailable` when nobody reachable has them. */
   open(file: Held | Stored, scope: string): Promise<Bytes>
   has(digest: Digest): Promise<boolean>
+  /** Where reading is what keeps bytes: resolves once those that were read to their end are kept, or will not be. */
+  settled?(digest: Digest): Promise<void>
   /** Durable when it returns: written beside, hashed in the same pass, synced, renamed, its directory synced. */
   write(body: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<Stored>
   begin(id?: string): Promise<Upload>

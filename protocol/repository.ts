@@ -44,6 +44,8 @@ export interface Repository {
   /** In byte order of the path. */
   files(page: Page): Promise<FileRecord[]>
   open(file: Held): Promise<Bytes>
+  /** What of it could be read with nobody to ask: no upstream, no primary, no peer. What would have to be asked for throws `unavailable`. */
+  held(): Repository
   /** Where publishing goes; undefined: nowhere. */
   readonly target: Writable | undefined
 }

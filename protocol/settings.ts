@@ -2,6 +2,8 @@
  * What each main is started with, every value present and already checked. Where values come from (command line,
  * environment, file, default) is deploy/config.ts's business; the mains never read the environment.
  */
+import type { TlsFiles } from './http/tls-files.js'
+
 /** Files in a part's data that `cairn up` reads, too. */
 export const LOCAL_TOKEN_FILE = 'local-admin-token'
 export const IDENTITY_FILE = 'identity.json'
@@ -19,6 +21,8 @@ interface PartSettings {
   publicUrls: string[]
   /** Addresses and CIDR ranges whose forwarded headers are believed. */
   trustedProxies: string[]
+  /** undefined: http. */
+  tls: TlsFiles | undefined
   logLevel: LogLevel
 }
 

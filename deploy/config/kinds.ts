@@ -39,6 +39,8 @@ export const folder: Kind<string> = {
   parse: (given, context) => (given === '' || given.includes('\0') ? undefined : resolve(context.folder, given)),
 }
 
+export const file: Kind<string> = { ...folder, takes: 'a file' }
+
 export const host: Kind<string> = {
   takes: 'an address to listen on, such as 127.0.0.1 or 0.0.0.0',
   parse: (given) =>

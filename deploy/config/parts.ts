@@ -1,5 +1,7 @@
 /** What each main is started with, out of resolved settings: the defaults that depend on other settings are decided here. */
 import { isIPv4 } from 'node:net'
+import { RegistryError } from '../../protocol/errors.js'
+import type { TlsFiles } from '../../protocol/http/tls-files.js'
 import type { NodeSettings, PrimarySettings } from '../../protocol/settings.js'
 import type { Values } from './table.js'
 
@@ -10,7 +12,7 @@ export function primarySettings(values: Values): PrimarySettings {
   const { data, host, port, publicUrls, trustedProxies, logLevel, databaseUrl, adminPassword } = values
   const { anonymous, restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow, fleetUrl } = values
   const fleet = { fleetPort: values.fleetPort ?? fleetPortOf(port), fleetHost: values.fleetHost ?? host, fleetUrl }
-  const part = { data, host, port, publicUrls, trustedProxies, logLevel }
+  const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values) }
   const limits = { restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow }
   return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits }
 }
@@ -20,8 +22,15 @@ export function nodeSettings(values: Values): NodeSettings {
   const { meshPort, anonymous, reverifySeconds, maxUploadBytes } = values
   const meshHost = values.meshHost ?? meshHostOf(host)
   const mesh = { meshHost, meshPort, mdns: values.mdns ?? !meshHost.startsWith('127.') }
-  const part = { data, host, port, publicUrls, trustedProxies, logLevel }
+  const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values) }
   return { ...part, ...mesh, name, join, cacheBytes, anonymous, reverifySeconds, maxUploadBytes }
+}
+
+/** Throws `invalid` for one without the other. */
+function tlsOf({ tlsCert: certFile, tlsKey: keyFile }: Values): TlsFiles | undefined {
+  if (certFile === undefined && keyFile === undefined) return undefined
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile }
+  throw new RegistryError('invalid', 'CAIRN_TLS_CERT and CAIRN_TLS_KEY belong together', { code: 'usage' })
 }
 
 /** Any free one stays any free one; near the end of the range it is below. */

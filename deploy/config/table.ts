@@ -6,6 +6,7 @@ import {
   bytes,
   databaseUrl,
   days,
+  file,
   flag,
   fleetHost,
   folder,
@@ -76,6 +77,15 @@ export const SETTINGS = {
     '',
   ),
   trustedProxies: setting({ kind: networks, parts: SERVERS, help: 'Proxies whose forwarded headers are believed' }, ''),
+  tlsCert: optional(
+    {
+      kind: file,
+      parts: ['primary', 'node'],
+      help: 'PEM file with the certificate for https; read again when it changes',
+    },
+    'http',
+  ),
+  tlsKey: optional({ kind: file, parts: ['primary', 'node'], help: 'PEM file with its key' }, 'http'),
   logLevel: setting(
     { kind: level, parts: SERVERS, help: 'Least level that is logged (JSON lines); debug logs every request' },
     'info',

@@ -1,6 +1,6 @@
 /** What a crate's Cargo.toml says of itself. Cargo writes it anew when it packs, in plain tables, so no other spelling is read. */
 import { RegistryError } from '../../protocol/errors.js'
-import { scanToml } from '../text/toml.js'
+import { parseToml, tableAt, textAt } from '../text/toml.js'
 
 export interface Manifest {
   name: string
@@ -11,13 +11,8 @@ export interface Manifest {
 
 /** Throws `invalid`. */
 export function parseManifest(bytes: Uint8Array): Manifest {
-  const found = new Map<string, string>()
-  scanToml(decode(bytes), "The crate's Cargo.toml", ([table, key, ...deeper], text) => {
-    if (table !== 'package' || key === undefined || deeper.length > 0 || !WANTED.has(key)) return
-    if (found.has(key)) throw invalid(`says ${key} twice`)
-    found.set(key, text)
-  })
-  const [name, version, links, rustVersion] = [...WANTED].map((key) => found.get(key))
+  const found = tableAt(parseToml(decode(bytes), "The crate's Cargo.toml"), 'package')
+  const [name, version, links, rustVersion] = WANTED.map((key) => textAt(found, key))
   if (name === undefined || version === undefined) throw invalid('has no name and version under [package]')
   return {
     name,
@@ -27,7 +22,7 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   }
 }
 
-const WANTED = new Set(['name', 'version', 'links', 'rust-version'])
+const WANTED = ['name', 'version', 'links', 'rust-version']
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 function decode(bytes: Uint8Array): string {

@@ -18,6 +18,11 @@ export function writeEntry(entry: Entry): string {
   return JSON.stringify(entry)
 }
 
+/** Of what an upstream lists, nothing is known here; it is the upstream's to tell. */
+export function isPublishedHere(meta: string): boolean {
+  return readEntry(meta).sum !== ''
+}
+
 export function readEntry(meta: string): Entry {
   const stored = parseJson(meta, 'A stored entry')
   const { sum, goModSum, hasGoMod, retracted } = isObject(stored) ? stored : {}

@@ -9,7 +9,7 @@ import type { Version as Published } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { asked } from './address.js'
 import { type Known, latest, listed, ofRevision } from './choose.js'
-import { readEntry } from './entry.js'
+import { isPublishedHere, readEntry } from './entry.js'
 import { unescapeCase } from './escape.js'
 import { parseVersion } from './version.js'
 
@@ -72,10 +72,9 @@ async function resolve(repository: Repository, module: string, version: string):
   return found && publishedHere(repository, module, found.version.text)
 }
 
-/** Not what an upstream lists: when that was made is the upstream's to tell. */
 async function publishedHere(repository: Repository, module: string, version: string): Promise<Published | undefined> {
   const found = await repository.version(module, version)
-  return found && readEntry(found.meta).sum !== '' ? found : undefined
+  return found && isPublishedHere(found.meta) ? found : undefined
 }
 
 function info({ version, publishedAt }: Published): Rendered {

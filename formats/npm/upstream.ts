@@ -6,9 +6,9 @@ import semver from 'semver'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Upstream } from '../../protocol/format.js'
 import type { Offer } from '../../protocol/kinds/listing.js'
-import type { Promised } from '../../protocol/records.js'
 import { isObject, type JsonObject, parseJson } from '../text/json.js'
 import { orderEntry } from './entry.js'
+import { promisedBy } from './integrity.js'
 import { checkName, tarballPath } from './name.js'
 import { notesOf, readNotes, text, writeNotes } from './notes.js'
 
@@ -70,24 +70,6 @@ function offerOf(
     files: [{ path, offered: true, ...(promised && { promised }) }],
     meta: orderEntry({ ...entry, dist: { tarball: path, ...kept } }),
   }
-}
-
-/** Subresource integrity, of which the last of several hashes of one kind counts, and npm's older `shasum`. */
-function promisedBy({ integrity, shasum }: JsonObject): Promised | undefined {
-  const promised: Promised = {}
-  for (const part of text(integrity).split(/\s+/)) {
-    const [, kind, base64 = ''] = /^(sha1|sha256|sha512)-([A-Za-z0-9+/]+={0,2})(?:\?.*)?$/.exec(part) ?? []
-    const hex = Buffer.from(base64, 'base64').toString('hex')
-    if (isKind(kind) && hex.length === HEX_LENGTH[kind]) promised[kind] = hex
-  }
-  if (/^[0-9a-f]{40}$/i.test(text(shasum))) promised.sha1 = text(shasum).toLowerCase()
-  return Object.keys(promised).length === 0 ? undefined : promised
-}
-
-const HEX_LENGTH = { sha1: 40, sha256: 64, sha512: 128 }
-
-function isKind(kind: string | undefined): kind is keyof typeof HEX_LENGTH {
-  return kind !== undefined && Object.hasOwn(HEX_LENGTH, kind)
 }
 
 function notes(packument: JsonObject): string {

@@ -1,15 +1,32 @@
 /**
- * Finds the texts in a TOML 1.0 document: values that are strings, by the path of tables and keys that leads to them. Every
- * other value is read past, so that nothing inside a text or a list is taken for a key. Entries of lists and of inline tables
- * are not reported. It is no validator: it refuses what it cannot follow, and lets other mistakes pass.
+ * Reads a TOML 1.0 document: its tables, lists and texts. Every other value is read past and left out. It is no validator: it
+ * refuses what it cannot follow and keys that are given twice, and lets other mistakes pass.
  */
 import { RegistryError } from '../../protocol/errors.js'
 
-type Found = (path: readonly string[], text: string) => void
+export type TomlTable = Map<string, TomlValue>
+export type TomlValue = string | TomlValue[] | TomlTable
 
-/** Throws `invalid` (with `what` as its subject), and what `found` throws. */
-export function scanToml(source: string, what: string, found: Found): void {
-  new Scanner(source, what, found).run()
+/** Throws `invalid` (with `what` as its subject). */
+export function parseToml(source: string, what: string): TomlTable {
+  return new Reader(source, what).run()
+}
+
+export function textAt(table: TomlTable, key: string): string | undefined {
+  const value = table.get(key)
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Empty where there is none. */
+export function tableAt(table: TomlTable, key: string): TomlTable {
+  const value = table.get(key)
+  return value instanceof Map ? value : new Map()
+}
+
+/** Of a list of tables, or of a list that has tables among its entries. */
+export function tablesAt(table: TomlTable, key: string): TomlTable[] {
+  const value = table.get(key)
+  return Array.isArray(value) ? value.filter((entry) => entry instanceof Map) : []
 }
 
 const MAX_DEPTH = 100
@@ -22,26 +39,25 @@ const LINE_END = /[ \t]*(?:#[^\n]*)?(?:\r?\n|$)/y
 const ESCAPE = /\\(?:([btnfre"\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|[ \t]*\r?\n[ \t\r\n]*)/y
 const ESCAPED: Readonly<Record<string, string>> = { b: '\b', t: '\t', n: '\n', f: '\f', r: '\r', e: '\x1b' }
 
-class Scanner {
+class Reader {
   readonly #source: string
   readonly #what: string
-  readonly #found: Found
+  readonly #root: TomlTable = new Map()
   #at = 0
-  /** undefined: an entry of a list of tables. */
-  #table: string[] | undefined = []
+  #table = this.#root
 
-  constructor(source: string, what: string, found: Found) {
+  constructor(source: string, what: string) {
     this.#source = source
     this.#what = what
-    this.#found = found
   }
 
-  run(): void {
+  run(): TomlTable {
     for (this.#match(BLANK_LINES); this.#at < this.#source.length; this.#match(BLANK_LINES)) {
       if (this.#peek() === '[') this.#header()
-      else this.#pair()
+      else this.#pair(this.#table, 0)
       if (this.#match(LINE_END) === undefined) throw this.#broken('a line goes on where it should end')
     }
+    return this.#root
   }
 
   #header(): void {
@@ -49,15 +65,43 @@ class Scanner {
     if (!isList) this.#expect('[')
     const path = this.#path()
     this.#expect(isList ? ']]' : ']')
-    this.#table = isList ? undefined : path
+    this.#table = isList ? this.#entry(path) : this.#within(this.#root, path)
   }
 
-  #pair(): void {
+  /** A new one in a list of tables. */
+  #entry(path: string[]): TomlTable {
+    const parent = this.#within(this.#root, path.slice(0, -1))
+    const key = path.at(-1) ?? ''
+    const list = parent.get(key) ?? []
+    if (!Array.isArray(list)) throw this.#broken(`${key} is no list of tables`)
+    const entry: TomlTable = new Map()
+    list.push(entry)
+    parent.set(key, list)
+    return entry
+  }
+
+  /** The table that a path leads to; of a list of tables it is the last. */
+  #within(from: TomlTable, path: readonly string[]): TomlTable {
+    let table = from
+    for (const key of path) {
+      const known = table.get(key) ?? new Map()
+      table.set(key, known)
+      const next = Array.isArray(known) ? known.at(-1) : known
+      if (!(next instanceof Map)) throw this.#broken(`${key} is no table`)
+      table = next
+    }
+    return table
+  }
+
+  #pair(into: TomlTable, depth: number): void {
     const path = this.#path()
+    const key = path.at(-1) ?? ''
     this.#expect('=')
     this.#match(BLANK)
-    const text = this.#value(0)
-    if (text !== undefined && this.#table) this.#found([...this.#table, ...path], text)
+    const value = this.#value(depth)
+    const table = this.#within(into, path.slice(0, -1))
+    if (table.has(key)) throw this.#broken(`${key} is given twice`)
+    if (value !== undefined) table.set(key, value)
   }
 
   #path(): string[] {
@@ -78,37 +122,37 @@ class Scanner {
     return key
   }
 
-  /** undefined: not a text. */
-  #value(depth: number): string | undefined {
+  /** undefined: a number, a truth value or a time. */
+  #value(depth: number): TomlValue | undefined {
     if (depth > MAX_DEPTH) throw this.#broken('values lie too deep')
     const first = this.#peek()
     if (first === '"' || first === "'") return this.#take(first.repeat(3)) ? this.#block(first) : this.#line(first)
-    if (first === '[') this.#list(depth + 1)
-    else if (first === '{') this.#inline(depth + 1)
-    else if (this.#match(BARE_VALUE) === undefined) throw this.#broken('a value is missing')
+    if (first === '[') return this.#list(depth + 1)
+    if (first === '{') return this.#inline(depth + 1)
+    if (this.#match(BARE_VALUE) === undefined) throw this.#broken('a value is missing')
     return undefined
   }
 
-  #list(depth: number): void {
+  #list(depth: number): TomlValue[] {
+    const list: TomlValue[] = []
     this.#expect('[')
     for (;;) {
       this.#match(BLANK_LINES)
-      if (this.#take(']')) return
-      this.#value(depth)
+      if (this.#take(']')) return list
+      const value = this.#value(depth)
+      if (value !== undefined) list.push(value)
       this.#match(BLANK_LINES)
       if (!this.#take(',') && this.#peek() !== ']') throw this.#broken('a list is not closed')
     }
   }
 
-  #inline(depth: number): void {
+  #inline(depth: number): TomlTable {
+    const table: TomlTable = new Map()
     this.#expect('{')
     for (;;) {
       this.#match(BLANK_LINES)
-      if (this.#take('}')) return
-      this.#path()
-      this.#expect('=')
-      this.#match(BLANK)
-      this.#value(depth)
+      if (this.#take('}')) return table
+      this.#pair(table, depth)
       this.#match(BLANK_LINES)
       if (!this.#take(',') && this.#peek() !== '}') throw this.#broken('an inline table is not closed')
     }

@@ -51,6 +51,29 @@ export class LogStore {
     }
   }
 
+  async entry(number: number): Promise<LogItem | undefined> {
+    const key = logKey(number)
+    const text = await this.#db.get(key)
+    return text === undefined ? undefined : decode(key, text)
+  }
+
+  async note(number: number): Promise<string | undefined> {
+    const key = noteKey(number)
+    const text = await this.#db.get(key)
+    return text === undefined ? undefined : readNote(key, text)?.note
+  }
+
+  /** Packed leaf hashes of entries (after, end]. Throws `unavailable` when one is damaged. */
+  async leaves(after: number, end: number): Promise<Uint8Array> {
+    const leaves: Uint8Array[] = []
+    for await (const [key, text] of this.#db.iterator({ gt: logKey(after), lte: logKey(end) })) {
+      const item = decode(key, text)
+      if (item?.number === after + leaves.length + 1) leaves.push(leafOf(item))
+    }
+    if (leaves.length === end - after) return Buffer.concat(leaves)
+    throw new RegistryError('unavailable', 'An entry of the log is damaged here; ask another node', { retryAfter: 60 })
+  }
+
   async #tail(after: number, limit: number): Promise<Tail | undefined> {
     const end = await this.#checkpoint(after, limit)
     if (!end) return undefined

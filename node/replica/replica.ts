@@ -9,6 +9,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import { failpoint } from '../../protocol/failpoint.js'
 import { type Checkpoint, verifyCheckpoint } from '../../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
+import type { HeldLog } from '../../protocol/log/prover.js'
 import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
 import type { Rows } from '../../protocol/metadata/rows.js'
@@ -155,6 +156,22 @@ export class Replica {
   /** Where a digest is recorded. */
   holders(digest: Digest): Promise<{ scope: string; path: string }[]> {
     return this.#rows.holders(digest)
+  }
+
+  /** What is held of the log, for proofs. */
+  get heldLog(): HeldLog {
+    return {
+      newest: async () => {
+        const { number } = this.head
+        const note = await this.#log.note(number)
+        return note === undefined ? undefined : { number, note }
+      },
+      entry: async (number) => {
+        const item = await this.#log.entry(number)
+        return item && 'body' in item ? item : undefined
+      },
+      leaves: (start, end) => this.#log.leaves(start, end),
+    }
   }
 
   tail(after: number, limit: number): Promise<Tail | undefined> {

@@ -3,10 +3,12 @@ import type pg from 'pg'
 import type { Gate } from '../../protocol/access/gate.js'
 import type { Endpoint } from '../../protocol/api/endpoint.js'
 import { openApiEndpoint } from '../../protocol/api/openapi.js'
+import { proofEndpoints } from '../../protocol/api/proofs.js'
 import { type Reads, readEndpoints } from '../../protocol/api/reads.js'
 import type { Holders } from '../../protocol/api/search.js'
 import { type Api, serveApi } from '../../protocol/api/serve.js'
 import type { Ledger } from '../../protocol/ledger.js'
+import type { Prover } from '../../protocol/log/prover.js'
 import type { Metadata } from '../../protocol/ports.js'
 import type { Audit } from '../accounts/audit.js'
 import type { PrimaryAccounts } from '../accounts.js'
@@ -31,6 +33,7 @@ export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'do
   downloads: Downloads
   nodes: Nodes
   repositories: Repositories
+  prover: Prover
   formatRoute: ArtifactsOptions['formatRoute']
   restoreDays: number
   /** Of this program. */
@@ -53,6 +56,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
   }
   const endpoints = [
     ...readEndpoints(reads),
+    ...proofEndpoints(options),
     ...authEndpoints(accounts, metadata),
     ...userEndpoints(accounts, metadata, gate),
     ...repositoryEndpoints(repositories, metadata, gate, options.formats),

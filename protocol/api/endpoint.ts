@@ -57,6 +57,8 @@ export interface Definition<
   readonly path: P
   readonly summary: string
   readonly access: A
+  /** A question whose body is too large for a query: whoever is asked changes nothing by it, and answers it itself. */
+  readonly asks?: boolean
   readonly query?: Q
   /** Unknown fields are refused. */
   readonly body?: B
@@ -73,6 +75,7 @@ export interface Endpoint {
   readonly path: string
   readonly summary: string
   readonly access: Requirement
+  readonly asks: boolean
   readonly query: z.ZodObject | undefined
   readonly body: Input
   readonly reply: Output
@@ -91,13 +94,14 @@ export function endpoint<
   Q extends z.ZodObject | undefined = undefined,
   B extends Input = undefined,
 >(definition: Definition<P, A, Q, B, R>): Endpoint {
-  const { name, method, path, summary, access, query, body, reply } = definition
+  const { name, method, path, summary, access, asks = false, query, body, reply } = definition
   return {
     name,
     method,
     path,
     summary,
     access,
+    asks,
     query,
     body,
     reply,

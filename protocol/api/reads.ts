@@ -8,11 +8,12 @@ import { RegistryError } from '../errors.js'
 import type { Format } from '../format.js'
 import type { Reply } from '../http/reply.js'
 import type { HttpRequest } from '../http/request.js'
-import type { Metadata, Principal } from '../ports.js'
+import type { Blobs, Metadata, Principal } from '../ports.js'
 import type { FileRecord, RepositoryRecord } from '../records.js'
 import type { Repository } from '../repository.js'
 import { visibleFiles } from './artifacts.js'
 import { type Endpoint, endpoint } from './endpoint.js'
+import { lockEndpoints } from './locks.js'
 import { after, limit, pageFrom, pageOf, pageQuery } from './page.js'
 import { readProperties } from './properties.js'
 import { type Holders, searchArtifacts, searchQuery } from './search.js'
@@ -37,6 +38,8 @@ export interface Reads {
   open: (record: RepositoryRecord, principal: Principal) => Repository
   /** The reply for a recorded file, the same as on the format's own route. */
   file: (repository: Repository, file: FileRecord, request: HttpRequest) => Promise<Reply>
+  /** Of this machine. */
+  blobs: Pick<Blobs, 'has' | 'settled'>
   /** Where a digest is recorded, for stores that have an index of them. */
   holders?: Holders
   /** At the primary only. */
@@ -47,7 +50,7 @@ export interface Reads {
 export const API = '/api/v1'
 
 export function readEndpoints(reads: Reads): Endpoint[] {
-  return [...repositoryReads(reads), ...artifactReads(reads), ...otherReads(reads)]
+  return [...repositoryReads(reads), ...artifactReads(reads), ...otherReads(reads), ...lockEndpoints(reads)]
 }
 
 function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {

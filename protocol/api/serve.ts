@@ -51,7 +51,8 @@ export function serveApi(endpoints: readonly Endpoint[], options: ApiOptions): A
 
 async function run(match: Match, request: HttpRequest, principal: Principal, options: ApiOptions): Promise<Reply> {
   const { endpoint } = match
-  if (SAFE.has(request.method)) return answer(match, request, principal, options, {})
+  if (endpoint.asks) refuseCrossSite(request)
+  if (endpoint.asks || SAFE.has(request.method)) return answer(match, request, principal, options, {})
   const note: ErasedAsk['note'] = {}
   const { audit } = options
   const record = (outcome: string): Promise<void> | undefined =>

@@ -17,12 +17,18 @@ import { origins } from './origin.js'
 import type { Outlet } from './outlet.js'
 import type { Reply } from './reply.js'
 import type { HttpRequest } from './request.js'
+import { type TlsFiles, TlsRenewal } from './tls-files.js'
 
 export interface ServeOptions {
   host: string
   /** 0: a free one. */
   port: number
-  tls?: { keyFile: string; certFile: string }
+  /** Read again when they change, unless `port` is 0: new connections get the new certificate, those that are open go on. */
+  tls?: TlsFiles | undefined
+  /** Told of files that cannot be used; the certificate stays as it was. */
+  onTlsFault?: (error: unknown) => void
+  /** Between two looks at the files. */
+  tlsLookMs?: number
   publicUrls: readonly string[]
   /** Addresses and CIDR ranges whose X-Forwarded-* and Forwarded headers are believed. */
   trustedProxies: readonly string[]
@@ -64,21 +70,36 @@ export async function serve(options: ServeOptions, handle: Handle): Promise<List
   const around = { trusted: addressList(options.trustedProxies), nextId: ids() }
   // Known once the port is.
   let surroundings: Surroundings = { ...around, origins: origins({ ...options, scheme }) }
-  const app = create(library, options).any('/*', (out, raw) => {
-    // Undefined where there is no '?', whatever the published types say.
-    const line = { method: raw.getCaseSensitiveMethod(), path: raw.getUrl(), query: raw.getQuery() ?? '' }
-    const { headers, fault } = readHeaders(raw, maxHeaderBytes - line.path.length - line.query.length)
-    const incoming = new Incoming(line, headers, out, surroundings)
-    try {
-      dispatcher.accept(out, incoming, fault ?? faultOf(line.method, headers))
-    } catch (error) {
-      rescue(out)
-      throw error
-    }
-  })
-  const socket = await listen(app, options)
+  const answering = () =>
+    create(library, options).any('/*', (out, raw) => {
+      // Undefined where there is no '?', whatever the published types say.
+      const line = { method: raw.getCaseSensitiveMethod(), path: raw.getUrl(), query: raw.getQuery() ?? '' }
+      const { headers, fault } = readHeaders(raw, maxHeaderBytes - line.path.length - line.query.length)
+      const incoming = new Incoming(line, headers, out, surroundings)
+      try {
+        dispatcher.accept(out, incoming, fault ?? faultOf(line.method, headers))
+      } catch (error) {
+        rescue(out)
+        throw error
+      }
+    })
+  // A port that the system picked cannot be listened to anew while it has connections.
+  const renewal = await (options.tls && options.port !== 0 ? TlsRenewal.of(options.tls) : undefined)
+  let app = answering()
+  let socket = await listen(app, options)
   const port = library.us_socket_local_port(socket)
+  /** Their connections have the certificate of before. */
+  const retired: TemplatedApp[] = []
   surroundings = { ...around, origins: origins({ ...options, scheme, port }) }
+  const reload = async () => {
+    if (dispatcher.closing) return
+    const next = answering()
+    library.us_listen_socket_close(socket)
+    socket = await listen(next, { ...options, port })
+    retired.push(app)
+    app = next
+  }
+  const watching = renewal?.watch(reload, options.onTlsFault ?? (() => undefined), options.tlsLookMs)
   return {
     port,
     url: origins({ publicUrls: [], scheme, host: options.host, port })(''),
@@ -87,8 +108,12 @@ export async function serve(options: ServeOptions, handle: Handle): Promise<List
     },
     async close({ graceMs = 10_000 } = {}) {
       if (dispatcher.closing) return
+      const closed = watching?.close()
       library.us_listen_socket_close(socket)
-      await dispatcher.close(graceMs, () => app.close())
+      await closed
+      await dispatcher.close(graceMs, () => {
+        for (const one of [app, ...retired]) one.close()
+      })
     },
   }
 }

@@ -1,15 +1,19 @@
 /** Reads of one scope: what hosted and remote repositories have in common. */
+import { RegistryError } from '../errors.js'
 import type { Blobs, Bytes, Metadata, Page } from '../ports.js'
 import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
 import type { Repository, Writable } from '../repository.js'
+
+/** Where bytes are read. */
+export type Readable = Pick<Blobs, 'open' | 'has'>
 
 export class Recorded implements Repository {
   readonly key: string
   readonly record: RepositoryRecord
   protected readonly metadata: Metadata
-  protected readonly blobs: Blobs
+  protected readonly blobs: Readable
 
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs) {
+  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Readable) {
     this.key = record.key
     this.record = record
     this.metadata = metadata
@@ -59,5 +63,20 @@ export class Recorded implements Repository {
 
   open(file: Held): Promise<Bytes> {
     return this.blobs.open(file, this.record.scope)
+  }
+
+  held(): Repository {
+    return new Recorded(this.record, this.metadata, onlyHere(this.blobs))
+  }
+}
+
+/** Bytes that need not be asked of anybody. */
+export function onlyHere(blobs: Readable): Readable {
+  return {
+    has: (digest) => blobs.has(digest),
+    open: async (file, scope) => {
+      if (file.size === 0 || (await blobs.has(file.digest))) return blobs.open(file, scope)
+      throw new RegistryError('unavailable', `The bytes of ${'path' in file ? file.path : file.digest} are not here`)
+    },
   }
 }

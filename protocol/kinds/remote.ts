@@ -6,20 +6,22 @@
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
 import type { Upstream } from '../format.js'
-import type { Blobs, Metadata, Origin, Wanted } from '../ports.js'
+import type { Metadata, Origin, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Repository } from '../repository.js'
 import type { Arrival } from './arrival.js'
 import type { Listing, Listings } from './listing.js'
-import { Recorded } from './recorded.js'
+import { onlyHere, type Readable, Recorded } from './recorded.js'
 
 export interface RemoteParts {
   origin: Origin
   upstream: Upstream
-  listings: Listings
+  listings: Pick<Listings, 'read'>
   nowMs: () => number
   /** How long an absence is believed. */
   absentMs?: number
+  /** How many names are kept in mind. */
+  remembered?: number
   /** Told why something that is held could not be looked at again. */
   onFault?: (error: unknown, repository: RepositoryRecord, name: string) => void
 }
@@ -36,6 +38,7 @@ interface Check {
 }
 
 const REMEMBERED = 100_000
+const REMEMBERED_CUT_OFF = 1000
 const TTL_MS = 60_000
 const ABSENT_MS = 60_000
 /** After an origin that failed: behind the reader's back, so it may be soon. */
@@ -43,18 +46,29 @@ const RETRY_MS = 10_000
 /** A file that no listing knows may have been published a moment ago. */
 const LOOK_AGAIN_MS = 5_000
 
+const NOWHERE: Origin = {
+  check: async (_, name) => {
+    throw new RegistryError('unavailable', `What there is of ${name} is not known here`)
+  },
+  fetch: async (_, { path }) => {
+    throw new RegistryError('unavailable', `${path} is not here`)
+  },
+}
+
 export class Remote extends Recorded implements Repository {
   readonly #parts: RemoteParts | undefined
   /** By package, or by path where nothing is listed. */
-  readonly #checks = new LRUCache<string, Check>({ max: REMEMBERED })
+  readonly #checks: LRUCache<string, Check>
   readonly #renewing = new Map<string, Promise<void>>()
-  readonly #absent = new LRUCache<string, number>({ max: REMEMBERED })
+  readonly #absent: LRUCache<string, number>
   readonly #arriving = new Map<string, Promise<Arrival | undefined>>()
 
   /** Without `parts` it is what is recorded and nothing else. */
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Blobs, parts?: RemoteParts) {
+  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Readable, parts?: RemoteParts) {
     super(record, metadata, blobs)
     this.#parts = parts
+    this.#checks = new LRUCache({ max: parts?.remembered ?? REMEMBERED })
+    this.#absent = new LRUCache({ max: parts?.remembered ?? REMEMBERED })
   }
 
   packageOf(path: string): string | undefined {
@@ -128,6 +142,20 @@ export class Remote extends Recorded implements Repository {
     const check = this.#checks.get(name)
     if (this.#lists && (!check || check.untilMs <= this.#now)) await this.#ask(name)
     return this.freshness(name)
+  }
+
+  /** The same code as ever, with an origin that is never there. */
+  override held(): Repository {
+    const [parts, blobs] = [this.#parts, onlyHere(this.blobs)]
+    if (!parts) return super.held()
+    // What is in memory is gone with the process: only a listing whose bytes are here counts.
+    const read: Listings['read'] = async (name, blob, open) => {
+      const bytes = await open()
+      return parts.listings.read(name, blob, async () => bytes)
+    }
+    const { onFault: _, ...rest } = parts
+    const cut = { ...rest, origin: NOWHERE, listings: { read }, remembered: REMEMBERED_CUT_OFF }
+    return new Remote(this.record, this.metadata, blobs, cut)
   }
 
   get #lists(): boolean {

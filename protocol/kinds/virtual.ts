@@ -143,6 +143,14 @@ export class Virtual implements Repository {
     return owner.open(file)
   }
 
+  held(): Repository {
+    return new Virtual(
+      this.record,
+      this.#members.map((member) => member.held()),
+      this.#hidden,
+    )
+  }
+
   async #owner<T extends object>(path: string, find: Find<T>): Promise<Owner<T> | undefined> {
     const owner = await this.#search(path, find)
     if (owner) this.#found.set(owner.file, owner.member)

@@ -24,6 +24,8 @@ export interface Checkpoint {
 }
 
 const MAX_NOTE_CHARACTERS = 4096
+/** The algorithm's byte in signed notes. */
+const ED25519 = Buffer.of(0x01)
 const ED25519_SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 
 export function signCheckpoint(checkpoint: Checkpoint, key: KeyObject): string {
@@ -51,6 +53,23 @@ export function verifyCheckpoint(note: string, fleet: string, publicKey: Uint8Ar
       return checkpoint
   }
   throw new RegistryError('corrupt', 'The checkpoint is not signed by the primary')
+}
+
+/** A public key as verifiers of signed notes are given it: name+key id+base64(0x01 || key) (C2SP signed-note). */
+export function verifierKey(fleet: string, publicKey: Uint8Array): string {
+  const key = Buffer.concat([ED25519, publicKey]).toString('base64')
+  return `${fleet}+${keyId(fleet, publicKey).toString('hex')}+${key}`
+}
+
+/** Throws `invalid` for a text that is none. */
+export function parseVerifierKey(text: string): { fleet: string; publicKey: Uint8Array } {
+  const [, fleet = '', id, base64 = ''] =
+    /^([A-Za-z0-9_-]{1,64})\+([0-9a-f]{8})\+([A-Za-z0-9+/]{44})$/.exec(text.trim()) ?? []
+  const bytes = Buffer.from(base64, 'base64')
+  const publicKey = bytes.subarray(1)
+  if (bytes.length !== 33 || bytes[0] !== 1 || keyId(fleet, publicKey).toString('hex') !== id)
+    throw new RegistryError('invalid', 'A log key has the form name+hexadecimal+base64, as GET /api/v1/log tells it')
+  return { fleet, publicKey }
 }
 
 /** The 32 raw bytes of an Ed25519 public key. */
@@ -90,7 +109,8 @@ function parseNote(note: string): Checkpoint | undefined {
 function keyId(name: string, publicKey: Uint8Array): Buffer {
   return createHash('sha256')
     .update(name)
-    .update(Buffer.from([0x0a, 0x01]))
+    .update(Buffer.of(0x0a))
+    .update(ED25519)
     .update(publicKey)
     .digest()
     .subarray(0, 4)

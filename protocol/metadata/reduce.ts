@@ -95,7 +95,10 @@ class Work {
         this.#put(rowKey('listing', change.scope, change.package), { blob: change.blob, at: change.at })
         return this.#touch(change.package, (row) => row)
       case 'repository':
-        return this.#put(rowKey('repository', FLEET, change.key), change.record ?? undefined)
+        return this.#put(
+          rowKey('repository', FLEET, change.key),
+          change.record ? { ...change.record, number: this.#number } : undefined,
+        )
       case 'access':
         return this.#put(rowKey('access', FLEET, change.subject, change.id), change.record ?? undefined)
       default:
@@ -188,8 +191,7 @@ class Work {
     }
     const { removedAt: _, ...live } = row
     this.#put(key, live)
-    for (const file of live.files)
-      if (isHeld(file)) this.#put(rowKey('file', this.#change.scope, file.path), record(file, live))
+    for (const file of live.files) if (isHeld(file)) await this.#restoreFile(file, live)
     await this.#touch(name, (entry) => ({ ...entry, versions: entry.versions + 1 }))
   }
 
@@ -212,7 +214,13 @@ class Work {
     }
     if (before && !before.removedAt && (before.package !== owner.package || before.version !== owner.version))
       this.#refuseUnlessRedeploy(`${file.path} already belongs to ${label(before.package, before.version)}`)
-    this.#put(key, record(file, owner))
+    this.#put(key, { ...record(file, owner), number: this.#number })
+  }
+
+  async #restoreFile(file: Held, owner: Manifest): Promise<void> {
+    const key = rowKey('file', this.#change.scope, file.path)
+    const { number } = (await this.#read(key)) ?? {}
+    this.#put(key, { ...record(file, owner), ...(number === undefined ? {} : { number }) })
   }
 
   async #removeFile(path: string): Promise<void> {

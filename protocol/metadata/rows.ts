@@ -8,7 +8,7 @@ export interface Tables {
   /** name = package, sub = version. A removed version stays as a tombstone, so that its paths stay burned. */
   version: Version & Tombstone
   /** name = path, sub = ''. */
-  file: FileRecord & Tombstone
+  file: FileRecord & Tombstone & Numbered
   /** name = package, sub = tag. */
   tag: { version: string }
   /** name = package, sub = ''. */
@@ -16,7 +16,7 @@ export interface Tables {
   /** name = package, sub = ''. What an upstream offers under a name. */
   listing: { blob: Stored; at: string }
   /** scope = fleet, name = repository key, sub = ''. */
-  repository: RepositoryRecord
+  repository: RepositoryRecord & Numbered
   /** scope = fleet, name = kind of record, sub = id. */
   access: AccessRecords[keyof AccessRecords]
 }
@@ -24,6 +24,11 @@ export interface Tables {
 export interface Tombstone {
   /** ISO 8601; present when removed. */
   removedAt?: string
+}
+
+export interface Numbered {
+  /** Log number of the change that says so, where a proof of it begins. Older versions wrote none. */
+  number?: number
 }
 
 export type Table = keyof Tables

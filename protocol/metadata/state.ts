@@ -27,6 +27,8 @@ export class State implements Metadata {
   #rows: Rows
   readonly #repositories = new Map<string, RepositoryRecord>()
   readonly #scopes = new Map<string, RepositoryRecord>()
+  /** Log numbers of the changes that made repositories what they are, by scope. */
+  readonly #numbers = new Map<string, number>()
   readonly #access = new Map<AccessKind, Map<string, AccessRecords[AccessKind]>>()
   /** By name, then by scope: names come from what was asked before, so that their hashes are known. */
   readonly #stamps = new LRUCache<string, Map<string, number>>({ max: NAMES_REMEMBERED })
@@ -46,7 +48,7 @@ export class State implements Metadata {
 
   /** Goes on over other rows: those of a rebuilt replica. */
   async replace(rows: Rows, head: Position): Promise<void> {
-    const repositories: RepositoryRecord[] = []
+    const repositories: Tables['repository'][] = []
     const access: [AccessKind, string, AccessRecords[AccessKind]][] = []
     for await (const { value } of rows.scan('repository', FLEET, {})) repositories.push(value)
     for await (const { key, value } of rows.scan('access', FLEET, {}))
@@ -55,16 +57,17 @@ export class State implements Metadata {
     this.head = head
     this.#repositories.clear()
     this.#scopes.clear()
+    this.#numbers.clear()
     this.#access.clear()
     this.#stamps.clear()
-    for (const record of repositories) this.#setRepository(record.key, record)
+    for (const { number, ...record } of repositories) this.#setRepository(record.key, record, number)
     for (const [kind, id, record] of access) this.#setAccess(kind, id, record)
   }
 
   /** Takes over changes that the rows hold by now, in order. */
   note(changes: { change: Change; number: number }[], head: Position): void {
     for (const { change, number } of changes) {
-      if (change.kind === 'repository') this.#setRepository(change.key, change.record)
+      if (change.kind === 'repository') this.#setRepository(change.key, change.record, number)
       else if (change.kind === 'access') this.#setAccess(change.subject, change.id, change.record)
       else this.#stamp(change.scope, touched(change) ?? '', number)
     }
@@ -85,6 +88,14 @@ export class State implements Metadata {
   /** The repository whose history a scope is. */
   scope(scope: string): RepositoryRecord | undefined {
     return this.#scopes.get(scope)
+  }
+
+  configuredBy(scope: string): number | undefined {
+    return this.#numbers.get(scope)
+  }
+
+  async recordedBy(scope: string, path: string): Promise<number | undefined> {
+    return (await this.#rows.get(rowKey('file', scope, path)))?.number
   }
 
   repositories(): RepositoryRecord[] {
@@ -176,10 +187,12 @@ export class State implements Metadata {
     return row?.removedAt ? { ...row, removedAt: row.removedAt } : undefined
   }
 
-  #setRepository(key: string, record: RepositoryRecord | null): void {
+  #setRepository(key: string, record: RepositoryRecord | null, number: number | undefined): void {
     const before = this.#repositories.get(key)
     if (before) this.#scopes.delete(before.scope)
+    if (before) this.#numbers.delete(before.scope)
     if (record) this.#scopes.set(record.scope, record)
+    if (record && number !== undefined) this.#numbers.set(record.scope, number)
     if (record) this.#repositories.set(key, record)
     else this.#repositories.delete(key)
     this.configured++

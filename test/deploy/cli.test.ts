@@ -288,6 +288,7 @@ describe('lists and records', () => {
     registry.intercept = (request, reply) => {
       if (request.url?.includes('/search/'))
         json(reply, 200, { items: [{ repository: 'files', path: 'x/f', digest }], next: null })
+      else if (request.url?.includes('/proof/')) json(reply, 404, { detail: 'An older registry' })
       else json(reply, 200, { digest: recorded })
       return true
     }

@@ -17,6 +17,7 @@ import { type Format, write } from '../../protocol/format.js'
 import { json } from '../../protocol/http/reply.js'
 import { statusOf } from '../../protocol/http/status.js'
 import { Hosted } from '../../protocol/kinds/hosted.js'
+import { Prover } from '../../protocol/log/prover.js'
 import { State } from '../../protocol/metadata/state.js'
 import { Registry } from '../../protocol/registry.js'
 import { type TestDatabase, testDatabase } from '../support/postgres.js'
@@ -361,9 +362,16 @@ async function build({ pool }: TestDatabase) {
     repositories: new Repositories({ metadata: state, ledger, formats: ['files'], types: ['local', 'virtual'] }),
     formats: [files],
     open: registry.repository.bind(registry),
+    blobs,
     file: async (repository, file) => ({ status: 200, headers: {}, body: await repository.open(file) }),
     formatRoute: (request) => registry.handle(request),
     restoreDays: 30,
+    prover: new Prover({
+      log: { newest: async () => undefined, entry: async () => undefined, leaves: async () => Buffer.alloc(0) },
+      metadata: state,
+      fleet: 'test',
+      publicKey: Buffer.alloc(32),
+    }),
     version: '0.1.0',
     nowMs: () => Date.now() + clock.ahead,
   } satisfies Parameters<typeof primaryApi>[0]

@@ -68,7 +68,7 @@ describe('a publish is refused, and nothing is stored', () => {
     [
       'that says its name twice',
       withManifest('[package]\nname = "abcd"\nname = "abcd"\nversion = "1.0.0"'),
-      /name twice/,
+      /name is given twice/,
     ],
     ['whose manifest is not TOML', withManifest('[package\n'), /Cargo\.toml is not TOML: in line 1/],
   ]

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { scanToml } from '../../../formats/text/toml.js'
+import { parseToml, type TomlValue } from '../../../formats/text/toml.js'
 
+/** By their paths; entries of lists by their places. */
 function texts(source: string): Record<string, string> {
   const found: Record<string, string> = {}
-  scanToml(source, 'It', (path, text) => {
-    found[path.join('/')] = text
-  })
+  const walk = (value: TomlValue, path: string[]): void => {
+    if (typeof value === 'string') found[path.join('/')] = value
+    else for (const [key, each] of value.entries()) walk(each, [...path, String(key)])
+  }
+  walk(parseToml(source, 'It'), [])
   return found
 }
 
@@ -36,17 +39,27 @@ describe('texts in TOML', () => {
     ['a line that is continued', 'a = """b \\\n   c"""', { a: 'b c' }],
     ['empty texts', 'a = ""\nb = \'\'\nc = """"""', { a: '', b: '', c: '' }],
     [
-      'other values are read past',
-      'a = 1\nb = [ "x", # ]\n  ["y = 1"], ]\nc = { d = "z", e = [1] }\nf = 1979-05-27 07:32:00Z\ng = true\nh = "i"',
-      {
-        h: 'i',
-      },
+      'lists and inline tables; other values are left out',
+      'a = 1\nb = [ "x", # ]\n  ["y = 1"], 2, ]\nc = { d = "z", e = [1] }\nf = 1979-05-27 07:32:00Z\ng = true\nh = "i"',
+      { 'b/0': 'x', 'b/1/0': 'y = 1', 'c/d': 'z', h: 'i' },
     ],
-    ['entries of lists of tables are left out', '[[bin]]\nname = "x"\n[package]\nname = "y"', { 'package/name': 'y' }],
+    [
+      'lists of tables, and tables in their last entry',
+      '[[a]]\nb = "x"\n[[a]]\nb = "y"\n[a.c]\nd = "z"\n[package]\nname = "n"',
+      { 'a/0/b': 'x', 'a/1/b': 'y', 'a/1/c/d': 'z', 'package/name': 'n' },
+    ],
+    [
+      'a key that means something to objects',
+      '__proto__.a = "b"\nconstructor = "c"',
+      { '__proto__/a': 'b', constructor: 'c' },
+    ],
   ]
   for (const [what, source, found] of documents) it(what, () => assert.deepEqual(texts(source), found))
 
   const broken: [what: string, source: string, sentence: RegExp][] = [
+    ['a key twice', 'a = "b"\na = "c"', /a is given twice/],
+    ['a key twice, by another table of the same name', '[a]\nb = "c"\n[a]\nb = "d"', /b is given twice/],
+    ['a table where a text is', 'a = "b"\n[a.c]', /a is no table/],
     ['an open text', 'a = "b', /text is not closed/],
     ['a text over the end of its line', 'a = "b\nc"', /not closed on its line/],
     ['an open text over lines', 'a = """b""', /text is not closed/],

@@ -1,0 +1,42 @@
+/** The log in Postgres, for proofs. */
+import type pg from 'pg'
+import type { HeldLog } from '../../protocol/log/prover.js'
+import { readLog, type Signer } from './signer.js'
+
+type Signing = Pick<Signer, 'latest' | 'onBatch'>
+
+/** What was committed a moment ago is signed within 20 ms, unless something is wrong. */
+const SIGNED_MS = 1_000
+
+export function heldLog(pool: Pick<pg.Pool, 'query'>, signer: Signing): HeldLog {
+  return {
+    newest: async (least = 0) => {
+      if (signer.latest.checkpoint.number < least) await signed(signer, least)
+      return { number: signer.latest.checkpoint.number, note: signer.latest.note }
+    },
+    entry: async (number) => {
+      const [found] = await readLog(pool, number - 1, 1)
+      return found && 'body' in found.item && found.item.number === number ? found.item : undefined
+    },
+    leaves: async (start, end) => {
+      const { rows } = await pool.query<{ leaf: Buffer }>({
+        name: 'log_leaves',
+        text: 'select leaf from log where number > $1 and number <= $2 order by number',
+        values: [start, end],
+      })
+      return Buffer.concat(rows.map(({ leaf }) => leaf))
+    },
+  }
+}
+
+function signed(signer: Signing, least: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      stop()
+      resolve()
+    }
+    const timer = setTimeout(done, SIGNED_MS)
+    const stop = signer.onBatch(({ checkpoint }) => checkpoint.number >= least && done())
+  })
+}

@@ -1,0 +1,54 @@
+/**
+ * Inclusion proofs over a log of any length: only the roots of its full tiles (256 leaves) are held, 32 bytes each; the leaves of
+ * one tile are read when an entry in it is proved. A million entries: 128 KiB, and a proof of 20 hashes.
+ */
+import { countOf, HASH_BYTES, rootOf, Tree } from '../merkle.js'
+
+/** Packed leaf hashes of entries [start, end), counted from 0. */
+export type ReadLeaves = (start: number, end: number) => Promise<Uint8Array>
+
+const TILE = 256
+/** Tiles that are read at a time when the tree is first built. */
+const PAGE = 32
+
+export class LogTree {
+  readonly #read: ReadLeaves
+  /** Packed roots of the full tiles, as far as anybody asked. */
+  #roots: Uint8Array = new Uint8Array(0)
+  #growing: Promise<void> = Promise.resolve()
+
+  constructor(read: ReadLeaves) {
+    this.#read = read
+  }
+
+  /** The sibling hashes, lowest first, that lead from the entry `number` (from 1) to the root of a log of `length` entries. */
+  async proof(number: number, length: number): Promise<Uint8Array> {
+    const index = number - 1
+    const full = Math.floor(length / TILE)
+    await this.#grow(full)
+    const tile = Math.floor(index / TILE)
+    const first = tile * TILE
+    const leaves = await this.#read(first, Math.min(first + TILE, length))
+    const inside = new Tree(leaves).proof(index - first, 1)
+    const open = length % TILE === 0 ? [] : [rootOf(tile === full ? leaves : await this.#read(full * TILE, length))]
+    const above = new Tree(Buffer.concat([this.#roots.subarray(0, full * HASH_BYTES), ...open])).proof(tile, 1)
+    return Buffer.concat([inside, above])
+  }
+
+  /** Once at a time: those who ask meanwhile find most of it done. */
+  #grow(full: number): Promise<void> {
+    this.#growing = this.#growing.catch(() => undefined).then(() => this.#growTo(full))
+    return this.#growing
+  }
+
+  async #growTo(full: number): Promise<void> {
+    for (let have = countOf(this.#roots); have < full; have = countOf(this.#roots)) {
+      const end = Math.min(full, have + PAGE)
+      const leaves = await this.#read(have * TILE, end * TILE)
+      const roots = Array.from({ length: end - have }, (_, i) =>
+        rootOf(leaves.subarray(i * TILE * HASH_BYTES, (i + 1) * TILE * HASH_BYTES)),
+      )
+      this.#roots = Buffer.concat([this.#roots, ...roots])
+    }
+  }
+}
