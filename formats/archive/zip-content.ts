@@ -25,21 +25,42 @@ export async function readEntries(
   visitor: ZipVisitor,
   signal?: AbortSignal,
 ): Promise<void> {
+  let unpacked = 0
+  await walk(
+    bytes,
+    entries,
+    async (cursor, entry) => {
+      visitor.begin(entry)
+      await show(cursor, entry, visitor)
+      visitor.end(entry)
+      unpacked += entry.size + ENTRY_BYTES
+      if (unpacked < TURN_BYTES) return
+      unpacked = 0
+      await setImmediate()
+    },
+    signal,
+  )
+}
+
+/** Unpacks nothing. Throws `invalid` for an entry that begins with something else than the directory says. */
+export function checkHeaders(bytes: Bytes, entries: readonly ZipEntry[], signal?: AbortSignal): Promise<void> {
+  return walk(bytes, entries, checkHeader, signal)
+}
+
+async function walk(
+  bytes: Bytes,
+  entries: readonly ZipEntry[],
+  visit: (cursor: ByteCursor, entry: ZipEntry) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
   const sorted = [...entries].sort((a, b) => a.offset - b.offset)
   const [first, last] = [sorted[0], sorted.at(-1)]
   if (!first || !last) return
   const cursor = new ByteCursor(bytes.read({ start: first.offset, end: last.limit }, signal), first.offset)
   try {
-    let unpacked = 0
     for (const entry of sorted) {
       await cursor.skipTo(entry.offset)
-      visitor.begin(entry)
-      await show(cursor, entry, visitor)
-      visitor.end(entry)
-      unpacked += entry.size + ENTRY_BYTES
-      if (unpacked < TURN_BYTES) continue
-      unpacked = 0
-      await setImmediate()
+      await visit(cursor, entry)
     }
   } finally {
     await cursor.close()

@@ -6,7 +6,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Held, Step } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { readDirectory, type ZipLimits } from '../archive/zip.js'
-import { readEntry } from '../archive/zip-content.js'
+import { checkHeaders, readEntry } from '../archive/zip-content.js'
 import { childText, parseXml } from '../text/xml.js'
 import { type PluginEntry, pluginVersion, readPlugin } from './entry.js'
 import { type ArtifactPath, packageOfGroup } from './layout.js'
@@ -32,7 +32,9 @@ export async function readDescriptor(
   { group, artifact }: ArtifactPath,
 ): Promise<PluginEntry | undefined> {
   const bytes = await repository.open(jar)
-  const found = (await readDirectory(bytes, ZIP_LIMITS)).find(({ name }) => name === DESCRIPTOR)
+  const entries = await readDirectory(bytes, ZIP_LIMITS)
+  await checkHeaders(bytes, entries)
+  const found = entries.find(({ name }) => name === DESCRIPTOR)
   if (!found) return undefined
   const plugin = parseXml(await readEntry(bytes, found, DESCRIPTOR_LIMIT), XML_LIMITS, `The jar's ${DESCRIPTOR}`)
   for (const [field, expected] of [

@@ -1,8 +1,8 @@
-/** Reads the core metadata out of a stored zip (a wheel, or an old source archive) by a few ranged reads. */
+/** Reads the core metadata out of a stored zip (a wheel, or an old source archive) which is looked through once. */
 import { RegistryError } from '../../protocol/errors.js'
 import type { Bytes } from '../../protocol/ports.js'
 import { readDirectory, type ZipLimits } from '../archive/zip.js'
-import { readEntry } from '../archive/zip-content.js'
+import { checkHeaders, readEntry } from '../archive/zip-content.js'
 import type { Distribution } from './filename.js'
 import { METADATA_LIMIT } from './metadata.js'
 import { normalName } from './name.js'
@@ -30,6 +30,8 @@ export async function readZipMetadata(bytes: Bytes, distribution: Distribution, 
       `has ${entry ? 'more than one' : 'no'} ${isWheel ? '*.dist-info/METADATA' : 'PKG-INFO in its top folder'}`,
     )
   if (isWheel) checkFolder(entry.name, distribution)
+  // Some installers unpack by these and never see the directory.
+  await checkHeaders(bytes, entries, signal)
   return readEntry(bytes, entry, METADATA_LIMIT, signal)
 }
 

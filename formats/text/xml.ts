@@ -13,6 +13,7 @@ export interface XmlElement {
 }
 
 export interface XmlLimits {
+  /** And attributes. */
   elements: number
   depth: number
 }
@@ -121,10 +122,11 @@ class Reader {
   #open(): { element: XmlElement; closed: boolean } | undefined {
     const name = this.#match(START)?.[1]
     if (name === undefined) return undefined
-    if (++this.#elements > this.#limits.elements) throw this.#fail(`has more than ${this.#limits.elements} elements`)
+    this.#count()
     const attributes = new Map<string, string>()
     for (let found = this.#match(ATTRIBUTE); found; found = this.#match(ATTRIBUTE)) {
       const [, attribute = '', double, single = ''] = found
+      this.#count()
       if (attributes.has(attribute)) throw this.#fail(`names the attribute ${attribute} twice`)
       attributes.set(attribute, this.#resolve(double ?? single))
     }
@@ -176,6 +178,10 @@ class Reader {
       if (found === undefined) throw this.#fail(`refers to ${whole}, which XML does not define`)
       return found
     })
+  }
+
+  #count(): void {
+    if (++this.#elements > this.#limits.elements) throw this.#fail(`has more than ${this.#limits.elements} elements`)
   }
 
   #fail(sentence: string): RegistryError {

@@ -20,7 +20,8 @@ const GROUP = 'test.cairn'
 
 const MAVENS: [label: string, client: Client][] = [
   ['mvn', ready(program('mvn'))],
-  ['mvn-3.9', ready({ name: 'mvn 3.9', command: present(join(CLIENTS, 'apache-maven', 'bin', 'mvn')) })],
+  ['mvn-3.9', ready({ name: 'mvn 3.9', command: present(join(CLIENTS, 'apache-maven-3', 'bin', 'mvn')) })],
+  ['mvn-4', ready({ name: 'mvn 4', command: present(join(CLIENTS, 'apache-maven-4', 'bin', 'mvn')) })],
 ]
 
 for (const [label, client] of MAVENS) {

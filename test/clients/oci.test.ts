@@ -1,6 +1,6 @@
 /**
- * Images through skopeo, crane and oras, against the primary, a node, and the node with the primary gone. The conformance program of the
- * distribution specification is in no package registry: it runs where somebody has built it and put it on PATH as oci-conformance.
+ * Images through skopeo, crane, oras and regctl, charts through helm, and the distribution specification's conformance program, against the primary, a node,
+ * and the node with the primary gone.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -15,11 +15,13 @@ import { built, type Client, fails, missing, newHome, program, run, succeeds } f
 const SKOPEO = program('skopeo')
 const CRANE = built('crane')
 const ORAS = built('oras')
+const REGCTL = built('regctl')
+const HELM = built('helm')
 const CONFORMANCE = built('oci-conformance')
 const SIDES = ['primary', 'node'] as const
 type Side = (typeof SIDES)[number]
 
-describe('image clients', { timeout: 300_000 }, () => {
+describe('image clients', { timeout: 900_000 }, () => {
   let fleet: TestFleet
   let home: string
   let layer: Buffer
@@ -151,7 +153,47 @@ describe('image clients', { timeout: 300_000 }, () => {
       })
     })
 
-    it(`the conformance program finds no failure at the ${side}`, skipUnlessThere(CONFORMANCE), async () => {
+    describe(`regctl at the ${side}`, missing(REGCTL), () => {
+      const image = (name: string, key = 'images') => `${host(side)}/${key}/${side}/${name}`
+
+      it('logs in, imports, copies to where it needs credentials, and takes a tag away', async () => {
+        await ask(REGCTL, 'registry', 'set', '--tls', 'disabled', host(side))
+        await ask(REGCTL, 'registry', 'login', '-u', 'admin', '-p', token, host(side))
+        await ask(REGCTL, 'image', 'copy', `ocidir://${layout}:image`, image('regctl:v1'))
+        await ask(REGCTL, 'image', 'copy', image('regctl:v1'), image('regctl:v2', 'closed'))
+        const list = ['--platform', 'linux/amd64', '--ref', image('regctl:v1')]
+        await ask(REGCTL, 'index', 'create', image('regctl:all'), ...list)
+        assert.deepEqual((await ask(REGCTL, 'tag', 'ls', image('regctl'))).trim().split('\n'), ['all', 'v1'])
+        await ask(REGCTL, 'tag', 'delete', image('regctl:v1'))
+        assert.equal((await ask(REGCTL, 'tag', 'ls', image('regctl'))).trim(), 'all')
+        assert.equal((await ask(REGCTL, 'manifest', 'head', image('regctl:v2', 'closed'))).trim(), digest)
+        const stranger = { cwd: home, home: await newHome(fleet.dir) }
+        await succeeds(REGCTL, ['registry', 'set', '--tls', 'disabled', host(side)], stranger)
+        assert.match(await fails(REGCTL, ['manifest', 'head', image('regctl:v2', 'closed')], stranger), /unauthorized/)
+      })
+    })
+
+    describe(`helm at the ${side}`, missing(HELM), () => {
+      const charts = (key: string) => `oci://${host(side)}/${key}/${side}/charts`
+
+      it('pushes a chart, and pulls it with credentials where it needs them', async () => {
+        const folder = await mkdtemp(join(home, 'chart-'))
+        await writeFile(join(folder, 'Chart.yaml'), 'apiVersion: v2\nname: heath\nversion: 0.1.0+built\n')
+        await ask(HELM, 'package', folder, '-d', folder)
+        const archive = join(folder, 'heath-0.1.0+built.tgz')
+        await ask(HELM, 'registry', 'login', host(side), '-u', 'admin', '-p', token, '--plain-http')
+        for (const key of ['images', 'closed']) await ask(HELM, 'push', archive, charts(key), '--plain-http')
+        const pull = ['pull', `${charts('closed')}/heath`, '--version', '0.1.0+built', '--plain-http']
+        const out = await mkdtemp(join(home, 'out-'))
+        await ask(HELM, ...pull, '-d', out)
+        assert.ok((await readFile(join(out, 'heath-0.1.0+built.tgz'))).equals(await readFile(archive)))
+        // Without a version it looks through the tags.
+        assert.match(await ask(HELM, 'show', 'chart', `${charts('images')}/heath`, '--plain-http'), /^name: heath$/m)
+        assert.match(await fails(HELM, pull, { cwd: home, home: await newHome(fleet.dir) }), /401|unauthorized/)
+      })
+    })
+
+    it(`the conformance program finds no failure at the ${side}`, missing(CONFORMANCE), async () => {
       const folder = join(home, `conformance-${side}`)
       await mkdir(folder)
       const settings = {
@@ -165,7 +207,7 @@ describe('image clients', { timeout: 300_000 }, () => {
       }
       // YAML reads JSON.
       await writeFile(join(folder, 'oci-conformance.yaml'), JSON.stringify(settings))
-      const { code, output } = await run(CONFORMANCE, [], { cwd: folder, home, deadlineMs: 200_000 })
+      const { code, output } = await run(CONFORMANCE, [], { cwd: folder, home, deadlineMs: 400_000 })
       assert.equal(code, 0, output.slice(0, 4000))
       assert.match(output, /OCI Conformance Result: Pass/)
       assert.match(output, /FAIL\.+:\s+0$/m)
@@ -200,11 +242,6 @@ describe('image clients', { timeout: 300_000 }, () => {
     return (JSON.parse(text) as { Tags: string[] }).Tags
   }
 })
-
-/** Not a client that could be installed everywhere, so its absence is no error in CI either. */
-function skipUnlessThere({ command, name }: Client): { skip: string | false } {
-  return { skip: command === undefined ? `${name} is not on PATH` : false }
-}
 
 function hex(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
