@@ -14,16 +14,18 @@ import { publish } from './cargo/publish.js'
 import { search } from './cargo/search.js'
 import { readConfig, readIndex } from './cargo/sparse.js'
 import { readCrate } from './cargo/summary.js'
+import { upstream } from './cargo/upstream.js'
 import { unyank, yank } from './cargo/yank.js'
 
 /** The gate is asked about the crate, under the name that its records and files have. */
 const OF_CRATE = { subject: ({ crate = '' }: Record<string, string>) => idOf(crate) }
-const NAME = { crate: /[a-z][a-z0-9_-]*/ }
+const NAME = { crate: /[a-z0-9_-]+/ }
 const PAIR = /[a-z0-9_-]{2}/
 
 export const cargo: Format = {
   name: 'cargo',
   hashes: [],
+  nameOf: idOf,
   routes: [
     read('/config.json', readConfig),
     read('/1/:crate', readIndex, { ...OF_CRATE, params: NAME }),
@@ -60,6 +62,7 @@ export const cargo: Format = {
     ),
 
   lock,
+  upstream,
 
   snippet: ({ base, key }) =>
     [

@@ -172,8 +172,8 @@ async function compose(
     accounts: () => accounts,
     formats,
     open: (record) => {
-      const upstream = formats.find(({ name }) => name === record.format)?.upstream
-      if (record.type !== 'remote' || !upstream) return new Remote(record, state, blobs)
+      const { upstream, nameOf } = formats.find(({ name }) => name === record.format) ?? {}
+      if (record.type !== 'remote' || !upstream) return new Remote(record, state, blobs, undefined, nameOf)
       return new Remote(record, state, blobs, { origin, upstream, listings, nowMs: Date.now, absentMs: ABSENT_MS })
     },
     holds: (record) => matchesAny(self.repositories, record.key),

@@ -186,10 +186,10 @@ async function compose(
       'the upstream could not be asked; what is held is served',
     )
   const open = (record: RepositoryRecord): Repository => {
-    const upstream = formats.find(({ name }) => name === record.format)?.upstream
+    const { upstream, nameOf } = formats.find(({ name }) => name === record.format) ?? {}
     if (record.type === 'remote')
       return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now, onFault })
-    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes })
+    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes, nameOf })
   }
   const onNeglect = (error: unknown, { key }: RepositoryRecord) =>
     log.warn({ repository: key, ...errorFields(error) }, 'a repository was not looked after')

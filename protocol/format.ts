@@ -118,7 +118,7 @@ export interface Upstream {
   /** For ecosystems that list versions by package. Without it every path is asked for as it is, and is a package of its own. */
   listing?: {
     /** Where the upstream has its document about a package, below its own address (percent-encoded, no slash in front). */
-    ask(name: string): { path: string; headers?: Record<string, string> } | undefined
+    ask(name: string, upstream: URL): { path: string; headers?: Record<string, string> } | undefined
     /**
      * Throws `upstream` or `invalid` for a document that is none. A version that the upstream tells no time of has an empty
      * `publishedAt`: it gets the time when it was first seen here. `urls`: where files lie, as the document says, by path.
@@ -143,6 +143,8 @@ type MaybePromise<T> = T | Promise<T>
 export interface Asking {
   /** Its address, with a slash at the end. */
   readonly base: string
+  /** The document's own, after all redirects. */
+  readonly url: string
   /** Another, small document there; undefined: there is none. A copy younger than `maxAgeSeconds` will do. */
   read(path: string, maxAgeSeconds: number): Promise<Uint8Array | undefined>
 }
@@ -165,6 +167,11 @@ export interface Format {
   readonly rootRoutes?: readonly RootRoute[]
   /** Hashes computed at acceptance, besides SHA-256. */
   readonly hashes: readonly HashName[]
+  /**
+   * The name in records of a package that is published here, where several spellings are one package. What an upstream offers
+   * keeps the upstream's. Default: the name itself.
+   */
+  nameOf?(name: string): string
   /** Content type of a file, by its path. Default by extension. */
   contentType?(path: string): string
   /** Credentials that this ecosystem's clients send in a header or a form of their own, as an Authorization value, which it replaces. */

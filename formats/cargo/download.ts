@@ -7,8 +7,8 @@ import { knownVersion } from './known.js'
 export async function download(call: Call<{ crate: string; version: string }>): Promise<Reply> {
   const { crate, version } = call.params
   const { entry } = await knownVersion(call.repository, crate, version)
-  const [first] = entry.files
-  const file = first && (await call.repository.file(first.path))
-  if (!file) throw new RegistryError('missing', `The bytes of ${crate} ${version} are not here`)
-  return call.file(file)
+  const [file] = entry.files
+  const reply = file && (await call.send(file.path))
+  if (!reply) throw new RegistryError('missing', `The bytes of ${crate} ${version} are not here`)
+  return reply
 }

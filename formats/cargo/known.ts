@@ -3,12 +3,11 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Package, Version } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { type Line, readLine } from './line.js'
-import { idOf } from './name.js'
 import { keyOf } from './version.js'
 
 /** Throws `missing` for a crate without versions. */
 export async function knownCrate(repository: Repository, name: string): Promise<Package> {
-  const entry = await repository.package(idOf(name))
+  const entry = await repository.package(name.toLowerCase())
   if (!entry || entry.versions === 0)
     throw new RegistryError('missing', `There is no crate ${name} here`, { code: 'crate_missing' })
   return entry
@@ -20,9 +19,21 @@ export async function knownVersion(
   name: string,
   version: string,
 ): Promise<{ entry: Version; line: Line }> {
-  const entry = await repository.version(idOf(name), keyOf(version))
-  const line = entry && readLine(entry.meta)
-  if (!entry || line?.vers !== version)
-    throw new RegistryError('missing', `There is no version ${version} of ${name} here`, { code: 'version_missing' })
-  return { entry, line }
+  const found = await findVersion(repository, name, version)
+  if (found) return found
+  throw new RegistryError('missing', `There is no version ${version} of ${name} here`, { code: 'version_missing' })
+}
+
+export async function findVersion(
+  repository: Repository,
+  name: string,
+  version: string,
+): Promise<{ entry: Version; line: Line } | undefined> {
+  // Of old crates in other registries there are versions that only build metadata tells apart.
+  for (const key of new Set([keyOf(version), version])) {
+    const entry = await repository.version(name.toLowerCase(), key)
+    const line = entry && readLine(entry.meta)
+    if (entry && line?.vers === version) return { entry, line }
+  }
+  return undefined
 }

@@ -3,8 +3,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Lock, LockContent, Locked, Needed } from '../../protocol/lock.js'
 import type { Repository } from '../../protocol/repository.js'
 import { parseToml, tableAt, tablesAt, textAt } from '../text/toml.js'
-import { idOf } from './name.js'
-import { keyOf } from './version.js'
+import { findVersion } from './known.js'
 
 export const lock: Lock = {
   names: 'Cargo.lock',
@@ -26,13 +25,12 @@ function readCargoLock(source: string): LockContent {
     if (name === undefined || version === undefined || !from) continue
     const sum = textAt(table, 'checksum') ?? textAt(older, `checksum ${name} ${version} (${from})`)
     if (!REGISTRY.test(from)) content.elsewhere.push(`${name} (${from})`)
-    else content.locked.push({ package: idOf(name), version, files: [{ sums: sum ? [`sha256:${sum}`] : [] }] })
+    else content.locked.push({ package: name.toLowerCase(), version, files: [{ sums: sum ? [`sha256:${sum}`] : [] }] })
   }
   return content
 }
 
 async function find(repository: Repository, { package: name, version, files }: Locked): Promise<Needed[] | undefined> {
-  const known = await repository.version(name, keyOf(version))
-  const path = known?.files[0]?.path
+  const path = (await findVersion(repository, name, version))?.entry.files[0]?.path
   return path === undefined ? undefined : [{ name: path, path, sums: files[0]?.sums ?? [] }]
 }

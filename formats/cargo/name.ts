@@ -26,9 +26,12 @@ export function idOf(name: string): string {
 /** Where cargo looks for a crate's versions: "1/a", "2/ab", "3/a/abc", "ab/cd/abcd". */
 export function indexPath(name: string): string {
   const lower = name.toLowerCase()
-  if (lower.length < 3) return `${lower.length}/${lower}`
-  if (lower.length === 3) return `3/${lower.charAt(0)}/${lower}`
-  return `${lower.slice(0, 2)}/${lower.slice(2, 4)}/${lower}`
+  return `${indexFolder(lower)}/${lower}`
+}
+
+export function indexFolder(name: string): string {
+  if (name.length < 3) return String(name.length)
+  return name.length === 3 ? `3/${name.charAt(0)}` : `${name.slice(0, 2)}/${name.slice(2, 4)}`
 }
 
 export function cratePath(name: string, version: string): string {

@@ -1,6 +1,7 @@
 /**
  * GET /api/v1/crates?q&per_page&page: over names, descriptions and keywords. All words must be found.
  */
+import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { Package } from '../../protocol/records.js'
@@ -14,6 +15,8 @@ const DEFAULT_SHOWN = 10
 const MAX_QUERY = 512
 
 export async function search(call: Call<unknown>): Promise<Reply> {
+  if (call.repository.record.type === 'remote')
+    throw new RegistryError('missing', `${call.repository.key} offers what its upstream does: search there`)
   const asked = new URLSearchParams(call.request.query)
   const shown = countOf(asked.get('per_page'), DEFAULT_SHOWN, 1, MAX_SHOWN)
   const from = (countOf(asked.get('page'), 1, 1, MAX_MATCHES) - 1) * shown

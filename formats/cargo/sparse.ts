@@ -9,7 +9,7 @@ import type { Call, Rendered } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { Version } from '../../protocol/records.js'
 import { readLine } from './line.js'
-import { idOf, indexPath } from './name.js'
+import { indexPath } from './name.js'
 
 type OfCrate = Call<{ crate: string }>
 
@@ -21,7 +21,8 @@ export async function readConfig({ base, repository }: Call<unknown>): Promise<R
   const isPublic = repository.record.public
   const body = JSON.stringify({
     dl: `${base}/api/v1/crates`,
-    api: base,
+    // Without it cargo says that nothing can be published or searched for here.
+    ...(repository.record.type === 'remote' ? {} : { api: base }),
     ...(isPublic ? {} : { 'auth-required': true }),
   })
   return {
@@ -39,7 +40,7 @@ export async function readIndex(call: OfCrate): Promise<Reply> {
   const { crate } = call.params
   // The folders before the name are part of its address.
   if (!call.request.path.endsWith(`/${indexPath(crate)}`)) throw noCrate(crate)
-  return call.index(idOf(crate), crate, async () => {
+  return call.index(crate, crate, async () => {
     const rendered = await render(call)
     if (!rendered) throw noCrate(crate)
     return rendered
@@ -47,9 +48,9 @@ export async function readIndex(call: OfCrate): Promise<Reply> {
 }
 
 async function render({ repository, params }: OfCrate): Promise<Rendered | undefined> {
-  const entry = await repository.package(idOf(params.crate))
+  const entry = await repository.package(params.crate)
   if (!entry) return undefined
-  const lines = linesOf(repository.versions(entry.name), params.crate)
+  const lines = linesOf(repository.versions(params.crate), params.crate)
   const first = await lines.next()
   if (first.done) return undefined
   return { contentType: 'text/plain; charset=utf-8', body: parts(first.value, lines), modified: entry.modified }

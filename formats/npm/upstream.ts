@@ -7,6 +7,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Upstream } from '../../protocol/format.js'
 import type { Offer } from '../../protocol/kinds/listing.js'
 import { isObject, type JsonObject, parseJson } from '../text/json.js'
+import { isoTime } from '../text/time.js'
 import { orderEntry } from './entry.js'
 import { promisedBy } from './integrity.js'
 import { checkName, tarballPath } from './name.js'
@@ -39,8 +40,8 @@ export function parsePackument(name: string, document: Uint8Array) {
   const tags = Object.entries(isObject(packument['dist-tags']) ? packument['dist-tags'] : {})
   const known = new Set(versions.map(({ version }) => version))
   return {
-    created: dateOf(times.created) ?? BEGINNING,
-    modified: dateOf(times.modified) ?? BEGINNING,
+    created: isoTime(times.created) ?? BEGINNING,
+    modified: isoTime(times.modified) ?? BEGINNING,
     meta: notes(packument),
     tags: Object.fromEntries(tags.filter((tag): tag is [string, string] => known.has(text(tag[1])))),
     versions,
@@ -66,7 +67,7 @@ function offerOf(
   const promised = promisedBy(dist)
   return {
     version,
-    publishedAt: dateOf(times[version]) ?? BEGINNING,
+    publishedAt: isoTime(times[version]) ?? BEGINNING,
     files: [{ path, offered: true, ...(promised && { promised }) }],
     meta: orderEntry({ ...entry, dist: { tarball: path, ...kept } }),
   }
@@ -76,11 +77,6 @@ function notes(packument: JsonObject): string {
   const { maintainers } = readNotes({ meta: JSON.stringify({ maintainers: packument.maintainers ?? [] }) })
   const readme = { filename: text(packument.readmeFilename), text: text(packument.readme) }
   return writeNotes({ maintainers, users: [], ...notesOf(packument, readme) })
-}
-
-function dateOf(value: unknown): string | undefined {
-  const ms = typeof value === 'string' && value.length < 64 ? Date.parse(value) : Number.NaN
-  return Number.isNaN(ms) ? undefined : new Date(ms).toISOString()
 }
 
 function isName(name: string): boolean {

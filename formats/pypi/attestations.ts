@@ -28,9 +28,9 @@ type Asked = Call<{ name: string; version: string; file: string }>
 export async function readProvenance(call: Asked): Promise<Reply> {
   const { name, version, file } = call.params
   const path = provenancePath(filePath(normalName(name), normalVersion(version) ?? version, file))
-  const held = await call.repository.file(path)
-  if (!held) throw new RegistryError('missing', `There is no provenance of ${file} here`)
-  return call.file(held, { 'content-type': 'application/vnd.pypi.integrity.v1+json' })
+  const reply = await call.send(path)
+  if (!reply) throw new RegistryError('missing', `There is no provenance of ${file} here`)
+  return reply
 }
 
 function checkAttestation(attestation: unknown, file: string, { digest }: Stored): void {

@@ -3,16 +3,20 @@
  *
  *     {"files":{"a-1.0-py3-none-any.whl":{"uploaded":"2026-…Z","requiresPython":">=3.9","blake2":"…"}},"yanked":"broken"}
  */
-import type { FileRecord, Held, Version } from '../../protocol/records.js'
+import type { File, FileRecord, Promised, Version } from '../../protocol/records.js'
 import { isObject, own, parseJson } from '../text/json.js'
 import { metadataPath, provenancePath } from './name.js'
 
 export interface Note {
-  /** ISO 8601. */
-  uploaded: string
+  /** ISO 8601. Left out where an upstream does not tell it. */
+  uploaded?: string
   requiresPython?: string
   /** BLAKE2b-256, lowercase hexadecimal; only what a client sent and was checked. */
   blake2?: string
+  /** Bytes, of an upstream's file: what is published here has a record that says it. */
+  size?: number
+  /** Why this file alone is yanked, at an upstream. */
+  yanked?: string
 }
 
 export interface Entry {
@@ -23,13 +27,18 @@ export interface Entry {
 
 /** A distribution as the index shows it. */
 export interface Listed extends Note {
+  uploaded: string
   file: string
-  held: Held
+  path: string
+  /** None that is known is left out. */
+  hashes: Promised
   isWheel: boolean
-  /** SHA-256 of the core metadata beside it. Of wheels only: what a source archive builds may differ (PEP 643). */
-  metadata: string | undefined
+  /**
+   * SHA-256 of the core metadata beside it, or true where an upstream does not tell that. Of wheels only: what a source archive
+   * builds may differ (PEP 643).
+   */
+  metadata: string | true | undefined
   hasProvenance: boolean
-  yanked: string | undefined
 }
 
 export function readEntry(meta: string): Entry {
@@ -47,21 +56,25 @@ export function writeEntry(entry: Entry): string {
 /** The distributions of a version, in order of upload. */
 export function listed({ files, meta, publishedAt }: Version): Listed[] {
   const entry = readEntry(meta)
-  const byPath = new Map(files.filter(isHeld).map((file) => [file.path, file]))
+  const byPath = new Map(files.map((file) => [file.path, file]))
   return [...byPath.values()]
     .filter(({ path }) => isDistribution(path))
-    .map((held) => {
-      const file = held.path.slice(held.path.lastIndexOf('/') + 1)
+    .map((one) => {
+      const { path } = one
+      const file = path.slice(path.lastIndexOf('/') + 1)
       const isWheel = file.endsWith('.whl')
+      const beside = isWheel ? byPath.get(metadataPath(path)) : undefined
       return {
         uploaded: publishedAt,
+        ...('size' in one ? { size: one.size } : {}),
+        ...(entry.yanked === undefined ? {} : { yanked: entry.yanked }),
         ...own(entry.files, file),
         file,
-        held,
+        path,
+        hashes: hashesOf(one),
         isWheel,
-        metadata: isWheel ? byPath.get(metadataPath(held.path))?.digest : undefined,
-        hasProvenance: byPath.has(provenancePath(held.path)),
-        yanked: entry.yanked,
+        metadata: beside && (hashesOf(beside).sha256 ?? true),
+        hasProvenance: byPath.has(provenancePath(path)),
       }
     })
 }
@@ -77,14 +90,16 @@ export function pathsOf({ path }: Pick<FileRecord, 'path'>, { files }: Version):
   return files.map((file) => file.path).filter((each) => all.has(each))
 }
 
-function isHeld(file: Version['files'][number]): file is Held {
-  return !('offered' in file)
+function hashesOf(file: File): Promised {
+  return 'offered' in file ? (file.promised ?? {}) : { sha256: file.digest, ...file.hashes }
 }
 
-function readNote({ uploaded, requiresPython, blake2 }: Record<string, unknown>): Note {
+function readNote({ uploaded, requiresPython, blake2, size, yanked }: Record<string, unknown>): Note {
   return {
-    uploaded: String(uploaded),
+    ...(typeof uploaded === 'string' ? { uploaded } : {}),
     ...(typeof requiresPython === 'string' ? { requiresPython } : {}),
     ...(typeof blake2 === 'string' ? { blake2 } : {}),
+    ...(typeof size === 'number' ? { size } : {}),
+    ...(typeof yanked === 'string' ? { yanked } : {}),
   }
 }

@@ -70,19 +70,21 @@ async function releases({ repository }: Call<unknown>, name: string): Promise<Ma
 /** That of a wheel, where there is one. undefined: nothing is recorded. */
 async function metadataOf({ repository, request }: Call<unknown>, version: Version) {
   const files = listed(version)
-  const file = files.find(({ isWheel }) => isWheel) ?? files[0]
-  const held = file && (await repository.file(metadataPath(file.held.path)))
+  const file = files.find(({ metadata }) => metadata !== undefined) ?? files[0]
+  const path = file && metadataPath(file.path)
+  if (!version.files.some((one) => one.path === path)) return undefined
+  const held = path === undefined ? undefined : await repository.file(path)
   if (!held || held.size > METADATA_LIMIT) return undefined
   return parseMetadata(await collect((await repository.open(held)).read(undefined, request.signal), held.size))
 }
 
 function jsonFile(file: Listed, base: string) {
-  const { held, blake2, requiresPython, uploaded, yanked } = file
+  const { path, hashes, size, blake2, requiresPython, uploaded, yanked } = file
   const { kind, python } = parseFilename(file.file)
-  const { md5 } = held.hashes
+  const { md5, sha256 } = hashes
   return {
     comment_text: '',
-    digests: { ...(blake2 ? { blake2b_256: blake2 } : {}), ...(md5 ? { md5 } : {}), sha256: held.digest },
+    digests: { ...(blake2 ? { blake2b_256: blake2 } : {}), ...(md5 ? { md5 } : {}), ...(sha256 ? { sha256 } : {}) },
     downloads: -1,
     filename: file.file,
     has_sig: false,
@@ -90,10 +92,10 @@ function jsonFile(file: Listed, base: string) {
     packagetype: kind,
     python_version: python,
     requires_python: requiresPython ?? null,
-    size: held.size,
+    size: size ?? 0,
     upload_time: uploaded.replace(/(?:\.\d+)?Z$/, ''),
     upload_time_iso_8601: uploaded,
-    url: `${base}/${encodePath(held.path)}`,
+    url: `${base}/${encodePath(path)}`,
     yanked: yanked !== undefined,
     yanked_reason: yanked === undefined || yanked === '' ? null : yanked,
   }

@@ -50,8 +50,12 @@ export function checkMetadata(metadata: CoreMetadata, { file, name, version }: D
 export function requiresPython(metadata: CoreMetadata): string | undefined {
   const value = first(metadata, 'requires-python')
   if (value === undefined || value === '') return undefined
-  if (value.length > MAX_SPECIFIER || !/^[\x20-\x7e]*$/.test(value)) throw invalid('has a Requires-Python that is none')
+  if (!isSpecifier(value)) throw invalid('has a Requires-Python that is none')
   return value
+}
+
+export function isSpecifier(value: string): boolean {
+  return value.length <= MAX_SPECIFIER && /^[\x20-\x7e]+$/.test(value)
 }
 
 const MAX_SPECIFIER = 500

@@ -15,7 +15,7 @@ export async function removeFile(call: Call<{ name: string; version: string; fil
   const path = filePath(name, version, file)
   const last = (await call.repository.package(name))?.last ?? 0
   const known = await call.repository.version(name, version)
-  if (!known || !listed(known).some(({ held }) => held.path === path))
+  if (!known || !listed(known).some((file) => file.path === path))
     throw new RegistryError('missing', `There is no ${path} in ${call.repository.key}`)
   await target.commit(removal(known, path, file), call.principal, { package: name, last })
   return empty(204)

@@ -7,7 +7,7 @@ import { preferred } from '../text/accept.js'
 /** The Content-Type of the reply. */
 export type SimpleForm = (typeof FORMS)[keyof typeof FORMS]
 
-export const API_VERSION = '1.3'
+export const API_VERSION = '1.4'
 export const META = `<meta name="pypi:repository-version" content="${API_VERSION}">`
 
 /** A client that accepts none of them gets HTML, as the specification allows: old ones name types that they do not need. */

@@ -1,16 +1,18 @@
 /**
  * GET /simple/{project}/, what installers read: HTML (PEP 503) or JSON (PEP 691, 700), with yanked versions (592), core metadata
- * (658, 714) and provenance (740). Files come in the order of publication and are streamed.
+ * (658, 714), provenance (740) and the project's status (792). Files come in the order of publication and are streamed.
  */
 import { setImmediate } from 'node:timers/promises'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call, Rendered } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
+import type { Package } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { escapeHtml } from '../text/html.js'
 import { type Listed, listed } from './entry.js'
 import { encodePath, normalName } from './name.js'
 import { API_VERSION, formFor, isJson, META, movedTo, type SimpleForm } from './simple-form.js'
+import { readStatus, type Status } from './status.js'
 
 type OfProject = Call<{ name: string }>
 
@@ -34,8 +36,8 @@ export function noProject(name: string, { key }: Repository): RegistryError {
 }
 
 /** Where a file's provenance is given out. */
-function provenanceUrl(base: string, { held, file }: Listed): string {
-  const [name = '', version = ''] = held.path.split('/')
+function provenanceUrl(base: string, { path, file }: Listed): string {
+  const [name = '', version = ''] = path.split('/')
   return `${base}/integrity/${encodePath(`${name}/${version}/${file}`)}/provenance`
 }
 
@@ -44,14 +46,19 @@ async function render(call: Call<unknown>, name: string, form: SimpleForm): Prom
   if (!entry || entry.versions === 0) throw noProject(name, call.repository)
   return {
     contentType: form,
-    body: isJson(form) ? jsonParts(call, name) : htmlParts(call, name),
+    body: isJson(form) ? jsonParts(call, entry) : htmlParts(call, entry),
     modified: entry.modified,
     headers: { vary: 'accept' },
   }
 }
 
-async function* jsonParts({ repository, base }: Call<unknown>, name: string): AsyncGenerator<string, void, undefined> {
-  yield `{"meta":{"api-version":"${API_VERSION}"},"name":${JSON.stringify(name)},"files":[`
+async function* jsonParts(
+  { repository, base }: Call<unknown>,
+  { name, meta }: Package,
+): AsyncGenerator<string, void, undefined> {
+  const status = readStatus(meta)
+  const beginning = { meta: { 'api-version': API_VERSION }, name, ...(status && { 'project-status': status }) }
+  yield `${JSON.stringify(beginning).slice(0, -1)},"files":[`
   const versions: string[] = []
   let isFirst = true
   for await (const version of repository.versions(name)) {
@@ -66,25 +73,28 @@ async function* jsonParts({ repository, base }: Call<unknown>, name: string): As
 }
 
 function jsonFile(file: Listed, base: string) {
-  const { held, metadata, yanked, requiresPython, hasProvenance } = file
-  const core = metadata === undefined ? false : { sha256: metadata }
+  const { path, hashes, metadata, yanked, requiresPython, size, hasProvenance } = file
+  const core = typeof metadata === 'string' ? { sha256: metadata } : metadata === true
   return {
     filename: file.file,
-    url: `${base}/${encodePath(held.path)}`,
-    hashes: { sha256: held.digest, ...(held.hashes.md5 ? { md5: held.hashes.md5 } : {}) },
+    url: `${base}/${encodePath(path)}`,
+    hashes,
     ...(requiresPython === undefined ? {} : { 'requires-python': requiresPython }),
     'core-metadata': core,
     'data-dist-info-metadata': core,
-    size: held.size,
+    ...(size === undefined ? {} : { size }),
     'upload-time': file.uploaded,
     yanked: yanked === undefined ? false : yanked || true,
     provenance: hasProvenance ? provenanceUrl(base, file) : null,
   }
 }
 
-async function* htmlParts({ repository, base }: Call<unknown>, name: string): AsyncGenerator<string, void, undefined> {
+async function* htmlParts(
+  { repository, base }: Call<unknown>,
+  { name, meta }: Package,
+): AsyncGenerator<string, void, undefined> {
   const title = `Links for ${escapeHtml(name)}`
-  yield `<!DOCTYPE html>\n<html>\n<head>${META}<title>${title}</title></head>\n<body>\n<h1>${title}</h1>\n`
+  yield `<!DOCTYPE html>\n<html>\n<head>${META}${statusTags(readStatus(meta))}<title>${title}</title></head>\n<body>\n<h1>${title}</h1>\n`
   let count = 0
   for await (const version of repository.versions(name)) {
     for (const file of listed(version)) yield htmlFile(file, base)
@@ -94,15 +104,33 @@ async function* htmlParts({ repository, base }: Call<unknown>, name: string): As
 }
 
 function htmlFile(file: Listed, base: string): string {
-  const { held, metadata, yanked, requiresPython, hasProvenance } = file
+  const { path, metadata, yanked, requiresPython, hasProvenance } = file
+  const core = typeof metadata === 'string' ? `sha256=${metadata}` : metadata && 'true'
   const attributes: [string, string | undefined][] = [
-    ['href', `${base}/${encodePath(held.path)}#sha256=${held.digest}`],
+    ['href', `${base}/${encodePath(path)}${fragment(file)}`],
     ['data-requires-python', requiresPython],
-    ['data-core-metadata', metadata && `sha256=${metadata}`],
-    ['data-dist-info-metadata', metadata && `sha256=${metadata}`],
+    ['data-core-metadata', core],
+    ['data-dist-info-metadata', core],
     ['data-yanked', yanked],
     ['data-provenance', hasProvenance ? provenanceUrl(base, file) : undefined],
   ]
   const written = attributes.flatMap(([name, value]) => (value === undefined ? [] : [`${name}="${escapeHtml(value)}"`]))
   return `<a ${written.join(' ')}>${escapeHtml(file.file)}</a><br>\n`
+}
+
+/** A page has room for one hash of a file. */
+function fragment({ hashes }: Listed): string {
+  const name = STRONGEST_FIRST.find((each) => hashes[each] !== undefined)
+  return name === undefined ? '' : `#${name}=${hashes[name]}`
+}
+
+const STRONGEST_FIRST = ['sha256', 'sha512', 'sha1', 'md5'] as const
+
+function statusTags(known: Status | undefined): string {
+  const said = { 'project-status': known?.status, 'project-status-reason': known?.reason }
+  return Object.entries(said)
+    .flatMap(([name, value]) =>
+      value === undefined ? [] : [`<meta name="pypi:${name}" content="${escapeHtml(value)}">`],
+    )
+    .join('')
 }

@@ -51,11 +51,11 @@ export class UpstreamOrigin implements Origin {
   async check(repository: RepositoryRecord, name: string): Promise<OriginCheck> {
     const { metadata, documents, maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
     const { listing } = this.#format(repository).upstream ?? {}
-    const asked = listing?.ask(name)
+    const base = baseOf(repository)
+    const asked = listing?.ask(name, base)
     if (!listing || !asked) return { known: false, stale: false }
     const row = await metadata.listing(repository.scope, name)
     const before = row && (await this.#document(repository, name))
-    const base = baseOf(repository)
     const reply = await this.#get(repository, new URL(asked.path, base), {
       'accept-encoding': 'gzip',
       ...asked.headers,
@@ -68,7 +68,9 @@ export class UpstreamOrigin implements Origin {
     }
     refuseUnlessFound(reply)
     const document = await readDocument(reply, maxDocumentBytes)
-    const { urls, ...listed } = await blaming(reply.url, () => listing.parse(name, document, this.#asking(repository)))
+    const { urls, ...listed } = await blaming(reply.url, () =>
+      listing.parse(name, document, this.#asking(repository, reply)),
+    )
     if (listed.versions.length === 0) return { known: row !== undefined, stale: false, ageSeconds: 0 }
     const blob = await this.#store(encodeListing(await this.#timed(repository, name, listed, reply, row?.blob)))
     if (blob.digest !== row?.blob.digest) await this.#commit(repository, { kind: 'listing', package: name, blob })
@@ -186,10 +188,11 @@ export class UpstreamOrigin implements Origin {
     return { ...listed, versions }
   }
 
-  #asking(repository: RepositoryRecord): Asking {
+  #asking(repository: RepositoryRecord, { url }: UpstreamReply): Asking {
     const base = baseOf(repository)
     return {
       base: base.href,
+      url: url.href,
       read: (path, maxAgeSeconds) => this.#aside(repository, new URL(path, base), maxAgeSeconds * 1000),
     }
   }

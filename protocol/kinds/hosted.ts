@@ -1,5 +1,6 @@
 /** A repository whose packages are published here: bytes first, then names, then the acknowledgement. */
 import { RegistryError } from '../errors.js'
+import type { Format } from '../format.js'
 import type { Ledger } from '../ledger.js'
 import { checkQuota } from '../metadata/conditions.js'
 import type { Blobs, Metadata, Principal, Upload, WriteOptions } from '../ports.js'
@@ -13,13 +14,14 @@ export interface HostedParts {
   /** ISO 8601. */
   now: () => string
   maxUploadBytes: number
+  nameOf?: Format['nameOf'] | undefined
 }
 
 export class Hosted extends Recorded {
   readonly #target: Writable
 
   constructor(record: RepositoryRecord, metadata: Metadata, parts: HostedParts) {
-    super(record, metadata, parts.blobs)
+    super(record, metadata, parts.blobs, parts.nameOf)
     this.#target = new Publishing(record, parts)
   }
 

@@ -23,7 +23,7 @@ export interface Offer {
 }
 
 export interface Listed {
-  /** ISO 8601. */
+  /** ISO 8601. `modified` is '' where the upstream does not tell it: then it is when this was recorded. */
   created: string
   modified: string
   /** As `Package.meta`. */
@@ -79,8 +79,9 @@ export class Listing {
     this.#package = { name, versions: versions.size, created, modified, meta }
   }
 
-  package(last: number): Package {
-    return { ...this.#package, last }
+  /** `at`: when it was recorded. */
+  package(last: number, at: string): Package {
+    return { ...this.#package, modified: this.#package.modified || at, last }
   }
 
   owner(path: string): { version: Version; file: Offered } | undefined {

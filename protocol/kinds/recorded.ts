@@ -1,5 +1,6 @@
 /** Reads of one scope: what hosted and remote repositories have in common. */
 import { RegistryError } from '../errors.js'
+import type { Format } from '../format.js'
 import type { Blobs, Bytes, Metadata, Page } from '../ports.js'
 import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
 import type { Repository, Writable } from '../repository.js'
@@ -12,12 +13,20 @@ export class Recorded implements Repository {
   readonly record: RepositoryRecord
   protected readonly metadata: Metadata
   protected readonly blobs: Readable
+  readonly #nameOf: (name: string) => string
 
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Readable) {
+  /** `nameOf`: which name records have for a spelling of it. */
+  constructor(
+    record: RepositoryRecord,
+    metadata: Metadata,
+    blobs: Readable,
+    nameOf: Format['nameOf'] = (name) => name,
+  ) {
     this.key = record.key
     this.record = record
     this.metadata = metadata
     this.blobs = blobs
+    this.#nameOf = nameOf
   }
 
   get target(): Writable | undefined {
@@ -25,12 +34,12 @@ export class Recorded implements Repository {
   }
 
   stamp(name: string): string | Promise<string> {
-    const last = this.metadata.stamp(this.record.scope, name)
+    const last = this.metadata.stamp(this.record.scope, this.#nameOf(name))
     return typeof last === 'number' ? String(last) : last.then(String)
   }
 
   package(name: string): Promise<Package | undefined> {
-    return this.metadata.package(this.record.scope, name)
+    return this.metadata.package(this.record.scope, this.#nameOf(name))
   }
 
   packages(page: Page): Promise<Package[]> {
@@ -38,19 +47,19 @@ export class Recorded implements Repository {
   }
 
   versions(name: string): AsyncIterable<Version> {
-    return this.metadata.versions(this.record.scope, name)
+    return this.metadata.versions(this.record.scope, this.#nameOf(name))
   }
 
   version(name: string, version: string): Promise<Version | undefined> {
-    return this.metadata.version(this.record.scope, name, version)
+    return this.metadata.version(this.record.scope, this.#nameOf(name), version)
   }
 
   tags(name: string): Promise<Record<string, string>> {
-    return this.metadata.tags(this.record.scope, name)
+    return this.metadata.tags(this.record.scope, this.#nameOf(name))
   }
 
   tag(name: string, tag: string): Promise<string | undefined> {
-    return this.metadata.tag(this.record.scope, name, tag)
+    return this.metadata.tag(this.record.scope, this.#nameOf(name), tag)
   }
 
   file(path: string): Promise<FileRecord | undefined> {
@@ -66,7 +75,7 @@ export class Recorded implements Repository {
   }
 
   held(): Repository {
-    return new Recorded(this.record, this.metadata, onlyHere(this.blobs))
+    return new Recorded(this.record, this.metadata, onlyHere(this.blobs), this.#nameOf)
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
-import type { Upstream } from '../format.js'
+import type { Format, Upstream } from '../format.js'
 import type { Metadata, Origin, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Repository } from '../repository.js'
@@ -64,8 +64,14 @@ export class Remote extends Recorded implements Repository {
   readonly #arriving = new Map<string, Promise<Arrival | undefined>>()
 
   /** Without `parts` it is what is recorded and nothing else. */
-  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Readable, parts?: RemoteParts) {
-    super(record, metadata, blobs)
+  constructor(
+    record: RepositoryRecord,
+    metadata: Metadata,
+    blobs: Readable,
+    parts?: RemoteParts,
+    nameOf?: Format['nameOf'],
+  ) {
+    super(record, metadata, blobs, nameOf)
     this.#parts = parts
     this.#checks = new LRUCache({ max: parts?.remembered ?? REMEMBERED })
     this.#absent = new LRUCache({ max: parts?.remembered ?? REMEMBERED })
@@ -92,8 +98,8 @@ export class Remote extends Recorded implements Repository {
 
   override async package(name: string): Promise<Package | undefined> {
     if (!this.#lists) return super.package(name)
-    const listing = await this.#listing(name)
-    return listing?.package(await this.metadata.stamp(this.record.scope, name))
+    const offered = await this.#offered(name)
+    return offered?.listing.package(await this.metadata.stamp(this.record.scope, name), offered.at)
   }
 
   override async *versions(name: string): AsyncIterable<Version> {
@@ -171,10 +177,16 @@ export class Remote extends Recorded implements Repository {
   }
 
   async #listing(name: string): Promise<Listing | undefined> {
+    return (await this.#offered(name))?.listing
+  }
+
+  /** `at`: when it was recorded. */
+  async #offered(name: string): Promise<{ listing: Listing; at: string } | undefined> {
     await this.#known(name)
     const { scope } = this.record
     const row = await this.metadata.listing(scope, name)
-    return row && this.#parts?.listings.read(name, row.blob, () => this.blobs.open(row.blob, scope))
+    const listing = row && (await this.#parts?.listings.read(name, row.blob, () => this.blobs.open(row.blob, scope)))
+    return listing && { listing, at: row.at }
   }
 
   /** undefined: what is recorded is all there is to say now. */

@@ -39,6 +39,7 @@ const user: CrateDraft = {
 
 export const cargoScript: Script = {
   format: 'cargo',
+  upstream: '/',
   writes: [
     { name: 'a crate is published', run: (place) => published(place, plain) },
     { name: 'a version with build metadata is published', run: (place) => published(place, second) },
@@ -120,6 +121,7 @@ export const cargoScript: Script = {
   reads: [
     {
       name: 'config.json names addresses below the repository that was asked',
+      hosted: true,
       run: async (place) => {
         const reply = await read(place, '/config.json')
         assert.match(reply.headers.get('content-type') ?? '', /^application\/json/)
@@ -207,6 +209,7 @@ export const cargoScript: Script = {
     },
     {
       name: 'search finds crates by name and by description, and names the newest that is not yanked',
+      hosted: true,
       run: async (place) => {
         for (const query of ['matrix_plain', 'Matrix-Pl', 'better']) {
           const found = await object(await read(place, `/api/v1/crates?q=${query}&per_page=5`))
@@ -223,6 +226,7 @@ export const cargoScript: Script = {
     },
     {
       name: 'a crate is described with its versions and owners',
+      hosted: true,
       run: async (place) => {
         const { crate, versions } = await object(await read(place, '/api/v1/crates/matrix-plain'))
         assert.equal((crate as { name: string }).name, 'Matrix_Plain')
@@ -246,6 +250,7 @@ export const cargoScript: Script = {
     },
     {
       name: "what is not there is 404 in cargo's own document",
+      hosted: true,
       run: async (place) => {
         for (const path of [
           '/no/th/nothing',

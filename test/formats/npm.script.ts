@@ -25,6 +25,7 @@ const early: Manifest = { ...plain, version: '2.0.0-beta.1' }
 
 export const npmScript: Script = {
   format: 'npm',
+  upstream: '/',
   writes: [
     { name: 'a package is published', run: (place) => published(place, plain) },
     { name: 'a scoped package is published', run: (place) => published(place, scoped) },
@@ -300,7 +301,7 @@ export const npmScript: Script = {
     },
     {
       name: 'search finds packages by name and by description',
-      own: true,
+      hosted: true,
       run: async (place) => {
         for (const text of ['matrix-plain', 'better']) {
           const found = (await object(await read(place, `/-/v1/search?text=${text}&size=20`))).objects as {
@@ -317,6 +318,7 @@ export const npmScript: Script = {
     },
     {
       name: 'what an install asks besides is answered',
+      hosted: true,
       run: async (place) => {
         assert.deepEqual(await object(await read(place, '/-/ping')), {})
         assert.deepEqual(await object(await read(place, '/-/npm/v1/keys')), { keys: [] })
@@ -332,7 +334,7 @@ export const npmScript: Script = {
     },
     {
       name: "what is not there is 404 in npm's own document",
-      absences: true,
+      hosted: true,
       run: async (place) => {
         for (const path of [
           '/matrix-nothing',

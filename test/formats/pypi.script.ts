@@ -23,6 +23,7 @@ const partly: Project = { name: 'matrix-partly', version: '1.0' }
 
 export const pypiScript: Script = {
   format: 'pypi',
+  upstream: '/simple/',
   writes: [
     { name: 'a wheel is published', run: (place) => published(place, wheel(one)) },
     {
@@ -221,6 +222,7 @@ export const pypiScript: Script = {
     },
     {
       name: 'the root index has every project that has files',
+      hosted: true,
       run: async (place) => {
         const names = ['matrix-attested', 'matrix-both', 'matrix-plain']
         const json = await read(place, '/simple/', 'readFrom', { accept: JSON_FORM })
@@ -272,6 +274,7 @@ export const pypiScript: Script = {
     },
     {
       name: 'what is not there is 404',
+      hosted: true,
       run: async (place) => {
         for (const path of [
           '/simple/matrix-nothing/',

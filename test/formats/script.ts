@@ -24,16 +24,16 @@ export interface SendOptions {
 
 export interface Step {
   name: string
-  /** Only where it was published: upstreams are not asked that. */
-  own?: true
-  /** Also asks for what is not there, which nobody can tell when the upstream cannot be asked. */
-  absences?: true
+  /** Of what only the place of publication knows: searches, lists of everything, owners, what was never there. Not for remote repositories. */
+  hosted?: true
   run(place: Place): Promise<void>
 }
 
 /** Steps run in order; later ones rely on what earlier ones left behind. */
 export interface Script {
   format: string
+  /** Behind a local repository's URL: what is pasted as the upstream of a remote one. Without it there are no remote repositories. */
+  upstream?: string
   /** Everything that changes something, checked where it was written. Needs the primary. */
   writes: Step[]
   /** What must then be readable everywhere, also cut off. */

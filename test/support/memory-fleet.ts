@@ -12,6 +12,7 @@ import { Gate } from '../../protocol/access/gate.js'
 import { newToken, tokenHash } from '../../protocol/access/token.js'
 import { MemoryBlobs } from '../../protocol/blobs/memory.js'
 import { RegistryError } from '../../protocol/errors.js'
+import type { Format } from '../../protocol/format.js'
 import { negotiate } from '../../protocol/http/negotiate.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
@@ -90,14 +91,16 @@ export class MemoryFleet {
     this.primary = new Registry({
       ...shared,
       open: (record) =>
-        record.type === 'remote' ? this.#remote(record, origin) : new Hosted(record, ledger.state, parts),
+        record.type === 'remote'
+          ? this.#remote(record, origin)
+          : new Hosted(record, ledger.state, { ...parts, nameOf: nameOf(record) }),
     })
     this.node = new Registry({
       ...shared,
       open: (record) =>
         record.type === 'remote'
           ? this.#remote(record, this.#asOrigin())
-          : new Remote(record, ledger.state, this.blobs),
+          : new Remote(record, ledger.state, this.blobs, undefined, nameOf(record)),
       primary: this.#upward(),
       holds: ({ key }) => !this.notHeld.has(key),
     })
@@ -225,6 +228,10 @@ export class MemoryFleet {
     if (!reply) return new Response(null, { status: 404 })
     return response(request, await negotiate(request, reply))
   }
+}
+
+function nameOf({ format }: RepositoryRecord): Format['nameOf'] {
+  return formats.find(({ name }) => name === format)?.nameOf
 }
 
 async function response(request: HttpRequest, reply: Reply): Promise<Response> {

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { parsePackument, upstream } from '../../../formats/npm/upstream.js'
 import { encodeListing, Listing } from '../../../protocol/kinds/listing.js'
 
+const BASE = new URL('http://upstream.test/')
 const SHA1 = 'a'.repeat(40)
 const SHA512 = Buffer.alloc(64, 7)
 
@@ -75,9 +76,9 @@ describe('an upstream’s packument', () => {
 
   it('is asked for by name where that is a name, and tarballs belong to their package', () => {
     const { listing } = upstream
-    assert.equal(listing?.ask('@scope/left')?.path, '@scope%2fleft')
+    assert.equal(listing?.ask('@scope/left', BASE)?.path, '@scope%2fleft')
     for (const name of ['../x', '@a/../b', 'a/b', 'a?b', 'a#b', 'a b', 'x'.repeat(215)])
-      assert.equal(listing?.ask(name), undefined, name)
+      assert.equal(listing?.ask(name, BASE), undefined, name)
     assert.equal(listing?.packageOf('@scope/left/-/left-1.0.0.tgz'), '@scope/left')
     assert.equal(listing?.packageOf('left/-/left-1.0.0.tgz'), 'left')
     for (const path of ['left', 'left/-/x/left.tgz', '-/left.tgz', 'a/b/-/b-1.0.0.tgz', 'left/-/left-1.0.0.zip'])

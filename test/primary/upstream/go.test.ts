@@ -125,9 +125,9 @@ describe('Go modules of an upstream', { timeout: 60_000 }, () => {
   })
 
   it('only modules that there can be are asked for', async () => {
-    assert.equal(reading.listing?.ask('example.com/Left')?.path, `${LEFT}/@v/list`)
+    assert.equal(reading.listing?.ask('example.com/Left', new URL(upstream.url))?.path, `${LEFT}/@v/list`)
     for (const name of ['left', '../x', 'example.com/../x', 'example.com/a b', 'example.com/a?b', 'Example.com/x'])
-      assert.equal(reading.listing?.ask(name), undefined, name)
+      assert.equal(reading.listing?.ask(name, new URL(upstream.url)), undefined, name)
     for (const path of [
       'example.com/Left/@v/v1.0.0.zip',
       'left/@latest',

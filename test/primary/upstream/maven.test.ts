@@ -200,10 +200,10 @@ describe('Maven artifacts of an upstream', { timeout: 60_000 }, () => {
 
   it('only names that are folders are asked for, and only what Maven would look for', async () => {
     const { listing } = reading
-    assert.equal(listing?.ask('org.left:app')?.path, 'org/left/app/maven-metadata.xml')
-    assert.equal(listing?.ask(':left')?.path, 'left/maven-metadata.xml')
+    assert.equal(listing?.ask('org.left:app', new URL(upstream.url))?.path, 'org/left/app/maven-metadata.xml')
+    assert.equal(listing?.ask(':left', new URL(upstream.url))?.path, 'left/maven-metadata.xml')
     for (const name of ['a', 'a:..', '..:a', 'a..b:c', 'a:b:c', 'a/b:c', 'a:b?c', ':'])
-      assert.equal(listing?.ask(name), undefined, name)
+      assert.equal(listing?.ask(name, new URL(upstream.url)), undefined, name)
     for (const path of ['robots.txt', '.index/x.gz', 'org/left/x.jar', `${APP}/1/other.jar`, `${APP}/1/app-2.jar`])
       assert.equal((await get(path)).status, 404)
     assert.equal(upstream.asked.length, 0)
