@@ -3,23 +3,35 @@ import type { Bench } from './bench.js'
 import { fanout } from './rows/fanout.js'
 import { firstBytes } from './rows/first-byte.js'
 import { growth } from './rows/growth.js'
+import { image } from './rows/image.js'
+import { indexes } from './rows/index.js'
+import { installs } from './rows/install.js'
 import { rss } from './rows/memory.js'
 import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
 import { publishes } from './rows/publish.js'
+import { pushes } from './rows/push.js'
 import { startAndIdle } from './rows/start.js'
 import { tarball } from './rows/tarball.js'
+import { upstreams } from './rows/upstream.js'
+import { virtuals } from './rows/virtual.js'
 import { visibility } from './rows/visible.js'
 
 export const benches: readonly Bench[] = [
   packument,
+  indexes,
+  virtuals,
   tarball,
+  image,
+  pushes,
   rss,
   publishes,
   fanout,
   firstBytes,
   visibility,
   startAndIdle,
+  upstreams,
+  installs,
   growth,
   nodeStart,
 ]

@@ -5,6 +5,7 @@ import { loginCommand, logoutCommand, tokenCommand, whoamiCommand } from './comm
 import { benchCommand } from './commands/bench.js'
 import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
+import { explainCommand } from './commands/explain.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
 import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
@@ -38,6 +39,7 @@ export function program(terminal: Terminal): Command {
     rmCommand(terminal),
     repoCommand(terminal),
     tokenCommand(terminal),
+    explainCommand(terminal),
     prefetchCommand(terminal),
     readyCommand(terminal),
     verifyCommand(terminal),

@@ -16,6 +16,7 @@ import { readConfig, readIndex } from './cargo/sparse.js'
 import { readCrate } from './cargo/summary.js'
 import { upstream } from './cargo/upstream.js'
 import { unyank, yank } from './cargo/yank.js'
+import { compareSemver } from './text/semver.js'
 
 /** The gate is asked about the crate, under the name that its records and files have. */
 const OF_CRATE = { subject: ({ crate = '' }: Record<string, string>) => idOf(crate) }
@@ -25,7 +26,6 @@ const PAIR = /[a-z0-9_-]{2}/
 export const cargo: Format = {
   name: 'cargo',
   hashes: [],
-  nameOf: idOf,
   routes: [
     read('/config.json', readConfig),
     read('/1/:crate', readIndex, { ...OF_CRATE, params: NAME }),
@@ -61,6 +61,7 @@ export const cargo: Format = {
       kind === 'unauthenticated' ? { 'www-authenticate': `Cargo login_url="${pageOf(request)}", ${CHALLENGE}` } : {},
     ),
 
+  grammar: { name: idOf, compare: compareSemver },
   lock,
   upstream,
 

@@ -11,6 +11,7 @@ import { lock } from './go/lock.js'
 import { putZip } from './go/publish.js'
 import { removeVersion } from './go/remove.js'
 import { upstream } from './go/upstream.js'
+import { compareTexts } from './go/version.js'
 
 const OF_MODULE = { params: { module: MODULE } }
 
@@ -29,6 +30,7 @@ export const go: Format = {
   error: ({ message }, status) => text(`${message}\n`, status),
 
   upstream,
+  grammar: { compare: compareTexts },
   lock,
 
   snippet: ({ base }) =>

@@ -11,6 +11,7 @@ import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
 import { upkeep } from './maven/upkeep.js'
 import { upstream } from './maven/upstream.js'
+import { compareVersions } from './maven/version-order.js'
 
 export const maven: Format = {
   name: 'maven',
@@ -28,6 +29,7 @@ export const maven: Format = {
   upstream,
   settings: SETTINGS,
   upkeep,
+  grammar: { compare: compareVersions },
   lock,
   snippet: ({ base, key }) =>
     [

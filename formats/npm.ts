@@ -16,6 +16,7 @@ import {
   readUserPackages,
   whoami,
 } from './npm/account.js'
+import { grammar } from './npm/grammar.js'
 import { lock } from './npm/lock.js'
 import { NAME } from './npm/name.js'
 import { readPackument, readVersion } from './npm/packument.js'
@@ -85,6 +86,7 @@ export const npm: Format = {
   error: ({ message, code }, status) => json({ error: message, code }, status),
 
   upstream,
+  grammar,
   lock,
 
   snippet: ({ base }) => {

@@ -13,6 +13,7 @@ import { moveToRoot, readRoot, readTop } from './pypi/root.js'
 import { moveToProject, readProject } from './pypi/simple.js'
 import { upload } from './pypi/upload.js'
 import { upstream } from './pypi/upstream.js'
+import { compareTexts } from './pypi/version.js'
 import { unyank, yank } from './pypi/yank.js'
 
 /** The gate is asked about the project, wherever in the path its name stands, as files are below it. */
@@ -52,6 +53,7 @@ export const pypi: Format = {
         ? 'application/vnd.pypi.integrity.v1+json'
         : contentTypeOf(path),
 
+  grammar: { name: normalName, compare: compareTexts },
   lock,
   upstream,
 

@@ -119,8 +119,10 @@ async function compose(
     cache,
     mesh,
     primary: new LinkBytes(link),
-    entitled: (certificate, scope, digest) =>
-      covers(certificate.repositories, scope) ? replica.held(scope, digest) : undefined,
+    entitled: async (certificate, scope, digest) =>
+      covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
+        ? replica.held(scope, digest)
+        : undefined,
     covers: (certificate, scope) => covers(certificate.repositories, scope),
   })
   closers.push(() => blobs.close())
@@ -145,9 +147,6 @@ async function compose(
   })
   mesh.onGossip((bytes) => follow.hear(bytes))
   mesh.handle('log', (from, payload) => tail(replica, (scope) => covers(from.certificate.repositories, scope), payload))
-  await mesh.start()
-  closers.push(() => mesh.close())
-
   const gate = new Gate(
     state,
     { verify: (user, password, remote) => passwordAtPrimary(link, user, password, remote) },
@@ -172,8 +171,8 @@ async function compose(
     accounts: () => accounts,
     formats,
     open: (record) => {
-      const { upstream, nameOf } = formats.find(({ name }) => name === record.format) ?? {}
-      if (record.type !== 'remote' || !upstream) return new Remote(record, state, blobs, undefined, nameOf)
+      const { upstream, grammar } = formats.find(({ name }) => name === record.format) ?? {}
+      if (record.type !== 'remote' || !upstream) return new Remote(record, state, blobs, undefined, grammar?.name)
       return new Remote(record, state, blobs, { origin, upstream, listings, nowMs: Date.now, absentMs: ABSENT_MS })
     },
     holds: (record) => matchesAny(self.repositories, record.key),
@@ -188,10 +187,14 @@ async function compose(
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })
+  // Peers are answered by the rules, which the registry knows.
+  await mesh.start()
+  closers.push(() => mesh.close())
 
   const prefetch = new Prefetch({
     metadata: state,
     blobs,
+    passes: (scope, digest) => registry.passes(scope, digest),
     now: () => new Date(),
     onError: (error) => log.warn(errorFields(error), 'a blob could not be fetched ahead'),
   })
@@ -294,6 +297,7 @@ function restApi(parts: {
       gate,
       formats,
       open: (record, principal) => registry.repository(record, principal),
+      members: (record) => registry.members(record),
       file: (repository, file, request) => registry.file(repository, file, request),
       blobs,
       holders: (digest) => replica.holders(digest),

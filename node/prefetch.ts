@@ -4,12 +4,14 @@
  */
 import { matches, matchesAny } from '../protocol/glob.js'
 import type { Blobs, Metadata } from '../protocol/ports.js'
-import type { Change, File, Held, RepositoryRecord } from '../protocol/records.js'
+import type { Change, Digest, File, Held, RepositoryRecord } from '../protocol/records.js'
 import type { Policy } from './beat.js'
 
 export interface PrefetchOptions {
   metadata: Metadata
   blobs: Blobs
+  /** May a blob of the scope be had, by its rules. Default: all may. */
+  passes?: (scope: string, digest: Digest) => Promise<boolean>
   now: () => Date
   onError: (error: unknown) => void
 }
@@ -115,6 +117,7 @@ export class Prefetch {
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       try {
         if (await this.#options.blobs.has(next.file.digest)) continue
+        if ((await this.#options.passes?.(next.scope, next.file.digest)) === false) continue
         const bytes = await this.#options.blobs.open(next.file, next.scope)
         // Reading it is what brings it into the cache.
         for await (const _ of bytes.read()) if (this.#closed) break

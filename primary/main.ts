@@ -28,7 +28,7 @@ import { Metrics } from '../protocol/observe/metrics.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { NodeRecord, RepositoryRecord } from '../protocol/records.js'
 import { Registry } from '../protocol/registry.js'
-import type { Repository } from '../protocol/repository.js'
+import type { Single } from '../protocol/repository.js'
 import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protocol/settings.js'
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
@@ -163,6 +163,7 @@ async function compose(
     formats: formats.map((format) => format.name),
     types: ['local', 'remote', 'virtual'],
     settings: (format) => formats.find(({ name }) => name === format)?.settings,
+    grammar: (format) => formats.find(({ name }) => name === format)?.grammar,
     remoteFormats: formats.filter(({ upstream }) => upstream !== undefined).map(({ name }) => name),
     credentials,
     documents,
@@ -185,11 +186,12 @@ async function compose(
       { repository: key, name, ...errorFields(error) },
       'the upstream could not be asked; what is held is served',
     )
-  const open = (record: RepositoryRecord): Repository => {
-    const { upstream, nameOf } = formats.find(({ name }) => name === record.format) ?? {}
+  const open = (record: RepositoryRecord): Single => {
+    const { upstream, grammar } = formats.find(({ name }) => name === record.format) ?? {}
     if (record.type === 'remote')
       return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now, onFault })
-    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes: settings.maxUploadBytes, nameOf })
+    const { maxUploadBytes } = settings
+    return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes, nameOf: grammar?.name })
   }
   const onNeglect = (error: unknown, { key }: RepositoryRecord) =>
     log.warn({ repository: key, ...errorFields(error) }, 'a repository was not looked after')
@@ -225,6 +227,7 @@ async function compose(
     prover,
     formats,
     open: (record, principal) => registry.repository(record, principal),
+    members: (record) => registry.members(record),
     blobs,
     file: (repository, file, request) => registry.file(repository, file, request),
     formatRoute: (request) => registry.handle(request),
@@ -253,6 +256,7 @@ async function compose(
     signer,
     members: nodes,
     open: (record) => registry.repository(record, gate.anonymous),
+    passes: (scope, digest) => registry.passes(scope, digest),
     issue: (node) => certificate(keys, node),
     authenticate: async (authorization, remote) => (await gate.authenticate(authorization, remote)).name,
     onBlobBytes: (bytes) => {
@@ -260,7 +264,7 @@ async function compose(
     },
     nowMs: Date.now,
   })
-  metrics.gauge('cairn_logReadnumber', 'Number of the newest change.', () => state.head.number)
+  metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
   metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
   metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
 

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { RegistryError } from '../protocol/errors.js'
-import type { Format } from '../protocol/format.js'
+import type { Format, Grammar } from '../protocol/format.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
 import {
@@ -12,9 +12,11 @@ import {
   type GrantRecord,
   type RepositoryRecord,
   type RepositoryType,
+  type Rules,
   type Settings,
   type Step,
 } from '../protocol/records.js'
+import { Screen } from '../protocol/rules/screen.js'
 import { Turn } from './accounts/turn.js'
 import { changedSettings, type SettingChanges } from './setting-changes.js'
 import type { Credentials, UpstreamCredential } from './upstream/credentials.js'
@@ -29,6 +31,8 @@ export interface RepositoriesOptions {
   settings?: (format: string) => Format['settings']
   /** Those that can be read from an upstream; default all. */
   remoteFormats?: readonly string[]
+  /** What rules need to know of a format. */
+  grammar?: (format: string) => Grammar | undefined
   /** Kinds that this program serves. */
   types: readonly RepositoryType[]
   now?: () => Date
@@ -53,10 +57,11 @@ export interface RepositoryDraft {
   credential?: UpstreamCredential | null | undefined
   /** null takes one away. */
   settings?: SettingChanges | undefined
+  rules?: Rules | undefined
   members?: string[] | undefined
 }
 
-/** `quota: null` removes the limit. */
+/** `quota: null` removes the limit, `rules: null` the rules. */
 export type RepositoryChanges = Partial<
   Pick<
     RepositoryDraft,
@@ -64,6 +69,7 @@ export type RepositoryChanges = Partial<
   >
 > & {
   quota?: number | null | undefined
+  rules?: Rules | null | undefined
 }
 
 const KEY = /^[a-z0-9][a-z0-9._-]{0,62}$/
@@ -97,8 +103,10 @@ export class Repositories {
         ...this.#settings(draft, draft.settings),
         description: draft.description ?? '',
         members: [],
+        ...(draft.rules === undefined ? {} : { rules: draft.rules }),
         createdAt: (this.#options.now?.() ?? new Date()).toISOString(),
       }
+      this.#checkRules(record)
       for (const member of members) this.#checkMember(record, member)
       // Before the name: nothing is asked of the upstream without them.
       if (draft.credential) await this.#keep(record, draft.credential)
@@ -113,7 +121,8 @@ export class Repositories {
 
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
-      const { quota: before, settings, ...rest } = this.#existing(key)
+      const { quota: before, rules: ruled, settings, ...rest } = this.#existing(key)
+      const rules = changes.rules === undefined ? ruled : (changes.rules ?? undefined)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
@@ -127,7 +136,9 @@ export class Repositories {
         ...(upstream === undefined ? {} : { upstream }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
         ...this.#settings(rest, changes.settings, settings),
+        ...(rules === undefined ? {} : { rules }),
       }
+      this.#checkRules(record)
       // Credentials are for the host that they were given for.
       const moved = originOf(record.upstream) !== originOf(rest.upstream)
       if (changes.credential !== undefined || moved) await this.#keep(record, changes.credential)
@@ -220,6 +231,19 @@ export class Repositories {
       throw new RegistryError('invalid', 'Only a local repository has settings')
     const settings = changedSettings(this.#options.settings?.(format) ?? {}, before, changes)
     return Object.keys(settings).length === 0 ? {} : { settings }
+  }
+
+  /** Throws `invalid` for rules that cannot be understood, or that would never have an effect. */
+  #checkRules({ key, format, type, rules }: RepositoryRecord): void {
+    if (!rules) return
+    if (type === 'local' && rules.cooldownDays > 0)
+      throw new RegistryError('invalid', 'A cooldown is for what upstreams publish: set it on a remote or virtual one')
+    if (type === 'local' && rules.reservedNames.length > 0)
+      throw new RegistryError(
+        'invalid',
+        'A local repository looks nothing up: reserve names on a remote or virtual one',
+      )
+    new Screen(key, rules, this.#options.grammar?.(format))
   }
 
   #checkMember(record: RepositoryRecord, member: string): void {

@@ -23,7 +23,7 @@ export interface CallParts {
   count: Count | undefined
   /** A repository as the principal sees it, by key and by scope. */
   repository: (record: RepositoryRecord) => Repository
-  metadata: Pick<Metadata, 'repository' | 'scope' | 'file'>
+  metadata: Pick<Metadata, 'repository' | 'scope'>
   holders: ((digest: Digest) => Promise<{ scope: string; path: string }[]>) | undefined
 }
 
@@ -79,8 +79,11 @@ export class Calling implements Call {
   async copyOf(digest: Digest): Promise<Held | undefined> {
     const { metadata, holders } = this.#parts
     for (const { scope, path } of (await holders?.(digest)) ?? []) {
-      const file = this.#reads(metadata.scope(scope), path) ? await metadata.file(scope, path) : undefined
-      if (file?.digest === digest) return file
+      const record = metadata.scope(scope)
+      // As a list shows it: what may not be used there is not copied from there, and no origin is asked.
+      const page = { prefix: path, limit: 1 }
+      const [file] = this.#reads(record, path) ? await this.#parts.repository(record).files(page) : []
+      if (file?.path === path && file.digest === digest) return file
     }
     return undefined
   }
@@ -129,7 +132,7 @@ export class Calling implements Call {
   }
 
   async #render(name: string, key: string, render: () => Promise<Rendered | undefined>): Promise<Prepared | Reply> {
-    const rendered = await render()
+    const rendered = await this.#orRefused(name, render)
     if (!rendered) throw new RegistryError('missing', `There is no ${name} in ${this.repository.key}`)
     const headers = {
       'content-type': rendered.contentType,
@@ -142,6 +145,23 @@ export class Calling implements Call {
     return 'whole' in body
       ? prepare({ status: 200, headers, body: body.whole })
       : { status: 200, headers, body: body.stream }
+  }
+
+  /** A package of which nothing may be used looks as if it were not there: then the reason is told instead. */
+  async #orRefused(name: string, render: () => Promise<Rendered | undefined>): Promise<Rendered | undefined> {
+    try {
+      const rendered = await render()
+      if (!rendered) await this.#refuseHidden(name)
+      return rendered
+    } catch (error) {
+      if (error instanceof RegistryError && error.kind === 'missing') await this.#refuseHidden(name)
+      throw error
+    }
+  }
+
+  async #refuseHidden(name: string): Promise<void> {
+    if ((await this.repository.package(name))?.versions !== 0) return
+    for await (const _ of this.repository.versions(name)) return
   }
 
   async send(path: string, headers?: (file: FileRecord) => Record<string, string>): Promise<Reply | undefined> {

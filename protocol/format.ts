@@ -157,6 +157,21 @@ export interface Setting {
   values: readonly string[] | { from: number; to: number }
 }
 
+/** An ecosystem's names and versions. */
+export interface Grammar {
+  /**
+   * The one spelling, where several are one package, of a name or of a glob over names: packages that are published here are recorded
+   * under it. What an upstream offers keeps the upstream's. Default: as it is.
+   */
+  name?(text: string): string
+  /** Negative: `a` comes before `b`. Short forms (`1.4`) count. undefined: one of them is no version. Default: there is no order. */
+  compare?(a: string, b: string): number | undefined
+  /** The tag that clients take for the newest version, and which of some versions that is. */
+  readonly newest?: { readonly tag: string; of(versions: Iterable<string>): string | undefined }
+  /** What a version's entry tells of its licence. */
+  licence?(meta: string): string | undefined
+}
+
 export interface Format {
   readonly name: string
   /** Tried in order. A GET that none matches is a file of the repository. */
@@ -167,11 +182,6 @@ export interface Format {
   readonly rootRoutes?: readonly RootRoute[]
   /** Hashes computed at acceptance, besides SHA-256. */
   readonly hashes: readonly HashName[]
-  /**
-   * The name in records of a package that is published here, where several spellings are one package. What an upstream offers
-   * keeps the upstream's. Default: the name itself.
-   */
-  nameOf?(name: string): string
   /** Content type of a file, by its path. Default by extension. */
   contentType?(path: string): string
   /** Credentials that this ecosystem's clients send in a header or a form of their own, as an Authorization value, which it replaces. */
@@ -184,6 +194,7 @@ export interface Format {
   readonly settings?: Readonly<Record<string, Setting>>
   /** Looks after a local repository from time to time, at the primary, by ordinary changes. */
   upkeep?(repository: Repository, by: Principal): Promise<void>
+  readonly grammar?: Grammar
   /** How its lock files are read; a format without it has none. */
   readonly lock?: Lock
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */

@@ -110,7 +110,32 @@ export interface RepositoryRecord {
   members: string[]
   /** The numbers that `members` was ordered by, beside them; lower first. Only REST shows them. */
   priorities?: number[]
+  /** What may be used of it; undefined: everything. */
+  rules?: Rules
   createdAt: string
+}
+
+/** Names in rules are globs, versions are ranges (rules/range.ts). */
+export interface Rules {
+  /** How old a version of an upstream must be to be used. */
+  cooldownDays: number
+  /** `name` or `name@versions`. */
+  cooldownExceptions: string[]
+  blocked: Block[]
+  /** Never looked up at an upstream. */
+  reservedNames: string[]
+}
+
+/** A version that fits everything that is given is not used. */
+export interface Block {
+  name?: string
+  versions?: string
+  /** Of any of its files. */
+  digest?: Digest
+  /** A glob over what its entry tells (rules/licence.ts). */
+  licence?: string
+  /** Told to whoever asks for it. */
+  reason: string
 }
 
 export type Action = 'read' | 'write' | 'delete' | 'admin'

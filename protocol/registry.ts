@@ -18,9 +18,10 @@ import type { HttpRequest } from './http/request.js'
 import { compile, type Matcher } from './http/route.js'
 import { errorHeaders, notAllowed, problem, statusOf } from './http/status.js'
 import { Virtual } from './kinds/virtual.js'
+import { type Member, Members } from './members.js'
 import type { Accounts, Metadata, Principal } from './ports.js'
 import type { Digest, FileRecord, RepositoryRecord } from './records.js'
-import type { Repository } from './repository.js'
+import type { Repository, Single } from './repository.js'
 import type { RootCall, RootRoute } from './root.js'
 
 export interface RegistryOptions {
@@ -30,7 +31,7 @@ export interface RegistryOptions {
   accounts: (remote: string) => Accounts
   formats: readonly Format[]
   /** The repository of a record that is not virtual. */
-  open: (record: RepositoryRecord) => Repository
+  open: (record: RepositoryRecord) => Single
   /** On a node: has it what is in this repository. Default: all of it. */
   holds?: (record: RepositoryRecord) => boolean
   /** On a node: where requests that change something go. */
@@ -41,6 +42,8 @@ export interface RegistryOptions {
   /** A failure that is not the client's: logged once, here. */
   onError: (error: unknown, request: HttpRequest) => void
   cacheBytes: number
+  /** What cooldowns are reckoned by; default the machine's clock. */
+  nowMs?: () => number
 }
 
 export interface Upward {
@@ -69,7 +72,7 @@ export class Registry {
   readonly #formats: ReadonlyMap<string, { format: Format; matcher: Matcher<Route> }>
   readonly #roots: ReadonlyMap<string, { format: Format; matcher: Matcher<RootRoute> }>
   readonly #resolved = new LRUCache<string, Resolved>({ max: RESOLVED_REMEMBERED })
-  readonly #repositories = new Map<string, { record: RepositoryRecord; repository: Repository }>()
+  readonly #members: Members
   readonly #indexes: IndexCache
   readonly #hot: HotReplies
   readonly #forms: AddressForms
@@ -82,6 +85,11 @@ export class Registry {
         format.root === undefined ? [] : [[format.root, { format, matcher: compile(format.rootRoutes ?? []) }]],
       ),
     )
+    this.#members = new Members({
+      ...options,
+      grammar: ({ format }) => this.#formats.get(format)?.format.grammar,
+      nowMs: options.nowMs ?? Date.now,
+    })
     this.#indexes = new IndexCache({ maxBytes: options.cacheBytes })
     this.#hot = new HotReplies(options.metadata, options.access)
     this.#forms = {
@@ -102,23 +110,38 @@ export class Registry {
 
   /** A repository as a principal sees it; a virtual one through the members that may be read. */
   repository(record: RepositoryRecord, principal: Principal): Repository {
-    if (record.type !== 'virtual') return this.#single(record)
-    const all = this.#members(record, new Set())
+    if (record.type !== 'virtual') return this.#members.single(record)
+    const all = this.#members.of(record)
     this.#refuseHalfKnown(record, all)
-    const seen = new Set(all.filter((member) => this.#options.access.decide(principal, 'read', member).allowed))
-    const hidden = all.filter((member) => member.type === 'local' && !seen.has(member))
-    return new Virtual(
-      record,
-      [...seen].map((member) => this.#single(member)),
-      hidden.map((member) => this.#single(member)),
-    )
+    const seen = all.filter((member) => this.#options.access.decide(principal, 'read', member.record).allowed)
+    const hidden = all.filter((member) => member.record.type === 'local' && !seen.includes(member))
+    return new Virtual(record, repositoriesOf(seen), repositoriesOf(hidden))
+  }
+
+  /** What a repository is made of, in order, whoever asks. */
+  members(record: RepositoryRecord): Member[] {
+    return this.#members.of(record)
+  }
+
+  /** May the fleet pass on bytes of a scope: not when every record of them there is blocked. Their age is no reason. */
+  async passes(scope: string, digest: Digest): Promise<boolean> {
+    const { metadata, holders } = this.#options
+    const record = metadata.scope(scope)
+    const single = record && record.type !== 'virtual' ? this.#members.single(record) : undefined
+    if (!single?.blocks || !holders) return true
+    const paths = (await holders(digest)).filter((holder) => holder.scope === scope).map(({ path }) => path)
+    for (const path of paths) {
+      const file = await metadata.file(scope, path)
+      if (file && !(await single.blocks(file))) return true
+    }
+    return paths.length === 0
   }
 
   /** Without the names of every local member, a remote one could be asked for a name that is none of its business. */
-  #refuseHalfKnown(record: RepositoryRecord, members: RepositoryRecord[]): void {
+  #refuseHalfKnown(record: RepositoryRecord, members: Member[]): void {
     const { holds } = this.#options
-    if (!holds || !members.some(({ type }) => type === 'remote')) return
-    const unknown = members.find((member) => member.type === 'local' && !holds(member))
+    if (!holds || !members.some((member) => member.record.type === 'remote')) return
+    const unknown = members.find((member) => member.record.type === 'local' && !holds(member.record))
     if (!unknown) return
     throw new RegistryError('unavailable', `This node does not hold all members of ${record.key}; ask another one`, {
       code: 'members_not_held',
@@ -283,23 +306,10 @@ export class Registry {
       },
     )
   }
+}
 
-  #single(record: RepositoryRecord): Repository {
-    const known = this.#repositories.get(record.scope)
-    if (known?.record === record) return known.repository
-    const repository = this.#options.open(record)
-    this.#repositories.set(record.scope, { record, repository })
-    return repository
-  }
-
-  #members(record: RepositoryRecord, seen: Set<string>): RepositoryRecord[] {
-    return record.members.flatMap((key) => {
-      const member = this.#options.metadata.repository(key)
-      if (!member || seen.has(key)) return []
-      seen.add(key)
-      return member.type === 'virtual' ? this.#members(member, seen) : [member]
-    })
-  }
+function repositoriesOf(members: Member[]): Repository[] {
+  return members.map(({ repository }) => repository)
 }
 
 function refuseMethod(request: HttpRequest, allow: string[], format: Format): Reply {

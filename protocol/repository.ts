@@ -5,6 +5,7 @@
 import type { Arrival } from './kinds/arrival.js'
 import type { Bytes, Page, Principal, Upload, WriteOptions } from './ports.js'
 import type { FileRecord, Held, Package, Position, RepositoryRecord, Step, Stored, Version } from './records.js'
+import type { Judged, Refusal } from './rules/screen.js'
 
 /** How old something is that an upstream is the authority of. */
 export interface Freshness {
@@ -48,6 +49,21 @@ export interface Repository {
   held(): Repository
   /** Where publishing goes; undefined: nowhere. */
   readonly target: Writable | undefined
+}
+
+/** A repository that is not made of others. */
+export interface Single extends Repository {
+  held(): Single
+  /** The version that a file is of, or would be if the origin gave it out; the origin is not asked for the file. */
+  owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined>
+  /** A version as it is known here, whatever rules say; the origin is not asked. */
+  recorded(name: string, version: string): Promise<Version | undefined>
+  /** Why a version may not be used. Where there are no rules, this is not there. */
+  judge?(version: Judged): Refusal | undefined
+  /** May a name not be looked up. */
+  reserves?(name: string): boolean
+  /** Must nobody have a recorded file, whatever its age. */
+  blocks?(file: FileRecord): Promise<boolean>
 }
 
 export interface Writable {

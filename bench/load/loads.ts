@@ -2,7 +2,8 @@
 import { drain } from './drain.js'
 import { firstByte } from './first-byte.js'
 import { publish } from './publish.js'
+import { push } from './push.js'
 import { visible } from './visible.js'
 
-export const loads = { drain, firstByte, publish, visible }
+export const loads = { drain, firstByte, publish, push, visible }
 export type Loads = typeof loads

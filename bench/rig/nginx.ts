@@ -1,10 +1,10 @@
-/** nginx with a configuration of its own: one worker, open_file_cache, sendfile, no access log. */
+/** nginx with a configuration of its own: one worker, open_file_cache, sendfile, files that were compressed beforehand, no access log. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Child } from './child.js'
 import { freePort } from './ports.js'
 import type { Rig } from './rig.js'
-import { serve } from './served.js'
+import { absent, serve } from './served.js'
 
 export interface Nginx {
   url: string
@@ -43,6 +43,7 @@ events { worker_connections 4096; }
 http {
   access_log off;
   sendfile on;
+  gzip_static on;
   tcp_nopush on;
   tcp_nodelay on;
   keepalive_timeout 75s;
@@ -56,9 +57,4 @@ http {
   server { listen 127.0.0.1:${port}; root ${root}; }
 }
 `
-}
-
-function absent(error: unknown): undefined {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-  throw error
 }

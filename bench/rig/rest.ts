@@ -4,8 +4,10 @@ import { until } from './until.js'
 export interface Rest {
   /** An Authorization header's value, of an API token. */
   readonly authorization: string
-  createRepository(key: string, format: string, isPublic: boolean): Promise<void>
+  /** A hosted one, unless `more` says otherwise. */
+  createRepository(key: string, format: string, isPublic: boolean, more?: Record<string, unknown>): Promise<void>
   put(path: string, body: Uint8Array): Promise<void>
+  send(method: string, path: string, body: Uint8Array, type?: string): Promise<void>
   /** No node fetches what nobody asked it for; each has heard of that when it returns. */
   onDemand(): Promise<void>
 }
@@ -18,20 +20,18 @@ export async function signIn(url: string, password: string): Promise<Rest> {
   const bearer = `Bearer ${text(session, 'access_token')}`
   const made = await post(url, '/api/v1/auth/tokens', { name: 'bench', scopes: ['*'], expires_in_days: 2 }, bearer)
   const authorization = `Bearer ${text(made, 'value')}`
+  const send: Rest['send'] = async (method, path, body, type = 'application/octet-stream') => {
+    const headers = { authorization, 'content-type': type }
+    await checked(await fetch(url + path, { method, headers, body, signal: AbortSignal.timeout(DEADLINE_MS) }))
+  }
   return {
     authorization,
-    createRepository: async (key, format, isPublic) => {
-      await post(
-        url,
-        '/api/v1/repositories',
-        { key, name: key, format, repo_type: 'local', is_public: isPublic },
-        authorization,
-      )
+    createRepository: async (key, format, isPublic, more = {}) => {
+      const draft = { key, name: key, format, repo_type: 'local', is_public: isPublic, ...more }
+      await post(url, '/api/v1/repositories', draft, authorization)
     },
-    put: async (path, body) => {
-      const headers = { authorization, 'content-type': 'application/octet-stream' }
-      await checked(await fetch(url + path, { method: 'PUT', headers, body, signal: AbortSignal.timeout(DEADLINE_MS) }))
-    },
+    put: (path, body) => send('PUT', path, body),
+    send,
     onDemand: () => onDemand(url, authorization),
   }
 }

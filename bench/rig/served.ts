@@ -29,3 +29,9 @@ export async function untilReady(child: Child, urls: readonly string[], deadline
   }
   for (const url of urls) await until(() => answers(url), { what: `${url} answering`, deadlineMs, alive })
 }
+
+/** For what may not be installed: undefined instead of the error. */
+export function absent(error: unknown): undefined {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+  throw error
+}

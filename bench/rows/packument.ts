@@ -1,14 +1,12 @@
 /** How fast a node answers a packument that it has rendered before: beside nginx, beside Verdaccio, and with a token. */
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Bench, Context, Measured, Row } from '../bench.js'
 import { PackageMaker } from '../load/npm-package.js'
+import { besideNginx, NGINX_MISSING, pairCount, rate, sizeText } from '../rate.js'
 import { type Cairn, startCairn } from '../rig/cairn.js'
 import { startNginx } from '../rig/nginx.js'
-import { cpuSeconds } from '../rig/proc.js'
 import { get, publishDocument } from '../rig/rest.js'
 import { startVerdaccio } from '../rig/verdaccio.js'
-import { wrk, wrkMissing } from '../rig/wrk.js'
+import { wrkMissing } from '../rig/wrk.js'
 import { median, pairs } from '../statistics.js'
 
 export const packument: Bench = {
@@ -17,10 +15,10 @@ export const packument: Bench = {
   run,
 }
 
-const NGINX = 'cached packument at a node ÷ nginx'
-const VERDACCIO = 'cached packument at a node ÷ Verdaccio'
+const PACKUMENT = 'cached packument at a node'
+const NGINX = `${PACKUMENT} ÷ nginx`
+const VERDACCIO = `${PACKUMENT} ÷ Verdaccio`
 const PRIVATE = 'private packument with token ÷ public'
-const CONNECTIONS = 32
 /** The whole document of one version is about 2 KiB, of sixteen about 20 KiB. */
 const SIZES = [
   { name: 'small-package', versions: 1 },
@@ -36,7 +34,7 @@ async function run(context: Context): Promise<Row[]> {
     await fill(cairn.primary, `/repository/${registry}`, cairn.rest.authorization)
   await cairn.settled()
   return [
-    ...(await besideNginx(context, cairn)),
+    ...(await staticFile(context, cairn)),
     ...(await besideVerdaccio(context, cairn)),
     await withToken(context, cairn),
   ]
@@ -49,30 +47,13 @@ async function fill(url: string, registry: string, authorization: string): Promi
       await publishDocument(url, `${registry}/${name}`, authorization, maker.publish(name, `1.${i}.0`))
 }
 
-async function besideNginx(context: Context, cairn: Cairn): Promise<Row[]> {
+async function staticFile(context: Context, cairn: Cairn): Promise<Row[]> {
   const nginx = await startNginx(context.rig)
-  if (!nginx) return [{ what: NGINX, skipped: 'nginx is not installed (Debian: apt-get install nginx)' }]
+  if (!nginx) return [{ what: NGINX, skipped: NGINX_MISSING }]
   const rows: Row[] = []
   for (const { name } of SIZES) {
-    const ours = `${cairn.edges[0]}/repository/npm-local/${name}`
-    const { body } = await get(ours, { 'accept-encoding': 'identity' })
-    await writeFile(join(nginx.root, name), body)
-    const cost = new Cost(await cairn.nodePid(0))
-    const measured = await pairs(
-      count(context),
-      () => cost.of(() => rate(ours, context)),
-      () => rate(`${nginx.url}/${name}`, context),
-    )
-    rows.push({
-      ...row(`${NGINX}, ${sizeText(body.length)}`, measured.ratios, 1),
-      raw: {
-        'node requests/s': measured.ours,
-        'nginx requests/s': measured.theirs,
-        ratio: measured.ratios,
-        'node CPU µs/request': cost.microseconds,
-      },
-      notes: [sharing()],
-    })
+    const url = `${cairn.edges[0]}/repository/npm-local/${name}`
+    rows.push(await besideNginx(context, { cairn, nginx }, { what: PACKUMENT, url }))
   }
   return rows
 }
@@ -87,7 +68,7 @@ async function besideVerdaccio(context: Context, cairn: Cairn): Promise<Row[]> {
     const theirs = `${verdaccio.url}/${name}`
     const sizes = { ours: (await get(ours)).body.length, theirs: (await get(theirs)).body.length }
     const measured = await pairs(
-      count(context),
+      pairCount(context),
       () => rate(ours, context),
       () => rate(theirs, context),
     )
@@ -104,7 +85,7 @@ async function withToken(context: Context, cairn: Cairn): Promise<Row> {
   const url = (key: string) => `${cairn.edges[0]}/repository/${key}/small-package`
   const headers = { Authorization: cairn.rest.authorization }
   const measured = await pairs(
-    count(context),
+    pairCount(context),
     () => rate(url('bench-private'), context, headers),
     () => rate(url('npm-local'), context),
   )
@@ -117,40 +98,4 @@ async function withToken(context: Context, cairn: Cairn): Promise<Row> {
 
 function row(what: string, ratios: number[], atLeast: number): Omit<Measured, 'raw' | 'notes'> {
   return { what, value: median(ratios), unit: 'x', must: { be: 'at least', value: atLeast } }
-}
-
-async function rate(url: string, { quick }: Context, headers: Record<string, string> = {}): Promise<number> {
-  const { requestsPerSecond } = await wrk(url, { seconds: quick ? 1 : 2, connections: CONNECTIONS, headers })
-  return requestsPerSecond
-}
-
-/** Processor time per request, which says what a rate hides when the generator is the slower one. */
-class Cost {
-  readonly microseconds: number[] = []
-  readonly #pid: number
-
-  constructor(pid: number) {
-    this.#pid = pid
-  }
-
-  async of(measure: () => Promise<number>): Promise<number> {
-    const before = (await cpuSeconds(this.#pid)) ?? Number.NaN
-    const startedAt = performance.now()
-    const perSecond = await measure()
-    const used = ((await cpuSeconds(this.#pid)) ?? Number.NaN) - before
-    this.microseconds.push((used * 1e6) / (perSecond * ((performance.now() - startedAt) / 1000)))
-    return perSecond
-  }
-}
-
-function count({ quick }: Context): number {
-  return quick ? 2 : 5
-}
-
-function sizeText(bytes: number): string {
-  return `${(bytes / 1024).toFixed(1)} KiB`
-}
-
-function sharing(): string {
-  return `wrk with one thread and ${CONNECTIONS} kept-alive connections; it shares the cores with the server.`
 }

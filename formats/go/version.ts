@@ -30,7 +30,13 @@ export function compareVersions(a: Version, b: Version): number {
     const order = compareNumbers(a.core[i], b.core[i])
     if (order !== 0) return order
   }
-  return comparePrereleases(a.prerelease, b.prerelease) || compareTexts(a.text, b.text)
+  return comparePrereleases(a.prerelease, b.prerelease) || compareBytes(a.text, b.text)
+}
+
+/** As people write them in rules: without a 'v', or with fewer than three numbers. undefined: one of them is no version. */
+export function compareTexts(a: string, b: string): number | undefined {
+  const [one, other] = [parseVersion(whole(a)), parseVersion(whole(b))]
+  return one && other && compareVersions(one, other)
 }
 
 export interface Pseudo {
@@ -66,6 +72,12 @@ export function faultOfPseudo(version: Version): string | undefined {
 const VERSION = /^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(\+incompatible)?$/
 const PSEUDO = /^v\d+\.(?:0\.0-|\d+\.\d+-(?:[^+]*\.)?0\.)(\d{14})-([A-Za-z0-9]+)(?:\+incompatible)?$/
 
+function whole(text: string): string {
+  const [, numbers = ''] = /^v?(\d+(?:\.\d+)?)$/.exec(text) ?? []
+  if (numbers !== '') return `v${numbers}${numbers.includes('.') ? '' : '.0'}.0`
+  return text.startsWith('v') ? text : `v${text}`
+}
+
 function isoOf(digits: string): string {
   return digits.replace(/^(....)(..)(..)(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6.000Z')
 }
@@ -86,14 +98,14 @@ function comparePrereleases(a: string, b: string): number {
     if (one === other) continue
     const [isNumber, isOtherNumber] = [/^\d+$/.test(one), /^\d+$/.test(other)]
     if (isNumber !== isOtherNumber) return isNumber ? -1 : 1
-    return isNumber ? compareNumbers(one, other) : compareTexts(one, other)
+    return isNumber ? compareNumbers(one, other) : compareBytes(one, other)
   }
 }
 
 function compareNumbers(a: string, b: string): number {
-  return a.length - b.length || compareTexts(a, b)
+  return a.length - b.length || compareBytes(a, b)
 }
 
-function compareTexts(a: string, b: string): number {
+function compareBytes(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1
 }

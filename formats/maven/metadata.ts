@@ -43,7 +43,7 @@ async function renderFolder(repository: Repository, name: string): Promise<Rende
   const list = said ? [...versions] : sortVersions(versions)
   if (!said) plugins.sort((a, b) => (a.artifactId < b.artifactId ? -1 : 1))
   const parts = [
-    ...(versions.size === 0 ? [] : [coordinates(name), versioning(list, said ?? newestOf(list), known)]),
+    ...(versions.size === 0 ? [] : [coordinates(name), versioning(list, newestOf(versions, said), known)]),
     ...(plugins.length === 0 ? [] : [pluginList(plugins)]),
   ]
   return document(parts, known)
@@ -82,8 +82,16 @@ function restsOf(version: Version): string[] {
   return version.files.flatMap(({ path }) => artifactAt(path)?.rest ?? [])
 }
 
-function newestOf(sorted: string[]): Versioning {
-  return { latest: sorted.at(-1), release: sorted.findLast((version) => !isSnapshot(version)) }
+/** As it was said, unless that names a version that is not to be used here. */
+function newestOf(versions: ReadonlySet<string>, said: Versioning | undefined): Versioning {
+  const sorted = sortVersions(versions)
+  const newest = { latest: sorted.at(-1), release: sorted.findLast((version) => !isSnapshot(version)) }
+  if (!said) return newest
+  const choose = (name: keyof Versioning) => {
+    const version = said[name]
+    return version === undefined || versions.has(version) ? version : newest[name]
+  }
+  return { latest: choose('latest'), release: choose('release') }
 }
 
 function versioning(versions: string[], { latest, release }: Versioning, { modified }: Package): string {

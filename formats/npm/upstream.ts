@@ -67,7 +67,7 @@ function offerOf(
   const promised = promisedBy(dist)
   return {
     version,
-    publishedAt: isoTime(times[version]) ?? BEGINNING,
+    publishedAt: isoTime(times[version]) ?? '',
     files: [{ path, offered: true, ...(promised && { promised }) }],
     meta: orderEntry({ ...entry, dist: { tarball: path, ...kept } }),
   }

@@ -60,6 +60,12 @@ export function compareVersions(a: Version, b: Version): number {
   )
 }
 
+/** undefined: one of them is no version. */
+export function compareTexts(a: string, b: string): number | undefined {
+  const [one, other] = [parseVersion(a), parseVersion(b)]
+  return one && other && compareVersions(one, other)
+}
+
 const MAX_LENGTH = 200
 const LETTERS: Readonly<Record<string, 'a' | 'b' | 'rc'>> = { a: 'a', alpha: 'a', b: 'b', beta: 'b' }
 const VERSION = new RegExp(

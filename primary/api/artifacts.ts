@@ -5,13 +5,13 @@
 import { z } from 'zod'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { propertyChanges, readProperties, writeProperties } from '../../protocol/api/properties.js'
-import { API, existing } from '../../protocol/api/reads.js'
+import { API, existing, noFile } from '../../protocol/api/reads.js'
 import { artifactJson, artifactShape, encodePath, propertiesShape, repositoryUrl } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Metadata, Principal } from '../../protocol/ports.js'
-import type { RepositoryRecord } from '../../protocol/records.js'
+import type { FileRecord, RepositoryRecord } from '../../protocol/records.js'
 import type { Repository, Writable } from '../../protocol/repository.js'
 import type { Downloads } from '../downloads.js'
 
@@ -44,12 +44,12 @@ function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: Arti
       body: 'stream',
       reply: 'raw',
       status: 201,
-      handle: async ({ repository, params, request, principal }) => {
+      handle: async ({ repository, params, request }) => {
         const reply = await formatRoute(redirected(request, repositoryUrl('', repository.key), params.path))
         if (!reply) throw new RegistryError('missing', `There is nothing at ${params.path}`)
         // Anything but "stored" (a refusal, a resumable upload that waits for more) is for the client as it is.
         if (reply.status !== 200 && reply.status !== 201) return reply
-        const file = await existing(open(repository, principal), params.path)
+        const file = await recorded(metadata, repository, params.path)
         return json(artifactJson(repository.key, file, request.origin), reply.status, { 'cache-control': 'no-store' })
       },
     }),
@@ -61,9 +61,9 @@ function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: Arti
       access: { repository: 'delete' },
       reply: 'empty',
       handle: async ({ repository, params, principal }) => {
-        const opened = open(repository, principal)
-        const file = await existing(opened, params.path)
-        await targetOf(opened).commit([{ kind: 'remove', package: file.package, version: file.version }], principal)
+        const target = targetOf(open(repository, principal))
+        const file = await recorded(metadata, repository, params.path)
+        await target.commit([{ kind: 'remove', package: file.package, version: file.version }], principal)
       },
     }),
     endpoint({
@@ -74,8 +74,7 @@ function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: Arti
       access: { repository: 'write' },
       reply: artifactShape,
       handle: async ({ repository, params, principal, request }) => {
-        const opened = open(repository, principal)
-        const target = targetOf(opened)
+        const target = targetOf(open(repository, principal))
         const removed = await metadata.removed(target.record.scope, params.path)
         if (!removed)
           throw new RegistryError('missing', `${repository.key} has no removed file ${params.path}`, {
@@ -88,7 +87,7 @@ function fileEndpoints({ metadata, open, formatRoute, restoreDays, nowMs }: Arti
             { code: 'restore_window_over' },
           )
         await target.commit([{ kind: 'restore', package: removed.package, version: removed.version }], principal)
-        return artifactJson(repository.key, await existing(opened, params.path), request.origin)
+        return artifactJson(repository.key, await recorded(metadata, repository, params.path), request.origin)
       },
     }),
   ]
@@ -156,6 +155,13 @@ async function amend(
       if (!(error instanceof RegistryError && error.kind === 'conflict') || attempt === ATTEMPTS) throw error
     }
   }
+}
+
+/** A file of a repository that is written to, whatever its rules say of reading it. Throws `missing`. */
+async function recorded(metadata: Metadata, { key, scope }: RepositoryRecord, path: string): Promise<FileRecord> {
+  const file = await metadata.file(scope, path)
+  if (!file) throw noFile(key, path)
+  return file
 }
 
 /** The same request, to another path. Written out, since a request's fields are read from it when asked for. */

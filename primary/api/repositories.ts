@@ -1,8 +1,9 @@
-/** Changing repositories and their members. Who administers one may describe and open it; its quota and upstream are the system's. */
+/** Changing repositories and their members. Who administers one may describe and open it; its quota, upstream and rules are the system's. */
 import { z } from 'zod'
 import type { Gate } from '../../protocol/access/gate.js'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { API } from '../../protocol/api/reads.js'
+import { changedRules, givesRules, ruleFields } from '../../protocol/api/rules.js'
 import { memberShape, membersJson, repositoryJson, repositoryShape } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Format } from '../../protocol/format.js'
@@ -76,6 +77,7 @@ export function repositoryEndpoints(
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
         settings,
+        ...ruleFields,
         members: z.array(z.string().max(63)).max(100).optional(),
       }),
       reply: repositoryShape,
@@ -83,9 +85,11 @@ export function repositoryEndpoints(
       handle: async ({ body, principal, request, response, note }) => {
         note.created = body.key
         const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, ...others } = body
-        const { upstream_url, upstream_auth, metadata_ttl_seconds, ...rest } = others
+        const { upstream_url, upstream_auth, metadata_ttl_seconds, name, description, members } = others
         const draft = {
-          ...rest,
+          name,
+          description,
+          members,
           key,
           format,
           type: repo_type,
@@ -95,10 +99,12 @@ export function repositoryEndpoints(
           upstream: upstream_url ?? undefined,
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
           credential: upstream_auth ? credentialOf(upstream_auth) : undefined,
+          rules: changedRules(undefined, body),
+          settings: body.settings,
         }
         const record = await repositories.create(draft, principal.name)
         response.headers.location = `${API}/repositories/${key}`
-        return repositoryJson(record, { origin: request.origin, usedBytes: 0, showUpstream: true })
+        return repositoryJson(record, { origin: request.origin, usedBytes: 0, administers: true })
       },
     }),
     endpoint({
@@ -117,6 +123,7 @@ export function repositoryEndpoints(
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
         settings,
+        ...ruleFields,
         // Taken so that a document that was read can be sent back; refused when they differ.
         key: z.string().optional(),
         format: z.string().optional(),
@@ -126,8 +133,9 @@ export function repositoryEndpoints(
       handle: async ({ repository, body, principal, request }) => {
         refuseOtherKind(repository, body)
         const system = [body.quota_bytes, body.upstream_url, body.upstream_auth]
-        if (system.some((field) => field !== undefined) && !gate.mayAdminister(principal))
-          throw new RegistryError('forbidden', 'Only a system administrator changes quotas and upstreams')
+        const isSystem = system.some((field) => field !== undefined) || givesRules(body)
+        if (isSystem && !gate.mayAdminister(principal))
+          throw new RegistryError('forbidden', 'Only a system administrator changes quotas, upstreams and rules')
         const changes = {
           name: body.name,
           description: body.description,
@@ -138,9 +146,10 @@ export function repositoryEndpoints(
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
           credential: body.upstream_auth && credentialOf(body.upstream_auth),
           settings: body.settings,
+          ...(givesRules(body) ? { rules: changedRules(repository.rules, body) ?? null } : {}),
         }
         const record = await repositories.update(repository.key, changes, principal.name)
-        return repositoryJson(record, { origin: request.origin, showUpstream: true })
+        return repositoryJson(record, { origin: request.origin, administers: true })
       },
     }),
     endpoint({

@@ -90,6 +90,8 @@ export interface FleetOptions {
   members: Members
   /** A repository that is not virtual, as the primary itself serves it. */
   open: (repository: RepositoryRecord) => Repository
+  /** May bytes of the scope be passed on, by its rules. */
+  passes: (scope: string, digest: Digest) => Promise<boolean>
   issue: (node: NodeRecord) => Promise<string>
   /** Checks an Authorization header; the name of the user. */
   authenticate: (authorization: string, remote: string) => Promise<string>
@@ -283,6 +285,8 @@ export class Fleet {
     })
     if (!rows[0] || !sees(scope))
       throw new RegistryError('missing', `No repository that this node may hold has the blob ${digest}`)
+    if (!(await this.#options.passes(scope, digest as Digest)))
+      throw new RegistryError('forbidden', `The blob ${digest} is blocked there`, { code: 'blocked' })
     return JSON.parse(rows[0].value) as Stored
   }
 

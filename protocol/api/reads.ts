@@ -13,6 +13,7 @@ import type { FileRecord, RepositoryRecord } from '../records.js'
 import type { Repository } from '../repository.js'
 import { visibleFiles } from './artifacts.js'
 import { type Endpoint, endpoint } from './endpoint.js'
+import { type Explaining, explain, explainQuery, explanationShape } from './explain.js'
 import { lockEndpoints } from './locks.js'
 import { after, limit, pageFrom, pageOf, pageQuery } from './page.js'
 import { readProperties } from './properties.js'
@@ -30,7 +31,7 @@ import {
   tokenShape,
 } from './shapes.js'
 
-export interface Reads {
+export interface Reads extends Explaining {
   metadata: Metadata
   gate: Gate
   formats: readonly Format[]
@@ -53,7 +54,8 @@ export function readEndpoints(reads: Reads): Endpoint[] {
   return [...repositoryReads(reads), ...artifactReads(reads), ...otherReads(reads), ...lockEndpoints(reads)]
 }
 
-function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
+function repositoryReads(reads: Reads): Endpoint[] {
+  const { metadata, gate, usage } = reads
   return [
     endpoint({
       name: 'repositories.list',
@@ -74,7 +76,7 @@ function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
         const { items, next } = pageFrom(seen, (record) => record.key, query)
         return {
           items: items.map((record) =>
-            repositoryJson(record, { origin: request.origin, showUpstream: may(gate, principal, record) }),
+            repositoryJson(record, { origin: request.origin, administers: may(gate, principal, record) }),
           ),
           next,
         }
@@ -91,8 +93,18 @@ function repositoryReads({ metadata, gate, usage }: Reads): Endpoint[] {
         repositoryJson(repository, {
           origin: request.origin,
           usedBytes: await usage?.(repository.scope),
-          showUpstream: may(gate, principal, repository),
+          administers: may(gate, principal, repository),
         }),
+    }),
+    endpoint({
+      name: 'repositories.explain',
+      method: 'GET',
+      path: `${API}/repositories/{key}/explain`,
+      summary: 'Why you get a package from a repository, or do not: where it is found, by which rule, how fresh',
+      access: { repository: 'see' },
+      query: explainQuery,
+      reply: explanationShape,
+      handle: async ({ repository, principal, query }) => explain(reads, repository, principal, query),
     }),
     endpoint({
       name: 'members.list',
@@ -226,8 +238,12 @@ export function snippetOf(record: RepositoryRecord, formats: readonly Format[], 
 /** Throws `missing`. */
 export async function existing(repository: Repository, path: string): Promise<FileRecord> {
   const file = await repository.file(path)
-  if (!file) throw new RegistryError('missing', `${repository.key} has no file ${path}`, { code: 'artifact_missing' })
+  if (!file) throw noFile(repository.key, path)
   return file
+}
+
+export function noFile(key: string, path: string): RegistryError {
+  return new RegistryError('missing', `${key} has no file ${path}`, { code: 'artifact_missing' })
 }
 
 function may(gate: Gate, principal: Principal, record: RepositoryRecord): boolean {

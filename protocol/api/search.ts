@@ -1,6 +1,6 @@
 /**
- * Search over the files of all repositories that somebody may read. It needs nothing but Metadata, so that a node answers it
- * too; the work of one page is bounded, and `next` goes on where it stopped. Virtual repositories are left out: their members
+ * Search over the files of all repositories that somebody may read. It needs nothing but what is replicated, so that a node answers
+ * it too; the work of one page is bounded, and `next` goes on where it stopped. Virtual repositories are left out: their members
  * are searched.
  */
 import { z } from 'zod'
@@ -9,6 +9,7 @@ import { RegistryError } from '../errors.js'
 import { matches } from '../glob.js'
 import type { Metadata, Page, Principal } from '../ports.js'
 import type { Digest, FileRecord, RepositoryRecord } from '../records.js'
+import type { Repository } from '../repository.js'
 import { visibleFiles } from './artifacts.js'
 import { after, limit } from './page.js'
 
@@ -43,6 +44,8 @@ export interface Found {
 interface Searched {
   metadata: Metadata
   gate: Gate
+  /** As the principal sees it. */
+  open: (record: RepositoryRecord, principal: Principal) => Repository
   holders?: Holders
 }
 
@@ -81,8 +84,9 @@ async function byDigest(
   for (const { scope, path } of (await over.holders?.(digest)) ?? []) {
     const record = repositories.find((one) => one.scope === scope)
     if (!record || !over.gate.decide(principal, 'read', record, path).allowed) continue
-    const file = await over.metadata.file(scope, path)
-    if (file && wanted(file)) found.push({ key: record.key, file })
+    // As a list shows it: no origin is asked.
+    const [file] = await over.open(record, principal).files({ prefix: path, limit: 1 })
+    if (file?.path === path && wanted(file)) found.push({ key: record.key, file })
     if (found.length === most) break
   }
   return { found, next: null }
@@ -103,10 +107,11 @@ async function scan(
     if (record.key < start.key) continue
     const from = record.key === start.key ? start.path : undefined
     if (found.length === query.limit || readsLeft === 0) return { found, next: encodeCursor(record.key, from) }
+    const opened = over.open(record, principal)
     const source = {
       files: (page: Page) => {
         readsLeft--
-        return over.metadata.files(record.scope, page)
+        return opened.files(page)
       },
     }
     const readable = (path: string, file: FileRecord) =>

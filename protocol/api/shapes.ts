@@ -1,6 +1,7 @@
 /** What REST says about records, in the words of its users: schemas for the document, and the functions that fill them. */
 import { z } from 'zod'
 import type { FileRecord, RepositoryRecord, TokenRecord, UserRecord } from '../records.js'
+import { ruleFields, rulesJson } from './rules.js'
 
 export const time = z.string().meta({ format: 'date-time' })
 export const actions = z.enum(['read', 'write', 'delete', 'admin'])
@@ -24,6 +25,7 @@ export const repositoryShape = z
       .optional()
       .meta({ description: 'Of remote repositories only; null: a minute' }),
     settings: settingsShape.optional().meta({ description: "The format's own settings, where any are chosen" }),
+    ...ruleFields,
     description: z.string(),
     members: z.array(z.string()),
     url: z.string().meta({ description: 'Where clients of the format find it' }),
@@ -83,7 +85,8 @@ export const tokenShape = z
 export interface RepositoryExtras {
   origin: string
   usedBytes?: number | undefined
-  showUpstream?: boolean
+  /** Where it comes from and what its rules are is shown. */
+  administers?: boolean
 }
 
 export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtras): z.input<typeof repositoryShape> {
@@ -96,9 +99,10 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     allow_redeploy: record.redeploy,
     quota_bytes: record.quota ?? null,
     used_bytes: extras.usedBytes ?? null,
-    upstream_url: extras.showUpstream ? (record.upstream ?? null) : null,
+    upstream_url: extras.administers ? (record.upstream ?? null) : null,
     ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
     ...(record.settings ? { settings: record.settings } : {}),
+    ...(extras.administers ? rulesJson(record.rules) : {}),
     description: record.description,
     members: record.members,
     url: repositoryUrl(extras.origin, record.key),

@@ -6,7 +6,7 @@ import { RegistryError } from '../errors.js'
 import { hashAt, isRoot, LEAF_BYTES, leafHash, Tree } from '../merkle.js'
 import type { Bytes } from '../ports.js'
 import type { Stored } from '../records.js'
-import { BUFFER_BYTES, type Buffers } from './buffers.js'
+import { type Buffers, READ_BYTES } from './buffers.js'
 import { closeFile, closeNow, openFile, readFully, statOf } from './descriptor.js'
 import type { Healing } from './healing.js'
 import type { Shelf } from './shelf.js'
@@ -26,7 +26,7 @@ export interface Reading {
 /** Up to this size a blob is wholly checked when it is opened, so that damage is known before a reply has begun. */
 const CHECKED_BYTES = 1024 * 1024
 /** Up to this size it is then also in memory. */
-const HELD_BYTES = BUFFER_BYTES
+const HELD_BYTES = 256 * 1024
 
 /** Throws `unavailable` when there are no bytes, `corrupt` when they are wrong and cannot be healed. */
 export async function openBytes(reading: Reading, stored: Stored, scope: string): Promise<Bytes> {
@@ -151,7 +151,7 @@ class AheadReader {
   #reading: Promise<Filled> | undefined
 
   constructor(buffers: Buffers, descriptor: number, first: number, stop: number) {
-    this.#buffers = stop - first > BUFFER_BYTES ? buffers : undefined
+    this.#buffers = stop - first > READ_BYTES ? buffers : undefined
     this.#descriptor = descriptor
     this.#at = first
     this.#stop = stop
@@ -177,7 +177,7 @@ class AheadReader {
   }
 
   async #read(): Promise<Filled> {
-    const [at, length] = [this.#at, Math.min(this.#stop - this.#at, BUFFER_BYTES)]
+    const [at, length] = [this.#at, Math.min(this.#stop - this.#at, READ_BYTES)]
     const buffer = this.#spare ?? this.#buffers?.take() ?? Buffer.allocUnsafeSlow(length)
     this.#spare = undefined
     this.#at += length
@@ -191,7 +191,7 @@ class AheadReader {
   }
 
   #giveBack(chunk: Uint8Array | undefined): void {
-    if (chunk) this.#buffers?.give(new Uint8Array(chunk.buffer))
+    if (chunk) this.#buffers?.give(chunk)
   }
 }
 

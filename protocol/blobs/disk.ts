@@ -6,7 +6,7 @@
 import { LEAF_BYTES, leafCount, pieceLevel } from '../merkle.js'
 import type { Blobs, Bytes, Upload, WriteOptions } from '../ports.js'
 import type { Digest, Held, Stored } from '../records.js'
-import { Buffers } from './buffers.js'
+import { Buffers, READ_BYTES, WRITE_BYTES } from './buffers.js'
 import type { Sync } from './descriptor.js'
 import { openBytes, type Reading } from './disk-bytes.js'
 import { type Damage, Healing, type Repair } from './healing.js'
@@ -40,7 +40,7 @@ export interface DiskBlobsOptions {
 
 export class DiskBlobs implements Blobs {
   readonly #shelf: Shelf
-  readonly #buffers = new Buffers()
+  readonly #buffers = new Buffers(WRITE_BYTES)
   readonly #running = new Running()
   readonly #reading: Reading
   readonly #uploads: Uploads
@@ -57,7 +57,7 @@ export class DiskBlobs implements Blobs {
         repairTimeoutMs: options.repairTimeoutMs ?? 30_000,
         onDamage: options.onDamage ?? (() => undefined),
       }),
-      buffers: this.#buffers,
+      buffers: new Buffers(READ_BYTES),
       source: options.source ?? 'cache',
     }
     this.#uploads = new Uploads(this.#shelf, this.#buffers, (work) => this.#running.run(work))

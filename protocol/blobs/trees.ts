@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
 import { HASH_BYTES, isRoot, LEAF_BYTES, leafCount, leafHash, Tree } from '../merkle.js'
 import type { Stored } from '../records.js'
-import { BUFFER_BYTES } from './buffers.js'
+import { READ_BYTES } from './buffers.js'
 import { closeFile, openFile, readFully, statOf } from './descriptor.js'
 import { TREE_ABOVE_BYTES } from './layout.js'
 import type { Shelf } from './shelf.js'
@@ -87,7 +87,7 @@ export function leavesOf(bytes: Uint8Array): Uint8Array {
 /** Of a file that is too short: hashes that cannot be right. */
 async function hashLeaves(descriptor: number, size: number): Promise<Uint8Array> {
   const leaves = new Uint8Array(leafCount(size) * HASH_BYTES)
-  const buffer = Buffer.allocUnsafeSlow(Math.min(size, BUFFER_BYTES))
+  const buffer = Buffer.allocUnsafeSlow(Math.min(size, READ_BYTES))
   for (let at = 0; at < size; at += buffer.length) {
     const chunk = buffer.subarray(0, Math.min(buffer.length, size - at))
     const filled = await readFully(descriptor, chunk, at)

@@ -1,6 +1,6 @@
 /** A repository whose packages are published here: bytes first, then names, then the acknowledgement. */
 import { RegistryError } from '../errors.js'
-import type { Format } from '../format.js'
+import type { Grammar } from '../format.js'
 import type { Ledger } from '../ledger.js'
 import { checkQuota } from '../metadata/conditions.js'
 import type { Blobs, Metadata, Principal, Upload, WriteOptions } from '../ports.js'
@@ -14,7 +14,7 @@ export interface HostedParts {
   /** ISO 8601. */
   now: () => string
   maxUploadBytes: number
-  nameOf?: Format['nameOf'] | undefined
+  nameOf?: Grammar['name'] | undefined
 }
 
 export class Hosted extends Recorded {

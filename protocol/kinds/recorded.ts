@@ -1,14 +1,17 @@
 /** Reads of one scope: what hosted and remote repositories have in common. */
 import { RegistryError } from '../errors.js'
-import type { Format } from '../format.js'
+import type { Grammar } from '../format.js'
 import type { Blobs, Bytes, Metadata, Page } from '../ports.js'
 import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
-import type { Repository, Writable } from '../repository.js'
+import type { Single, Writable } from '../repository.js'
+
+/** The stamp of a name that nothing is recorded under. */
+export const UNKNOWN = '0'
 
 /** Where bytes are read. */
 export type Readable = Pick<Blobs, 'open' | 'has'>
 
-export class Recorded implements Repository {
+export class Recorded implements Single {
   readonly key: string
   readonly record: RepositoryRecord
   protected readonly metadata: Metadata
@@ -16,12 +19,7 @@ export class Recorded implements Repository {
   readonly #nameOf: (name: string) => string
 
   /** `nameOf`: which name records have for a spelling of it. */
-  constructor(
-    record: RepositoryRecord,
-    metadata: Metadata,
-    blobs: Readable,
-    nameOf: Format['nameOf'] = (name) => name,
-  ) {
+  constructor(record: RepositoryRecord, metadata: Metadata, blobs: Readable, nameOf: Grammar['name'] = (name) => name) {
     this.key = record.key
     this.record = record
     this.metadata = metadata
@@ -66,6 +64,14 @@ export class Recorded implements Repository {
     return this.metadata.file(this.record.scope, path)
   }
 
+  owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined> {
+    return this.metadata.file(this.record.scope, path)
+  }
+
+  recorded(name: string, version: string): Promise<Version | undefined> {
+    return this.metadata.version(this.record.scope, this.#nameOf(name), version)
+  }
+
   files(page: Page): Promise<FileRecord[]> {
     return this.metadata.files(this.record.scope, page)
   }
@@ -74,7 +80,7 @@ export class Recorded implements Repository {
     return this.blobs.open(file, this.record.scope)
   }
 
-  held(): Repository {
+  held(): Single {
     return new Recorded(this.record, this.metadata, onlyHere(this.blobs), this.#nameOf)
   }
 }

@@ -5,10 +5,10 @@
  */
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
-import type { Format, Upstream } from '../format.js'
+import type { Grammar, Upstream } from '../format.js'
 import type { Metadata, Origin, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
-import type { Freshness, Repository } from '../repository.js'
+import type { Freshness, Single } from '../repository.js'
 import type { Arrival } from './arrival.js'
 import type { Listing, Listings } from './listing.js'
 import { onlyHere, type Readable, Recorded } from './recorded.js'
@@ -55,7 +55,7 @@ const NOWHERE: Origin = {
   },
 }
 
-export class Remote extends Recorded implements Repository {
+export class Remote extends Recorded {
   readonly #parts: RemoteParts | undefined
   /** By package, or by path where nothing is listed. */
   readonly #checks: LRUCache<string, Check>
@@ -69,7 +69,7 @@ export class Remote extends Recorded implements Repository {
     metadata: Metadata,
     blobs: Readable,
     parts?: RemoteParts,
-    nameOf?: Format['nameOf'],
+    nameOf?: Grammar['name'],
   ) {
     super(record, metadata, blobs, nameOf)
     this.#parts = parts
@@ -124,6 +124,14 @@ export class Remote extends Recorded implements Repository {
     return Object.hasOwn(tags, tag) ? tags[tag] : undefined
   }
 
+  override async owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined> {
+    return (await super.owner(path)) ?? (this.#parts && this.#wanted(path))
+  }
+
+  override async recorded(name: string, version: string): Promise<Version | undefined> {
+    return this.#lists ? (await this.#held(name))?.listing.versions.get(version) : super.recorded(name, version)
+  }
+
   override async file(path: string): Promise<FileRecord | undefined> {
     const found = await this.arrive(path)
     return found && ('digest' in found ? found : found.done)
@@ -151,7 +159,7 @@ export class Remote extends Recorded implements Repository {
   }
 
   /** The same code as ever, with an origin that is never there. */
-  override held(): Repository {
+  override held(): Single {
     const [parts, blobs] = [this.#parts, onlyHere(this.blobs)]
     if (!parts) return super.held()
     // What is in memory is gone with the process: only a listing whose bytes are here counts.
@@ -183,6 +191,11 @@ export class Remote extends Recorded implements Repository {
   /** `at`: when it was recorded. */
   async #offered(name: string): Promise<{ listing: Listing; at: string } | undefined> {
     await this.#known(name)
+    return this.#held(name)
+  }
+
+  /** As it is recorded. */
+  async #held(name: string): Promise<{ listing: Listing; at: string } | undefined> {
     const { scope } = this.record
     const row = await this.metadata.listing(scope, name)
     const listing = row && (await this.#parts?.listings.read(name, row.blob, () => this.blobs.open(row.blob, scope)))

@@ -3,10 +3,12 @@
  * if none does, the first remote member that knows it answers, so a public package can never shadow a private one.
  * It is made per request from the members that the asker may read.
  */
+import { RegistryError } from '../errors.js'
 import type { Bytes, Page } from '../ports.js'
 import type { FileRecord, Held, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Repository } from '../repository.js'
 import type { Arrival } from './arrival.js'
+import { UNKNOWN } from './recorded.js'
 
 type Find<T> = (member: Repository) => Promise<T | undefined>
 
@@ -90,21 +92,23 @@ export class Virtual implements Repository {
 
   async *versions(name: string): AsyncIterable<Version> {
     const seen = new Set<string>()
+    let refusal: RegistryError | undefined
     for (const member of await this.#knowing(name)) {
-      for await (const version of member.versions(name)) {
-        if (seen.has(version.version)) continue
-        seen.add(version.version)
-        yield version
+      try {
+        for await (const version of member.versions(name)) {
+          if (seen.has(version.version)) continue
+          seen.add(version.version)
+          yield version
+        }
+      } catch (error) {
+        refusal ??= refusalIn(error)
       }
     }
+    if (refusal && seen.size === 0) throw refusal
   }
 
   async version(name: string, version: string): Promise<Version | undefined> {
-    for (const member of await this.#knowing(name)) {
-      const found = await member.version(name, version)
-      if (found) return found
-    }
-    return undefined
+    return (await first(await this.#knowing(name), (member) => member.version(name, version)))?.found
   }
 
   async tags(name: string): Promise<Record<string, string>> {
@@ -113,11 +117,7 @@ export class Virtual implements Repository {
   }
 
   async tag(name: string, tag: string): Promise<string | undefined> {
-    for (const member of await this.#knowing(name)) {
-      const found = await member.tag(name, tag)
-      if (found !== undefined) return found
-    }
-    return undefined
+    return (await first(await this.#knowing(name), (member) => member.tag(name, tag)))?.found
   }
 
   async file(path: string): Promise<FileRecord | undefined> {
@@ -158,10 +158,8 @@ export class Virtual implements Repository {
   }
 
   async #search<T>(path: string, find: Find<T>): Promise<Owner<T> | undefined> {
-    for (const member of this.#local) {
-      const file = await find(member)
-      if (file) return { member, file }
-    }
+    const own = await first(this.#local, find)
+    if (own) return { member: own.member, file: own.found }
     for (const member of this.#remote) {
       const name = member.packageOf ? member.packageOf(path) : path
       if (name === undefined) continue
@@ -211,8 +209,29 @@ export class Virtual implements Repository {
   }
 }
 
-/** The stamp of a name that nothing is recorded under. */
-const UNKNOWN = '0'
+/** The first that is found. What one member refuses another may have; if none has, the refusal is what is told. */
+async function first<T>(
+  members: readonly Repository[],
+  find: Find<T>,
+): Promise<{ member: Repository; found: T } | undefined> {
+  let refusal: RegistryError | undefined
+  for (const member of members) {
+    try {
+      const found = await find(member)
+      if (found !== undefined) return { member, found }
+    } catch (error) {
+      refusal ??= refusalIn(error)
+    }
+  }
+  if (refusal) throw refusal
+  return undefined
+}
+
+/** Throws what is none. */
+function refusalIn(error: unknown): RegistryError {
+  if (error instanceof RegistryError && error.kind === 'forbidden') return error
+  throw error
+}
 
 function join(members: readonly Repository[], stamps: readonly string[]): string {
   return members.map((member, i) => `${member.record.scope}:${stamps[i]}`).join(',')

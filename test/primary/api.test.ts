@@ -362,6 +362,7 @@ async function build({ pool }: TestDatabase) {
     repositories: new Repositories({ metadata: state, ledger, formats: ['files'], types: ['local', 'virtual'] }),
     formats: [files],
     open: registry.repository.bind(registry),
+    members: registry.members.bind(registry),
     blobs,
     file: async (repository, file) => ({ status: 200, headers: {}, body: await repository.open(file) }),
     formatRoute: (request) => registry.handle(request),

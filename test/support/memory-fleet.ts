@@ -12,7 +12,7 @@ import { Gate } from '../../protocol/access/gate.js'
 import { newToken, tokenHash } from '../../protocol/access/token.js'
 import { MemoryBlobs } from '../../protocol/blobs/memory.js'
 import { RegistryError } from '../../protocol/errors.js'
-import type { Format } from '../../protocol/format.js'
+import type { Grammar } from '../../protocol/format.js'
 import { negotiate } from '../../protocol/http/negotiate.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
@@ -74,9 +74,10 @@ export class MemoryFleet {
       access: this.gate,
       accounts: () => this.accounts,
       formats,
-      holders: (digest: Digest) => this.#holders(digest),
+      holders: (digest: Digest) => this.holders(digest),
       onError: (error: unknown) => void this.failures.push(error),
       cacheBytes: 16 * 1024 * 1024,
+      nowMs: () => this.nowMs,
     }
     const origin = new UpstreamOrigin({
       ...parts,
@@ -157,7 +158,7 @@ export class MemoryFleet {
     }
   }
 
-  async #holders(digest: Digest): Promise<{ scope: string; path: string }[]> {
+  async holders(digest: Digest): Promise<{ scope: string; path: string }[]> {
     const { state } = this.ledger
     const all = await Promise.all(
       state
@@ -230,8 +231,8 @@ export class MemoryFleet {
   }
 }
 
-function nameOf({ format }: RepositoryRecord): Format['nameOf'] {
-  return formats.find(({ name }) => name === format)?.nameOf
+function nameOf({ format }: RepositoryRecord): Grammar['name'] {
+  return formats.find(({ name }) => name === format)?.grammar?.name
 }
 
 async function response(request: HttpRequest, reply: Reply): Promise<Response> {

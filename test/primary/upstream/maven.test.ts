@@ -70,6 +70,18 @@ describe('Maven artifacts of an upstream', { timeout: 60_000 }, () => {
     assert.equal(upstream.count(`/${APP}/maven-metadata.xml`), 2)
   })
 
+  it('a latest version that may not be used is not named', async () => {
+    upstream.answer(`/${APP}/maven-metadata.xml`, tagged(metadata({ versions: ['1', '2'], latest: '2', release: '2' })))
+    const record = fleet.ledger.state.repository('remote')
+    assert.ok(record)
+    const blocked = [{ name: 'org.left:app', versions: '2', reason: 'broken' }]
+    const rules = { cooldownDays: 0, cooldownExceptions: [], blocked, reservedNames: [] }
+    await fleet.configure([{ kind: 'repository', key: 'remote', record: { ...record, rules } }])
+    const found = await text(`${APP}/maven-metadata.xml`)
+    for (const element of ['version', 'latest', 'release']) assert.deepEqual(elements(found, element), ['1'])
+    assert.equal((await get(`${APP}/2/app-2.jar`)).status, 403)
+  })
+
   it('the plugins of a group are found by their prefixes, in the order of the upstream', async () => {
     const plugins = ['b', 'a'].map(
       (one) =>

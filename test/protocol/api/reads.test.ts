@@ -310,6 +310,7 @@ async function world({ withIndex = false } = {}) {
     gate,
     formats: [format],
     open,
+    members: (record) => [{ record, repository: single(record) }],
     blobs,
     file: async (_, file) => ({ status: 200, headers: {}, body: JSON.stringify({ served: file.path }) }),
     ...(withIndex
