@@ -298,6 +298,7 @@ function restApi(parts: {
       formats,
       open: (record, principal) => registry.repository(record, principal),
       members: (record) => registry.members(record),
+      merges: (record, name) => registry.merges(record, name),
       file: (repository, file, request) => registry.file(repository, file, request),
       blobs,
       holders: (digest) => replica.holders(digest),

@@ -51,8 +51,9 @@ import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
 import { PostgresDocuments } from './upstream/documents.js'
-import { guard } from './upstream/guard.js'
+import { upstreamOptions } from './upstream/options.js'
 import { UpstreamOrigin } from './upstream/origin.js'
+import { RemoteBlobs } from './upstream/remote-blobs.js'
 
 export interface PrimaryRunning extends Running {
   /** Set when it was generated at this start: to be shown once. */
@@ -138,23 +139,36 @@ async function compose(
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: settings.restoreDays * DAY_MS, nowMs: Date.now }
   regularly(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
-  const client = new UpstreamClient({ guard: guard(settings.upstreamAllow) })
+  const client = new UpstreamClient(await upstreamOptions(settings))
   closers.push(() => client.close())
   const credentials = new PostgresCredentials(pool, await credentialKey(join(settings.data, 'keys', 'upstreams.key')))
   const documents = new PostgresDocuments(pool)
   const listings = new Listings(LISTINGS_BYTES)
+  const remoteBlobs = new RemoteBlobs({
+    disk: blobs,
+    pool,
+    metadata: state,
+    formats,
+    limit: settings.remoteCacheBytes,
+    nowMs: Date.now,
+    onFault: (error) => log.warn(errorFields(error), 'bytes of remote repositories were not evicted'),
+  })
+  await remoteBlobs.start()
+  state.onChange((change) => remoteBlobs.note(change))
+  closers.push(() => remoteBlobs.close())
   const origin = new UpstreamOrigin({
     client,
     documents,
     credentials,
     metadata: state,
     ledger,
-    blobs,
+    blobs: remoteBlobs,
     listings,
     formats,
     now,
     maxFileBytes: settings.maxUploadBytes,
   })
+  remoteBlobs.fetchFrom(origin)
 
   const audit = new Audit(pool)
   const repositories = new Repositories({
@@ -189,7 +203,12 @@ async function compose(
   const open = (record: RepositoryRecord): Single => {
     const { upstream, grammar } = formats.find(({ name }) => name === record.format) ?? {}
     if (record.type === 'remote')
-      return new Remote(record, state, blobs, upstream && { origin, upstream, listings, nowMs: Date.now, onFault })
+      return new Remote(
+        record,
+        state,
+        remoteBlobs,
+        upstream && { origin, upstream, listings, nowMs: Date.now, onFault },
+      )
     const { maxUploadBytes } = settings
     return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes, nameOf: grammar?.name })
   }
@@ -228,6 +247,7 @@ async function compose(
     formats,
     open: (record, principal) => registry.repository(record, principal),
     members: (record) => registry.members(record),
+    merges: (record, name) => registry.merges(record, name),
     blobs,
     file: (repository, file, request) => registry.file(repository, file, request),
     formatRoute: (request) => registry.handle(request),
@@ -252,7 +272,7 @@ async function compose(
     logKey: keys.logPublic,
     pool,
     metadata: state,
-    blobs,
+    blobs: remoteBlobs,
     signer,
     members: nodes,
     open: (record) => registry.repository(record, gate.anonymous),

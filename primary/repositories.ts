@@ -243,6 +243,8 @@ export class Repositories {
         'invalid',
         'A local repository looks nothing up: reserve names on a remote or virtual one',
       )
+    if (type !== 'virtual' && rules.mergedNames.length > 0)
+      throw new RegistryError('invalid', 'Only a virtual repository has members whose names it can merge')
     new Screen(key, rules, this.#options.grammar?.(format))
   }
 

@@ -5,6 +5,7 @@ import { demand } from './access/refusal.js'
 import { RegistryError } from './errors.js'
 import { arrivingReply, type Count, fileReply, type Sending } from './file-reply.js'
 import type { Call, Format, Rendered } from './format.js'
+import { ageHeaders } from './http/age.js'
 import { gather } from './http/gather.js'
 import type { IndexCache } from './http/index-cache.js'
 import { choose, type Prepared, prepare } from './http/prepared.js'
@@ -102,8 +103,7 @@ export class Calling implements Call {
 
   async index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
     const reply = await this.#index(name, variant, render)
-    const freshness = this.repository.freshness?.(name)
-    return freshness?.stale ? aged(reply, freshness) : reply
+    return withAge(reply, this.repository.freshness?.(name))
   }
 
   async #index(name: string, variant: string, render: () => Promise<Rendered | undefined>): Promise<Reply> {
@@ -171,7 +171,7 @@ export class Calling implements Call {
     const found = whole && repository.arrive ? await repository.arrive(path) : await repository.file(path)
     if (found === undefined) return undefined
     const file = 'digest' in found ? found : await found.begun()
-    if (file) return this.file(file, headers?.(file))
+    if (file) return withAge(await this.file(file, headers?.(file)), repository.freshness?.(path))
     if ('digest' in found) return undefined
     return arrivingReply(this.#sending, path, found)
   }
@@ -181,8 +181,6 @@ export class Calling implements Call {
   }
 }
 
-/** RFC 9111 section 5.5 has no warnings any more; clients that know them show them. */
-function aged(reply: Reply, { ageSeconds }: Freshness): Reply {
-  const age = ageSeconds === undefined ? {} : { age: String(ageSeconds) }
-  return { ...reply, headers: { ...reply.headers, ...age, warning: '110 - "Response is Stale"' } }
+function withAge(reply: Reply, freshness: Freshness | undefined): Reply {
+  return freshness?.stale ? { ...reply, headers: { ...reply.headers, ...ageHeaders(freshness) } } : reply
 }

@@ -52,6 +52,11 @@ export class Members {
     return leaves.map((leaf) => ({ record: leaf.record, repository: this.#seen(leaf.record, leaf.screens) }))
   }
 
+  /** Does a virtual repository show all members' versions of a name. */
+  merges(record: RepositoryRecord, name: string): boolean {
+    return this.#screensOf(record).some((screen) => screen.merges(name))
+  }
+
   #leaves(
     record: RepositoryRecord,
     above: Screen[],

@@ -21,6 +21,7 @@ import type {
   UserRecord,
   Version,
 } from './records.js'
+import type { Freshness } from './repository.js'
 
 /** Pages are in byte order of the name, starting after `after`. */
 export interface Page {
@@ -109,13 +110,18 @@ export interface Blobs {
 /** A file that is asked of an origin. */
 export interface Wanted {
   path: string
-  /** Which version it will belong to. */
+  /** The package that it would belong to. */
   package: string
-  version: string
-  /** What its bytes must have. */
-  promised: Promised | undefined
+  /** What is said about it where it is listed; undefined: there is no such file. An origin that knows better need not ask. */
+  owner: () => Promise<Owner | undefined>
   /** What is held under the path and may be old by now. */
   held: FileRecord | undefined
+}
+
+export interface Owner {
+  version: string
+  /** What the bytes must have. */
+  promised: Promised | undefined
 }
 
 export interface OriginCheck {
@@ -132,10 +138,10 @@ export interface Origin {
   /** When it resolves, the newest listing of the package is recorded here, if there is one. */
   check(repository: RepositoryRecord, name: string): Promise<OriginCheck>
   /**
-   * A file on its way here; what it resolves with was recorded first. undefined: there is none, or it is as it is held.
-   * Throws `unavailable` when the origin cannot be asked.
+   * A file on its way here; what it resolves with was recorded first. How old it is: what is held is what the origin has.
+   * undefined: there is none. Throws `unavailable` when the origin cannot be asked.
    */
-  fetch(repository: RepositoryRecord, wanted: Wanted): Promise<Arrival | undefined>
+  fetch(repository: RepositoryRecord, wanted: Wanted): Promise<Arrival | Freshness | undefined>
 }
 
 /** Who asks. Anonymous is a principal like others. */

@@ -124,6 +124,8 @@ export interface Rules {
   blocked: Block[]
   /** Never looked up at an upstream. */
   reservedNames: string[]
+  /** Names of which a virtual repository shows the versions of all its members, whoever publishes them. */
+  mergedNames: string[]
 }
 
 /** A version that fits everything that is given is not used. */

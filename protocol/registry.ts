@@ -115,12 +115,18 @@ export class Registry {
     this.#refuseHalfKnown(record, all)
     const seen = all.filter((member) => this.#options.access.decide(principal, 'read', member.record).allowed)
     const hidden = all.filter((member) => member.record.type === 'local' && !seen.includes(member))
-    return new Virtual(record, repositoriesOf(seen), repositoriesOf(hidden))
+    const merges = (name: string) => this.merges(record, name)
+    return new Virtual(record, { members: repositoriesOf(seen), hidden: repositoriesOf(hidden), merges })
   }
 
   /** What a repository is made of, in order, whoever asks. */
   members(record: RepositoryRecord): Member[] {
     return this.#members.of(record)
+  }
+
+  /** Does a virtual repository show all members' versions of a name. */
+  merges(record: RepositoryRecord, name: string): boolean {
+    return this.#members.merges(record, name)
   }
 
   /** May the fleet pass on bytes of a scope: not when every record of them there is blocked. Their age is no reason. */

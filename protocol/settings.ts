@@ -46,6 +46,23 @@ export interface PrimarySettings extends PartSettings {
   maxUploadBytes: number
   /** Address ranges and hosts that upstreams may have besides public addresses. */
   upstreamAllow: string[]
+  upstreams: UpstreamSettings
+  /** Bytes of remote repositories that the content store keeps; undefined: all. */
+  remoteCacheBytes: number | undefined
+}
+
+/** How upstreams are reached. */
+export interface UpstreamSettings {
+  /** URL, with credentials if it asks for them; undefined: none. */
+  proxy: string | undefined
+  noProxy: string[]
+  /** PEM file of authorities besides those that are built in. */
+  ca: string | undefined
+  connectSeconds: number
+  firstByteSeconds: number
+  idleSeconds: number
+  /** Of one host; undefined: no limit. */
+  requestsPerSecond: number | undefined
 }
 
 export interface NodeSettings extends PartSettings {

@@ -278,6 +278,39 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
       assert.equal((await get('all/both/1.0.0')).status, 200)
     })
 
+    it('of a merged name all members show their versions, of others the local ones only', async () => {
+      await remote('npm', 'npm', {})
+      await fleet.repository('own', 'npm')
+      const merging = { mergedNames: ['left', 'only-*'] }
+      await repository('all', 'npm', merging, { type: 'virtual', members: ['npm', 'own'] })
+      await fleet.repository('plain', 'npm', { type: 'virtual', members: ['npm', 'own'] })
+      for (const name of ['left', 'right', 'only-there']) offer(name, { '1.0.0': 9, '1.1.0': 8 })
+      for (const name of ['left', 'right']) await own(name, '9.0.0')
+      for (const side of SIDES) {
+        const seen = async (path: string) => Object.keys((await packument(path, side)).versions).sort()
+        assert.deepEqual(await seen('plain/left'), ['9.0.0'])
+        assert.deepEqual(await seen('all/left'), ['1.0.0', '1.1.0', '9.0.0'])
+        assert.deepEqual(await seen('all/right'), ['9.0.0'])
+        assert.deepEqual(await seen('all/only-there'), ['1.0.0', '1.1.0'])
+        assert.equal((await get('all/left/-/left-1.0.0.tgz', { side })).status, 200)
+        assert.equal((await get('all/right/-/right-1.0.0.tgz', { side })).status, 404)
+      }
+      const before = (await get('all/left')).headers.get('etag')
+      await own('left', '9.1.0')
+      assert.notEqual((await get('all/left')).headers.get('etag'), before)
+      assert.ok((await packument('all/left', 'node')).versions['9.1.0'])
+    })
+
+    it('a merged name is not asked of an upstream for somebody who may not read the member that has it', async () => {
+      await remote('npm', 'npm', {})
+      await fleet.repository('own', 'npm', { public: false })
+      await repository('all', 'npm', { mergedNames: ['*'] }, { type: 'virtual', members: ['npm', 'own'] })
+      offer('left', { '1.0.0': 9 })
+      await own('left', '9.0.0')
+      for (const side of SIDES) assert.equal((await get('all/left', { side })).status, 404)
+      assert.deepEqual(upstream.asked, [])
+    })
+
     it('an absence upstream is forgotten when a member publishes the name, on either side', async () => {
       await remote('npm', 'npm', {})
       await fleet.repository('own', 'npm')
@@ -613,6 +646,7 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
         formats,
         open: (record, asker) => primary.repository(record, asker),
         members: (record) => primary.members(record),
+        merges: () => false,
         blobs,
         file: (opened, file, request) => primary.file(opened, file, request),
         holders: (digest) => fleet.holders(digest),
@@ -637,4 +671,4 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
   }
 })
 
-const NONE: Rules = { cooldownDays: 0, cooldownExceptions: [], blocked: [], reservedNames: [] }
+const NONE: Rules = { cooldownDays: 0, cooldownExceptions: [], blocked: [], reservedNames: [], mergedNames: [] }

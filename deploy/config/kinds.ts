@@ -56,6 +56,11 @@ export const port: Kind<number> = {
 
 export const seconds: Kind<number> = { takes: 'a number of seconds', parse: (given) => whole(given, 10 ** 9) }
 
+export const positive: Kind<number> = {
+  takes: 'a whole number of at least 1',
+  parse: (given) => whole(given, 10 ** 9) || undefined,
+}
+
 export const days: Kind<number> = { takes: 'a number of days', parse: (given) => whole(given, 36_500) }
 
 export const bytes: Kind<number> = {
@@ -98,6 +103,21 @@ export const networks: Kind<string[]> = {
 export const upstreams: Kind<string[]> = {
   takes: 'ranges such as 10.0.0.0/8 and hosts such as registry.example or *.example, separated by commas',
   parse: (given) => list(given, (entry) => network(entry) ?? (HOST.test(entry) ? entry.toLowerCase() : undefined)),
+}
+
+/** May hold a user and a password: never shown. */
+export const proxy: Kind<string> = {
+  takes: 'a URL such as http://user:password@proxy.example:3128',
+  parse: (given) => {
+    const url = URL.canParse(given) ? new URL(given) : undefined
+    return url && /^https?:$/.test(url.protocol) && url.hostname !== '' ? url.href : undefined
+  },
+}
+
+/** What other programs understand and this one does not is no reason to refuse the rest: it never matches. */
+export const noProxy: Kind<string[]> = {
+  takes: 'hosts and ranges, separated by commas',
+  parse: (given) => given.split(/[\s,]+/).filter((entry) => entry !== ''),
 }
 
 export const fleetHost: Kind<string> = {

@@ -2,7 +2,7 @@
 import { isIPv4 } from 'node:net'
 import { RegistryError } from '../../protocol/errors.js'
 import type { TlsFiles } from '../../protocol/http/tls-files.js'
-import type { NodeSettings, PrimarySettings } from '../../protocol/settings.js'
+import type { NodeSettings, PrimarySettings, UpstreamSettings } from '../../protocol/settings.js'
 import type { Values } from './table.js'
 
 const FLEET_PORT_OFFSET = 1000
@@ -13,8 +13,26 @@ export function primarySettings(values: Values): PrimarySettings {
   const { anonymous, restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow, fleetUrl } = values
   const fleet = { fleetPort: values.fleetPort ?? fleetPortOf(port), fleetHost: values.fleetHost ?? host, fleetUrl }
   const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values) }
-  const limits = { restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow }
-  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits }
+  const limits = {
+    restoreDays,
+    reverifySeconds,
+    maxUploadBytes,
+    upstreamAllow,
+    remoteCacheBytes: values.remoteCacheBytes,
+  }
+  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits, upstreams: upstreamSettings(values) }
+}
+
+function upstreamSettings(values: Values): UpstreamSettings {
+  return {
+    proxy: values.upstreamProxy,
+    noProxy: values.upstreamNoProxy,
+    ca: values.upstreamCa,
+    connectSeconds: values.upstreamConnectSeconds,
+    firstByteSeconds: values.upstreamFirstByteSeconds,
+    idleSeconds: values.upstreamIdleSeconds,
+    requestsPerSecond: values.upstreamRequestsPerSecond,
+  }
 }
 
 export function nodeSettings(values: Values): NodeSettings {

@@ -25,7 +25,7 @@ export interface ConfigFile {
 export interface Origin {
   /** As it was given; undefined: unset. */
   text: string | undefined
-  /** 'command line', 'environment', 'default', or the file's path. */
+  /** 'command line', 'environment', 'default', the file's path, or another program's variable. */
   source: string
 }
 
@@ -95,7 +95,7 @@ function textOf(value: unknown, key: string, path: string): string {
   throw new RegistryError('invalid', `"${key}" in ${path} must be a string, a number, true, false or a list of strings`)
 }
 
-function originOf(key: Key, part: Part, { options, environment, file }: Sources): Origin {
+function originOf(key: Key, part: Part, { options, environment, file, folder }: Sources): Origin {
   const setting: Setting<unknown> = SETTINGS[key]
   const option = options[key]
   if (option !== undefined) return { text: option, source: 'command line' }
@@ -105,6 +105,8 @@ function originOf(key: Key, part: Part, { options, environment, file }: Sources)
     return { text: variable, source: 'environment' }
   const stored = file?.values[key]
   if (stored !== undefined) return { text: stored, source: file?.path ?? '' }
+  const also = setting.also.find((name) => environment[name] && setting.kind.parse(environment[name], { folder }))
+  if (also !== undefined) return { text: environment[also], source: also }
   return { text: setting.fallback[part] ?? Object.values(setting.fallback)[0], source: 'default' }
 }
 

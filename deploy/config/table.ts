@@ -15,9 +15,12 @@ import {
   type Kind,
   level,
   networks,
+  noProxy,
   origins,
   password,
   port,
+  positive,
+  proxy,
   seconds,
   text,
   upstreams,
@@ -31,6 +34,8 @@ export interface Setting<T> {
   parts: readonly Part[]
   help: string
   secret: boolean
+  /** Variables of other programs that say the same, asked after everything else; the first that can be used. */
+  also: readonly string[]
   /** As it would be typed. undefined: unset. */
   fallback: Partial<Record<Part, string>>
   /** What happens when it is unset, in words. */
@@ -42,9 +47,11 @@ interface Draft<T> {
   parts: readonly Part[]
   help: string
   secret?: true
+  also?: readonly string[]
 }
 
 const SERVERS: readonly Part[] = ['up', 'primary', 'node']
+const PRIMARY: readonly Part[] = ['up', 'primary']
 
 export const SETTINGS = {
   data: setting(
@@ -103,34 +110,71 @@ export const SETTINGS = {
     },
     '3600',
   ),
-  fleetPort: optional({ kind: port, parts: ['up', 'primary'], help: 'TLS port that nodes talk to' }, 'port + 1000'),
-  fleetHost: optional(
-    { kind: host, parts: ['up', 'primary'], help: 'Address that the TLS port listens on' },
-    'as host',
-  ),
+  fleetPort: optional({ kind: port, parts: PRIMARY, help: 'TLS port that nodes talk to' }, 'port + 1000'),
+  fleetHost: optional({ kind: host, parts: PRIMARY, help: 'Address that the TLS port listens on' }, 'as host'),
   fleetUrl: optional(
-    { kind: fleetHost, parts: ['up', 'primary'], help: 'Where nodes reach the TLS port, as join tokens name it' },
+    { kind: fleetHost, parts: PRIMARY, help: 'Where nodes reach the TLS port, as join tokens name it' },
     'fleet host, or the name of this machine',
   ),
   databaseUrl: optional(
-    { kind: databaseUrl, parts: ['up', 'primary'], secret: true, help: 'Your own Postgres' },
+    { kind: databaseUrl, parts: PRIMARY, secret: true, help: 'Your own Postgres' },
     'an embedded Postgres below data',
   ),
   adminPassword: optional(
-    { kind: password, parts: ['up', 'primary'], secret: true, help: 'First password of the user admin' },
+    { kind: password, parts: PRIMARY, secret: true, help: 'First password of the user admin' },
     'generated and shown once',
   ),
-  restoreDays: setting(
-    { kind: days, parts: ['up', 'primary'], help: 'Days in which something removed can be restored' },
-    '30',
-  ),
+  restoreDays: setting({ kind: days, parts: PRIMARY, help: 'Days in which something removed can be restored' }, '30'),
   upstreamAllow: setting(
     {
       kind: upstreams,
-      parts: ['up', 'primary'],
+      parts: PRIMARY,
       help: 'Address ranges and hosts that upstreams may have besides public addresses',
     },
     '',
+  ),
+  remoteCacheBytes: optional(
+    { kind: bytes, parts: PRIMARY, help: 'Disk space at the primary for bytes of remote repositories' },
+    'all are kept',
+  ),
+  upstreamProxy: optional(
+    {
+      kind: proxy,
+      parts: PRIMARY,
+      secret: true,
+      also: ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'],
+      help: 'Proxy that upstreams are reached through',
+    },
+    'HTTPS_PROXY or HTTP_PROXY, else none',
+  ),
+  upstreamNoProxy: setting(
+    {
+      kind: noProxy,
+      parts: PRIMARY,
+      also: ['NO_PROXY', 'no_proxy'],
+      help: 'Hosts (and all below them) and address ranges that are reached without the proxy',
+    },
+    '',
+  ),
+  upstreamCa: optional(
+    { kind: folder, parts: PRIMARY, help: 'PEM file of authorities that upstreams may be signed by, too' },
+    'the built-in authorities alone',
+  ),
+  upstreamConnectSeconds: setting(
+    { kind: positive, parts: PRIMARY, help: 'How long a connection to an upstream may take' },
+    '10',
+  ),
+  upstreamFirstByteSeconds: setting(
+    { kind: positive, parts: PRIMARY, help: 'How long an upstream may take until it begins to answer' },
+    '20',
+  ),
+  upstreamIdleSeconds: setting(
+    { kind: positive, parts: PRIMARY, help: 'How long an upstream may be silent within an answer' },
+    '30',
+  ),
+  upstreamRequestsPerSecond: optional(
+    { kind: positive, parts: PRIMARY, help: 'Most requests that one upstream host is asked in a second' },
+    'no limit but 32 at a time',
   ),
   join: optional(
     { kind: text, parts: ['node'], secret: true, help: 'Join token, needed at the first start only' },
@@ -173,9 +217,9 @@ export function optionOf(key: string): string {
 function setting<T>(draft: Draft<T>, fallback: string | Partial<Record<Part, string>>): Setting<T> {
   const byPart =
     typeof fallback === 'string' ? Object.fromEntries(draft.parts.map((part) => [part, fallback])) : fallback
-  return { ...draft, secret: draft.secret ?? false, fallback: byPart, unset: '' }
+  return { ...draft, secret: draft.secret ?? false, also: draft.also ?? [], fallback: byPart, unset: '' }
 }
 
 function optional<T>(draft: Draft<T>, unset: string): Setting<T | undefined> {
-  return { ...draft, secret: draft.secret ?? false, fallback: {}, unset }
+  return { ...draft, secret: draft.secret ?? false, also: draft.also ?? [], fallback: {}, unset }
 }

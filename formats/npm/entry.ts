@@ -49,9 +49,15 @@ export function orderEntry(entry: JsonObject): string {
   for (const field of SHORT) if (Object.hasOwn(others, field)) short[field] = others[field]
   for (const [field, value] of Object.entries(others)) if (!SHORT_SET.has(field)) rest[field] = value
   const id = `${String(name)}@${String(version)}`
+  const first = fields(short)
   // A dependency called "_id" could stand where the short form ends: such an entry is kept in an order that is read the slow way.
-  const isCutRight = !JSON.stringify(short).includes(border(id))
-  return JSON.stringify({ ...(isCutRight ? { dist, name } : { name, dist }), version, ...short, _id: id, ...rest })
+  const head = first.includes(border(id)) ? { name, dist, version } : { dist, name, version }
+  return `{${[fields(head), first, fields({ _id: id }), fields(rest)].filter((text) => text !== '').join(',')}}`
+}
+
+/** Without the braces, so that objects are joined as text. */
+function fields(object: JsonObject): string {
+  return JSON.stringify(object).slice(1, -1)
 }
 
 /** Makes entries readable for a client that reaches the repository at `base` (no slash at the end). */

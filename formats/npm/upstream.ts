@@ -69,7 +69,7 @@ function offerOf(
     version,
     publishedAt: isoTime(times[version]) ?? '',
     files: [{ path, offered: true, ...(promised && { promised }) }],
-    meta: orderEntry({ ...entry, dist: { tarball: path, ...kept } }),
+    meta: orderEntry(Object.assign(entry, { dist: { tarball: path, ...kept } })),
   }
 }
 

@@ -6,6 +6,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import { Arrival } from '../../protocol/kinds/arrival.js'
 import type { Bytes, Origin, OriginCheck, Wanted } from '../../protocol/ports.js'
 import type { Digest, FileRecord, Position, RepositoryRecord } from '../../protocol/records.js'
+import type { Freshness } from '../../protocol/repository.js'
 import { type Link, type LinkReply, limited, refusal } from './link.js'
 
 export interface LinkOriginParts {
@@ -38,7 +39,7 @@ export class LinkOrigin implements Origin {
     return { known: known === true, stale: stale === true, ...(typeof age === 'number' ? { ageSeconds: age } : {}) }
   }
 
-  async fetch({ scope }: RepositoryRecord, { path, held }: Wanted): Promise<Arrival | undefined> {
+  async fetch({ scope }: RepositoryRecord, { path, held }: Wanted): Promise<Arrival | Freshness | undefined> {
     const reply = await this.#get(`arriving?scope=${encodeURIComponent(scope)}&path=${encodeURIComponent(path)}`)
     if (reply.status === 404) {
       await reply.body.dump()
@@ -47,7 +48,8 @@ export class LinkOrigin implements Origin {
     if (reply.status === 204) {
       await reply.body.dump()
       if (!held) await this.#recorded(scope, path)
-      return undefined
+      const age = Number(reply.headers.age ?? Number.NaN)
+      return { stale: reply.headers.warning !== undefined, ...(Number.isSafeInteger(age) ? { ageSeconds: age } : {}) }
     }
     const length = Number(reply.headers['content-length'])
     const size = Number.isSafeInteger(length) ? length : undefined

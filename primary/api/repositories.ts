@@ -16,6 +16,11 @@ const quota = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullable()
 const name = z.string().min(1).max(200)
 const description = z.string().max(4000)
 const upstream = z.string().min(1).max(2048)
+/** What a request is made of: anything else is between the upstream and whoever set it up. */
+const NOT_FOR_CREDENTIALS = [
+  ...['host', 'connection', 'content-length', 'transfer-encoding', 'upgrade', 'te', 'trailer', 'expect', 'keep-alive'],
+  ...['accept', 'accept-encoding', 'range', 'if-none-match', 'if-modified-since', 'proxy-authorization', 'user-agent'],
+]
 const ttl = z.number().int().min(0).max(31_536_000)
 /** Written and never shown. */
 const auth = z
@@ -35,9 +40,25 @@ const auth = z
         .max(8192)
         .regex(/^[\x21-\x7e]+$/),
     }),
+    z.strictObject({
+      header: z
+        .string()
+        .max(64)
+        .regex(/^[A-Za-z][A-Za-z0-9-]*$/)
+        .refine((header) => !NOT_FOR_CREDENTIALS.includes(header.toLowerCase()), 'is not for credentials'),
+      value: z
+        .string()
+        .min(1)
+        .max(8192)
+        .regex(/^[\x20-\x7e]+$/),
+    }),
   ])
   .nullable()
-  .meta({ description: 'Credentials for the upstream: Basic or bearer. Never shown again; null takes them away' })
+  .meta({
+    description:
+      'Credentials for the upstream: Basic, bearer or a header of its own. Never shown again; null takes them away',
+  })
+type UpstreamAuth = NonNullable<z.output<typeof auth>>
 const setting = z.union([z.string().max(256), z.number(), z.null()])
 const type = z.enum(['local', 'remote', 'virtual'])
 
@@ -202,7 +223,8 @@ function memberEndpoints(repositories: Repositories, metadata: Metadata, gate: G
   ]
 }
 
-function credentialOf(auth: { username: string; password: string } | { token: string }): UpstreamCredential {
+function credentialOf(auth: UpstreamAuth): UpstreamCredential {
+  if ('header' in auth) return { kind: 'header', ...auth }
   return 'token' in auth ? { kind: 'bearer', ...auth } : { kind: 'basic', ...auth }
 }
 

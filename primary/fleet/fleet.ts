@@ -10,7 +10,8 @@
  *     GET  blobs/{digest}?scope                            -> bytes, with ranges
  *     GET  leaves/{digest}?scope                           -> 32 bytes for each 64 KiB
  *     GET  listing?scope&package                           -> {known, stale, age, epoch, number}: recorded as of that position
- *     GET  arriving?scope&path                             -> bytes on their way from an upstream; 204: recorded; 404: there is none
+ *     GET  arriving?scope&path                             -> bytes on their way from an upstream; 204: recorded, with Age and
+ *                                                             Warning when it may be old; 404: there is none
  *     POST authenticate  {authorization}                   -> {user}
  */
 
@@ -19,6 +20,7 @@ import { z } from 'zod'
 import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { matchesAny } from '../../protocol/glob.js'
+import { ageHeaders } from '../../protocol/http/age.js'
 import { empty, json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Arrival } from '../../protocol/kinds/arrival.js'
@@ -215,7 +217,7 @@ export class Fleet {
 
   async #arriving(repository: Repository, path: string): Promise<Reply> {
     const { found, file } = await soon(begun(repository, path))
-    if (file) return empty(204)
+    if (file) return empty(204, ageHeaders(repository.freshness?.(path)))
     if (!found) throw new RegistryError('missing', `There is no ${path}`)
     const { size } = found
     const read: Bytes['read'] = (range, signal) => found.read(range, signal)

@@ -1,5 +1,5 @@
 /**
- * What one upstream host is asked of: so many requests at a time, none while it says to wait (429, Retry-After) or has failed
+ * What one upstream host is asked of: so many requests at a time and in a second, none while it says to wait (429, Retry-After) or has failed
  * again and again (circuit breaker, one probe at a time). Whoever cannot be let through soon is told when to come back.
  */
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,10 +10,14 @@ export interface BudgetOptions {
   random: () => number
   /** Requests at a time. */
   concurrency: number
+  /** Requests in a second, of which a second's worth may come at once; undefined: no limit. */
+  perSecond?: number | undefined
   /** Requests that wait for their turn; more are refused. */
   waiting: number
   /** A pause up to this long is waited for. */
   patienceMs: number
+  /** A request that the rate delays by more is refused. */
+  paceMs: number
   /** Failures in a row that open the circuit. */
   failures: number
   /** First and longest pause after failures. */
@@ -25,6 +29,7 @@ export const BUDGET: Omit<BudgetOptions, 'nowMs' | 'random'> = {
   concurrency: 32,
   waiting: 2000,
   patienceMs: 2_000,
+  paceMs: 15_000,
   failures: 5,
   backoffMs: 1_000,
   maxBackoffMs: 60_000,
@@ -38,6 +43,8 @@ export class Budget {
   #failed = 0
   /** Nothing is asked before. */
   #pausedUntilMs = 0
+  /** When the next request is due by the rate. */
+  #dueMs = Number.NEGATIVE_INFINITY
 
   constructor(options: BudgetOptions) {
     this.#options = options
@@ -48,13 +55,18 @@ export class Budget {
     return this.#pausedUntilMs > this.#options.nowMs()
   }
 
-  /** Waits for a turn and returns how to end it. Throws `unavailable` with Retry-After. */
-  async enter(host: string, signal?: AbortSignal): Promise<() => void> {
+  /**
+   * Waits for a turn and returns how to end it. Throws `unavailable` with Retry-After. `spare`: without waiting, and never more
+   * than half of the turns, since those who hold them may be waiting for somebody else's.
+   */
+  async enter(host: string, signal?: AbortSignal, spare = false): Promise<() => void> {
+    await this.#pace(host, signal)
     await this.#patience(host, signal)
     // With an open circuit one request finds out whether the host is back.
-    const most = this.#failed >= this.#options.failures ? 1 : this.#options.concurrency
+    const all = this.#failed >= this.#options.failures ? 1 : this.#options.concurrency
+    const most = spare ? Math.floor(all / 2) : all
     if (this.#running >= most) {
-      if (most === 1 || this.#queue.length >= this.#options.waiting) throw this.#later(host)
+      if (spare || most === 1 || this.#queue.length >= this.#options.waiting) throw this.#later(host)
       await this.#turn(signal)
     } else this.#running++
     let left = false
@@ -90,6 +102,17 @@ export class Budget {
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs)
   }
 
+  async #pace(host: string, signal: AbortSignal | undefined): Promise<void> {
+    const { nowMs, perSecond, paceMs } = this.#options
+    if (perSecond === undefined) return
+    const everyMs = 1000 / perSecond
+    const dueMs = Math.max(this.#dueMs, nowMs() - 1000 + everyMs)
+    const waitMs = dueMs - nowMs()
+    if (waitMs > paceMs) throw this.#later(host, waitMs)
+    this.#dueMs = dueMs + everyMs
+    if (waitMs > 0) await delay(waitMs, undefined, signal ? { signal } : {})
+  }
+
   async #patience(host: string, signal: AbortSignal | undefined): Promise<void> {
     const pause = this.#pausedUntilMs - this.#options.nowMs()
     if (pause <= 0) return
@@ -121,8 +144,8 @@ export class Budget {
     else this.#running--
   }
 
-  #later(host: string): RegistryError {
-    const pause = Math.max(1_000, this.#pausedUntilMs - this.#options.nowMs())
+  #later(host: string, waitMs = this.#pausedUntilMs - this.#options.nowMs()): RegistryError {
+    const pause = Math.max(1_000, waitMs)
     return new RegistryError(
       'unavailable',
       `The upstream ${host} is not to be asked now; what is held here is served`,

@@ -4,15 +4,12 @@
  * believed here.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { Agent } from 'undici'
 import { RegistryError } from '../../protocol/errors.js'
 import { BUDGET, Budget, type BudgetOptions } from './budget.js'
-import { guardedConnect, type Resolve } from './connect.js'
-import type { Guard } from './guard.js'
+import { Egress, type EgressOptions } from './egress.js'
 import { retryAfterMs } from './retry-after.js'
 
-export interface UpstreamClientOptions {
-  guard: Guard
+export interface UpstreamClientOptions extends Omit<EgressOptions, 'connectMs' | 'connections'> {
   nowMs?: () => number
   random?: () => number
   connectMs?: number
@@ -23,14 +20,16 @@ export interface UpstreamClientOptions {
   /** Slower than this, over all the time after the first `idleMs`, is given up. */
   minBytesPerSecond?: number
   budget?: Partial<BudgetOptions>
-  ca?: string
-  resolve?: Resolve
 }
 
 export interface Asked {
   headers?: Record<string, string>
   /** An Authorization value, for the URL's own origin only. */
   authorization?: string | undefined
+  /** Further headers for the URL's own origin only. */
+  own?: Record<string, string> | undefined
+  /** Its answer may not be wanted after all: only with room to spare, else `unavailable`. */
+  spare?: boolean
   signal?: AbortSignal
 }
 
@@ -56,10 +55,11 @@ const HOSTS_REMEMBERED = 1000
 
 export class UpstreamClient {
   readonly #options: UpstreamClientOptions
-  readonly #agent: Agent
+  readonly #egress: Egress
   readonly #budgets = new Map<string, Budget>()
   readonly #nowMs: () => number
   readonly #random: () => number
+  readonly #firstByteMs: number
   readonly #idleMs: number
   readonly #stop = new AbortController()
 
@@ -67,16 +67,10 @@ export class UpstreamClient {
     this.#options = options
     this.#nowMs = options.nowMs ?? Date.now
     this.#random = options.random ?? Math.random
+    this.#firstByteMs = options.firstByteMs ?? 20_000
     this.#idleMs = options.idleMs ?? 30_000
-    const { guard, connectMs = 10_000, firstByteMs = 20_000, ca, resolve } = options
-    this.#agent = new Agent({
-      connect: guardedConnect({ guard, timeoutMs: connectMs, ca, resolve }),
-      connections: (options.budget?.concurrency ?? BUDGET.concurrency) * 2,
-      pipelining: 1,
-      headersTimeout: firstByteMs,
-      bodyTimeout: this.#idleMs,
-      maxHeaderSize: 32 * 1024,
-    })
+    const connections = (options.budget?.concurrency ?? BUDGET.concurrency) * 2
+    this.#egress = new Egress({ ...options, connectMs: options.connectMs ?? 10_000, connections })
   }
 
   /** Any status but a redirect, 429 and 5xx, which throw `unavailable` or `upstream`. */
@@ -93,7 +87,7 @@ export class UpstreamClient {
 
   async close(): Promise<void> {
     this.#stop.abort(new RegistryError('unavailable', 'The primary is stopping', { retryAfter: 5 }))
-    await this.#agent.destroy()
+    await this.#egress.close()
   }
 
   async #patiently(url: URL, first: URL, asked: Asked): Promise<UpstreamReply> {
@@ -109,10 +103,10 @@ export class UpstreamClient {
 
   async #once(url: URL, first: URL, asked: Asked): Promise<UpstreamReply> {
     const budget = this.#budget(url)
-    const leave = await budget.enter(url.host, this.#signal(asked))
+    const leave = await budget.enter(url.host, this.#signal(asked), asked.spare)
     const cancelling = new AbortController()
     try {
-      const reply = await this.#agent.request({
+      const reply = await this.#egress.to(url).request({
         origin: url.origin,
         path: url.pathname + url.search,
         method: 'GET',
@@ -120,10 +114,10 @@ export class UpstreamClient {
           'user-agent': 'cairn',
           accept: '*/*',
           ...asked.headers,
-          ...(asked.authorization !== undefined && url.origin === first.origin
-            ? { authorization: asked.authorization }
-            : {}),
+          ...(url.origin === first.origin ? ownHeaders(asked) : {}),
         },
+        headersTimeout: this.#firstByteMs,
+        bodyTimeout: this.#idleMs,
         signal: AbortSignal.any([this.#signal(asked), cancelling.signal]),
       })
       const headers = flat(reply.headers)
@@ -229,6 +223,10 @@ function redirected(from: URL, location: string | undefined): URL {
   if (from.protocol === 'https:' && to.protocol === 'http:')
     throw new RegistryError('upstream', `The upstream ${from.host} redirects from https to http`)
   return to
+}
+
+function ownHeaders({ authorization, own }: Asked): Record<string, string> {
+  return { ...own, ...(authorization === undefined ? {} : { authorization }) }
 }
 
 function flat(headers: Record<string, string | string[] | undefined>): ReadonlyMap<string, string> {

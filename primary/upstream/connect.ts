@@ -16,17 +16,14 @@ export type Resolve = (
 
 export interface ConnectOptions {
   guard: Guard
-  timeoutMs: number
-  /** Certificates to trust besides the system's own, PEM. */
-  ca?: string | undefined
+  tls: buildConnector.BuildOptions
   /** Names to addresses; default the system's way. A test answers for itself. */
   resolve?: Resolve | undefined
 }
 
 export function guardedConnect({
   guard,
-  timeoutMs,
-  ca,
+  tls,
   resolve: ask = resolve as Resolve,
 }: ConnectOptions): buildConnector.connector {
   const lookup: LookupFunction = (host, options, done) =>
@@ -41,8 +38,7 @@ export function guardedConnect({
       return options.all ? done(null, usable) : done(null, first.address, first.family)
     })
   // The type of the connector's options knows no `lookup`; net.connect and tls.connect, which get them, do.
-  const options = { timeout: timeoutMs, allowH2: false, lookup, ...(ca === undefined ? {} : { ca }) }
-  const connect = buildConnector(options as buildConnector.BuildOptions)
+  const connect = buildConnector({ ...tls, lookup } as buildConnector.BuildOptions)
   return (target, callback) => {
     const host = bareHost(target.hostname)
     // An address is never looked up.

@@ -12,10 +12,13 @@ import type pg from 'pg'
 export type UpstreamCredential =
   | { kind: 'basic'; username: string; password: string }
   | { kind: 'bearer'; token: string }
+  | { kind: 'header'; header: string; value: string }
 
 export interface Credentials {
   /** An Authorization value, if there is one for this origin. */
   authorization(scope: string, origin: string): Promise<string | undefined>
+  /** For upstreams that want a credential in a header of another name. */
+  headers(scope: string, origin: string): Promise<Record<string, string> | undefined>
   set(scope: string, kept: OriginCredential | undefined): Promise<void>
 }
 
@@ -42,8 +45,13 @@ export class PostgresCredentials implements Credentials {
   }
 
   async authorization(scope: string, origin: string): Promise<string | undefined> {
-    const kept = this.#known.has(scope) ? this.#known.get(scope) : await this.#read(scope)
-    return kept?.origin === origin ? headerOf(kept.credential) : undefined
+    const credential = await this.#for(scope, origin)
+    return credential && authorizationOf(credential)
+  }
+
+  async headers(scope: string, origin: string): Promise<Record<string, string> | undefined> {
+    const credential = await this.#for(scope, origin)
+    return credential?.kind === 'header' ? { [credential.header]: credential.value } : undefined
   }
 
   async set(scope: string, kept: OriginCredential | undefined): Promise<void> {
@@ -56,6 +64,11 @@ export class PostgresCredentials implements Credentials {
       )
     this.#changes++
     this.#known.delete(scope)
+  }
+
+  async #for(scope: string, origin: string): Promise<UpstreamCredential | undefined> {
+    const kept = this.#known.has(scope) ? this.#known.get(scope) : await this.#read(scope)
+    return kept?.origin === origin ? kept.credential : undefined
   }
 
   async #read(scope: string): Promise<OriginCredential | undefined> {
@@ -95,7 +108,8 @@ export function unseal(key: Uint8Array, scope: string, sealed: Uint8Array): stri
   return decipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
 }
 
-export function headerOf(credential: UpstreamCredential): string {
+export function authorizationOf(credential: UpstreamCredential): string | undefined {
+  if (credential.kind === 'header') return undefined
   if (credential.kind === 'bearer') return `Bearer ${credential.token}`
   return `Basic ${Buffer.from(`${credential.username}:${credential.password}`).toString('base64')}`
 }

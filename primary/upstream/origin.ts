@@ -11,18 +11,19 @@ import { contentTypeOf } from '../../protocol/http/mime.js'
 import { Arrival } from '../../protocol/kinds/arrival.js'
 import { encodeListing, type Listed, type Listings } from '../../protocol/kinds/listing.js'
 import type { Ledger } from '../../protocol/ledger.js'
-import type { Blobs, Metadata, Origin, OriginCheck, Wanted } from '../../protocol/ports.js'
+import type { Blobs, Metadata, Origin, OriginCheck, Owner, Wanted } from '../../protocol/ports.js'
 import type { FileRecord, RepositoryRecord, Step, Stored } from '../../protocol/records.js'
 import type { UpstreamClient, UpstreamReply } from './client.js'
 import type { Credentials } from './credentials.js'
 import { nonsense, readDocument } from './document.js'
 import type { Documents, UpstreamDocument } from './documents.js'
+import { isMutable } from './mutable.js'
 import { type Beside, checked, promisedBy } from './promised.js'
 
 export interface UpstreamOriginParts {
   client: UpstreamClient
   documents: Documents
-  credentials: Pick<Credentials, 'authorization'>
+  credentials: Pick<Credentials, 'authorization' | 'headers'>
   metadata: Metadata
   ledger: Ledger
   blobs: Blobs
@@ -38,10 +39,20 @@ const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 const MAX_ASIDE_BYTES = 256 * 1024
 /** Who is said to have done it. */
 const BY = 'upstream'
+const AS_IT_IS = { 'accept-encoding': 'identity' }
 const GONE = new Set([404, 410])
+
+interface Found {
+  reply: UpstreamReply
+  owner: Owner
+}
+
+type Taken = Wanted & Owner
 
 export class UpstreamOrigin implements Origin {
   readonly #parts: UpstreamOriginParts
+  /** Scopes whose files lie elsewhere than at their paths below the upstream's address. */
+  readonly #elsewhere = new Set<string>()
   readonly #asides = new LRUCache<string, { atMs: number; document: Promise<Uint8Array | undefined> }>({ max: 100 })
 
   constructor(parts: UpstreamOriginParts) {
@@ -49,7 +60,7 @@ export class UpstreamOrigin implements Origin {
   }
 
   async check(repository: RepositoryRecord, name: string): Promise<OriginCheck> {
-    const { metadata, documents, maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
+    const { metadata, documents, listings, maxDocumentBytes = MAX_DOCUMENT_BYTES } = this.#parts
     const { listing } = this.#format(repository).upstream ?? {}
     const base = baseOf(repository)
     const asked = listing?.ask(name, base)
@@ -72,7 +83,9 @@ export class UpstreamOrigin implements Origin {
       listing.parse(name, document, this.#asking(repository, reply)),
     )
     if (listed.versions.length === 0) return { known: row !== undefined, stale: false, ageSeconds: 0 }
-    const blob = await this.#store(encodeListing(await this.#timed(repository, name, listed, reply, row?.blob)))
+    const text = encodeListing(await this.#timed(repository, name, listed, reply, row?.blob))
+    const blob = await this.#store(text)
+    listings.know(name, blob, text)
     if (blob.digest !== row?.blob.digest) await this.#commit(repository, { kind: 'listing', package: name, blob })
     await documents.put(repository.scope, name, { ...validators(repository, reply), urls: elsewhere(urls, base) })
     return { known: true, stale: false, ageSeconds: 0 }
@@ -80,19 +93,9 @@ export class UpstreamOrigin implements Origin {
 
   async fetch(repository: RepositoryRecord, wanted: Wanted): Promise<Arrival | undefined> {
     const { maxFileBytes } = this.#parts
-    const { upstream } = this.#format(repository)
-    if (!upstream) return undefined
-    const base = baseOf(repository)
-    const before = wanted.held
-      ? await this.#document(repository, wanted.path)
-      : upstream.listing && (await this.#document(repository, wanted.package))
-    const own = before?.urls[wanted.path]
-    const url =
-      own !== undefined && URL.canParse(own, base.href) ? new URL(own, base) : new URL(encoded(wanted.path), base)
-    const reply = await this.#get(repository, url, {
-      'accept-encoding': 'identity',
-      ...(wanted.held ? conditions(before) : {}),
-    })
+    const found = wanted.held ? await this.#again(repository, wanted) : await this.#first(repository, wanted)
+    if (!found) return undefined
+    const { reply, owner } = found
     if (GONE.has(reply.status) || reply.status === 304) {
       reply.cancel()
       return undefined
@@ -107,20 +110,51 @@ export class UpstreamOrigin implements Origin {
     return new Arrival({
       size,
       body: reply.body,
-      take: (body) => this.#take(repository, wanted, reply, body),
+      take: (body) => this.#take(repository, { ...wanted, ...owner }, reply, body),
       open: (file) => this.#parts.blobs.open(file, repository.scope),
     })
   }
 
+  async #again(repository: RepositoryRecord, { path, owner }: Wanted): Promise<Found | undefined> {
+    const before = await this.#document(repository, path)
+    const url = urlOf(repository, path, before)
+    const reply = await this.#get(repository, url, { ...AS_IT_IS, ...conditions(before) })
+    const owned = await owner()
+    return owned && { reply, owner: owned }
+  }
+
+  /** Where nobody has asked about the package yet, the file is asked for at once with its document, where it most likely lies. */
+  async #first(repository: RepositoryRecord, { path, package: name, owner }: Wanted): Promise<Found | undefined> {
+    const { scope } = repository
+    const listed = this.#format(repository).upstream?.listing !== undefined
+    const owning = owner()
+    owning.catch(() => undefined)
+    const likely = urlOf(repository, path)
+    const guessing = listed && !this.#elsewhere.has(scope) && !(await this.#document(repository, name))
+    const guessed = guessing ? this.#get(repository, likely, AS_IT_IS, true).catch(() => undefined) : undefined
+    let used = false
+    try {
+      const owned = await owning
+      if (!owned) return undefined
+      const url = urlOf(repository, path, listed ? await this.#document(repository, name) : undefined)
+      if (url.href !== likely.href) this.#elsewhere.add(scope)
+      const reply = url.href === likely.href ? await guessed : undefined
+      used = reply !== undefined
+      return { reply: reply ?? (await this.#get(repository, url, AS_IT_IS)), owner: owned }
+    } finally {
+      if (!used) void guessed?.then((reply) => reply?.cancel())
+    }
+  }
+
   async #take(
     repository: RepositoryRecord,
-    wanted: Wanted,
+    wanted: Taken,
     reply: UpstreamReply,
     body: AsyncIterable<Uint8Array>,
   ): Promise<FileRecord> {
     const { blobs, metadata, documents, maxFileBytes } = this.#parts
     const format = this.#format(repository)
-    const { path, held } = wanted
+    const { path } = wanted
     const promised = { ...promisedBy(reply.headers), ...wanted.promised }
     const beside = Object.keys(promised).length === 0 ? this.#beside(repository, format, path) : undefined
     const checking = checked(body, { path, size: lengthOf(reply), promised, beside })
@@ -130,6 +164,7 @@ export class UpstreamOrigin implements Origin {
         if (!(error instanceof RegistryError && error.kind === 'too_large')) throw error
         throw nonsense(reply.url, `a file of more than ${maxFileBytes} bytes`)
       })
+    const held = wanted.held ?? (await metadata.file(repository.scope, path))
     if (held?.digest !== stored.digest) await this.#record(repository, wanted, stored, format)
     if (isMutable(repository, format, path))
       await documents.put(repository.scope, path, { ...validators(repository, reply), urls: {} })
@@ -148,7 +183,7 @@ export class UpstreamOrigin implements Origin {
     return { hash: sum.hash, document }
   }
 
-  async #record(repository: RepositoryRecord, wanted: Wanted, stored: Stored, format: Format): Promise<void> {
+  async #record(repository: RepositoryRecord, wanted: Taken, stored: Stored, format: Format): Promise<void> {
     const { metadata, now } = this.#parts
     const { path, package: name, version } = wanted
     const file = { path, ...stored }
@@ -225,9 +260,16 @@ export class UpstreamOrigin implements Origin {
   }
 
   /** The credentials are for the upstream's own host; files that lie elsewhere are fetched without. */
-  async #get(repository: RepositoryRecord, url: URL, headers: Record<string, string>): Promise<UpstreamReply> {
-    const authorization = await this.#parts.credentials.authorization(repository.scope, url.origin)
-    return this.#parts.client.get(url, { headers, authorization })
+  async #get(
+    repository: RepositoryRecord,
+    url: URL,
+    headers: Record<string, string>,
+    spare = false,
+  ): Promise<UpstreamReply> {
+    const { client, credentials } = this.#parts
+    const authorization = await credentials.authorization(repository.scope, url.origin)
+    const own = await credentials.headers(repository.scope, url.origin)
+    return client.get(url, { headers, authorization, own, spare })
   }
 
   async #document(repository: RepositoryRecord, name: string): Promise<UpstreamDocument | undefined> {
@@ -250,8 +292,10 @@ function baseOf({ upstream = '', key }: RepositoryRecord): URL {
   return url
 }
 
-function isMutable(repository: RepositoryRecord, format: Format, path: string): boolean {
-  return repository.redeploy || format.upstream?.mutable?.(path) === true
+function urlOf(repository: RepositoryRecord, path: string, document?: UpstreamDocument): URL {
+  const base = baseOf(repository)
+  const own = document?.urls[path]
+  return own !== undefined && URL.canParse(own, base.href) ? new URL(own, base) : new URL(encoded(path), base)
 }
 
 function conditions(before: UpstreamDocument | undefined): Record<string, string> {

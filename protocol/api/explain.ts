@@ -61,6 +61,8 @@ export interface Explaining {
   /** As for a read, with the errors of one. */
   open: (record: RepositoryRecord, principal: Principal) => Repository
   members: (record: RepositoryRecord) => Member[]
+  /** Does a virtual repository show all members' versions of a name. */
+  merges: (record: RepositoryRecord, name: string) => boolean
   blobs: Pick<Blobs, 'has'>
 }
 
@@ -111,7 +113,7 @@ export async function explain(
   }
 }
 
-/** By the order of kinds/virtual.ts: local members that know the name, or else the first remote one that does. */
+/** By the order of kinds/virtual.ts: local members that know the name, or else the first remote one that does; all, of a merged name. */
 async function each(
   over: Explaining,
   record: RepositoryRecord,
@@ -122,6 +124,7 @@ async function each(
   const all = over.members(record)
   const reads = (member: Member) =>
     member.record === record || over.gate.decide(principal, 'read', member.record).allowed
+  const merges = over.merges(record, asked.name)
   let answered = false
   let isHidden = false
   const inTurn = [...all.filter(isLocal), ...all.filter((member) => !isLocal(member))]
@@ -133,7 +136,7 @@ async function each(
       continue
     }
     const made = await ofMember(over, member, asked, { answered: answered && !isLocal(member), isHidden })
-    answered ||= made.state === 'known' || made.state === 'unavailable'
+    answered ||= !merges && (made.state === 'known' || made.state === 'unavailable')
     explained.set(member, made)
   }
   return all.flatMap((member) => explained.get(member) ?? [])

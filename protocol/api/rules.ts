@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Digest, Rules } from '../records.js'
 
 const MAX_RULES = 1000
-const NONE: Rules = { cooldownDays: 0, cooldownExceptions: [], blocked: [], reservedNames: [] }
+const NONE: Rules = { cooldownDays: 0, cooldownExceptions: [], blocked: [], reservedNames: [], mergedNames: [] }
 
 const glob = z.string().trim().min(1).max(300)
 const versions = z.string().trim().min(1).max(300)
@@ -46,6 +46,9 @@ export const ruleFields = z
       .array(glob)
       .max(MAX_RULES)
       .meta({ description: 'Names (globs) that are never looked up at an upstream: "@acme/*", "com.acme*"' }),
+    merged_names: z.array(glob).max(MAX_RULES).meta({
+      description: 'Of virtual repositories: names (globs) of which all members show their versions, local and remote',
+    }),
   })
   .partial().shape
 
@@ -53,25 +56,28 @@ type Given = z.output<z.ZodObject<typeof ruleFields>>
 
 /** The rules with what was given in place of what was; undefined: there are none. */
 export function changedRules(before: Rules | undefined, given: Given): Rules | undefined {
-  const { cooldownDays, cooldownExceptions, blocked, reservedNames } = before ?? NONE
+  const { cooldownDays, cooldownExceptions, blocked, reservedNames, mergedNames } = before ?? NONE
   const rules: Rules = {
     cooldownDays: given.cooldown_days === undefined ? cooldownDays : (given.cooldown_days ?? 0),
     cooldownExceptions: given.cooldown_exceptions ?? cooldownExceptions,
     blocked: given.blocked?.map(blockOf) ?? blocked,
     reservedNames: given.reserved_names ?? reservedNames,
+    mergedNames: given.merged_names ?? mergedNames,
   }
   const isEmpty =
     rules.cooldownDays === 0 &&
-    [rules.cooldownExceptions, rules.blocked, rules.reservedNames].every((list) => list.length === 0)
+    [rules.cooldownExceptions, rules.blocked, rules.reservedNames, rules.mergedNames].every((list) => list.length === 0)
   return isEmpty ? undefined : rules
 }
 
-export function rulesJson({ cooldownDays, cooldownExceptions, blocked, reservedNames }: Rules = NONE) {
+export function rulesJson(rules: Rules = NONE) {
+  const { cooldownDays, cooldownExceptions, blocked, reservedNames, mergedNames } = rules
   return {
     cooldown_days: cooldownDays,
     cooldown_exceptions: cooldownExceptions,
     blocked,
     reserved_names: reservedNames,
+    merged_names: mergedNames,
   }
 }
 

@@ -101,8 +101,14 @@ export class Listings {
     this.#kept = new LRUCache({ maxSize: bytes, maxEntrySize: bytes })
   }
 
+  /** What was stored a moment ago need not be read from there. */
+  know(name: string, blob: Stored, text: string): void {
+    if (blob.size <= MAX_BYTES)
+      this.#kept.set(keyOf(name, blob), new Listing(name, text), { size: Math.max(1, blob.size) })
+  }
+
   read(name: string, blob: Stored, open: () => Promise<Bytes>): Promise<Listing> | Listing {
-    const key = `${name}\0${blob.digest}`
+    const key = keyOf(name, blob)
     const kept = this.#kept.get(key)
     if (kept) return kept
     const reading = this.#reading.get(key) ?? this.#read(key, name, blob, open).finally(() => this.#reading.delete(key))
@@ -117,4 +123,8 @@ export class Listings {
     this.#kept.set(key, listing, { size: Math.max(1, blob.size) })
     return listing
   }
+}
+
+function keyOf(name: string, { digest }: Stored): string {
+  return `${name}\0${digest}`
 }

@@ -6,7 +6,7 @@
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
 import type { Grammar, Upstream } from '../format.js'
-import type { Metadata, Origin, Wanted } from '../ports.js'
+import type { Metadata, Origin, Owner, Wanted } from '../ports.js'
 import type { FileRecord, Package, RepositoryRecord, Version } from '../records.js'
 import type { Freshness, Single } from '../repository.js'
 import type { Arrival } from './arrival.js'
@@ -125,7 +125,10 @@ export class Remote extends Recorded {
   }
 
   override async owner(path: string): Promise<Pick<Version, 'package' | 'version'> | undefined> {
-    return (await super.owner(path)) ?? (this.#parts && this.#wanted(path))
+    const held = await super.owner(path)
+    const name = held || !this.#parts ? undefined : this.packageOf(path)
+    const found = name === undefined ? undefined : await this.#owner(name, path)
+    return held ?? (found && name !== undefined ? { package: name, version: found.version } : undefined)
   }
 
   override async recorded(name: string, version: string): Promise<Version | undefined> {
@@ -260,18 +263,17 @@ export class Remote extends Recorded {
     const confirmedMs = check?.confirmedMs ?? Date.parse(held.publishedAt)
     const known = { held: true, confirmedMs }
     this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: check?.stale ?? false })
-    const wanted: Wanted = { path, package: held.package, version: held.version, promised: undefined, held }
+    const owner = async () => ({ version: held.version, promised: undefined })
+    const wanted: Wanted = { path, package: held.package, owner, held }
     void origin
       .fetch(this.record, wanted)
-      .then((arrival) => arrival?.done)
+      .then(async (found) => (found && 'done' in found ? void (await found.done) : found))
       .then(
-        () =>
-          this.#checks.set(path, {
-            held: true,
-            untilMs: this.#now + this.#ttlMs,
-            confirmedMs: this.#now,
-            stale: false,
-          }),
+        ({ stale, ageSeconds = 0 } = { stale: false }) => {
+          const confirmed = this.#now - ageSeconds * 1000
+          const untilMs = this.#now + (stale || ageSeconds * 1000 >= this.#ttlMs ? RETRY_MS : this.#ttlMs)
+          this.#checks.set(path, { held: true, untilMs, confirmedMs: confirmed, stale })
+        },
         (error: unknown) => {
           this.#checks.set(path, { ...known, untilMs: this.#now + RETRY_MS, stale: true })
           this.#parts?.onFault?.(error, this.record, path)
@@ -291,22 +293,27 @@ export class Remote extends Recorded {
 
   async #fetch(path: string): Promise<Arrival | undefined> {
     const { origin, absentMs = ABSENT_MS } = this.#checked()
-    const wanted = await this.#wanted(path)
-    const arrival = wanted && (await origin.fetch(this.record, wanted))
-    if (!arrival && !(await super.file(path))) this.#absent.set(path, this.#now + absentMs)
-    return arrival
+    const name = this.packageOf(path)
+    const found =
+      name === undefined
+        ? undefined
+        : await origin.fetch(this.record, {
+            path,
+            package: name,
+            owner: () => this.#owner(name, path),
+            held: undefined,
+          })
+    if (found && 'done' in found) return found
+    if (!found && !(await super.file(path))) this.#absent.set(path, this.#now + absentMs)
+    return undefined
   }
 
-  async #wanted(path: string): Promise<Wanted | undefined> {
-    if (!this.#lists) return { path, package: path, version: '', promised: undefined, held: undefined }
-    const name = this.packageOf(path)
-    if (name === undefined) return undefined
+  async #owner(name: string, path: string): Promise<Owner | undefined> {
+    if (!this.#lists) return { version: '', promised: undefined }
     const unlisted = this.#parts?.upstream.listing?.unlisted?.(path)
-    if (unlisted !== undefined) return { path, package: name, version: unlisted, promised: undefined, held: undefined }
-    const owner = (await this.#listing(name))?.owner(path) ?? (await this.#lookAgain(name, path))
-    if (!owner) return undefined
-    const { version } = owner.version
-    return { path, package: name, version, promised: owner.file.promised, held: undefined }
+    if (unlisted !== undefined) return { version: unlisted, promised: undefined }
+    const found = (await this.#listing(name))?.owner(path) ?? (await this.#lookAgain(name, path))
+    return found && { version: found.version.version, promised: found.file.promised }
   }
 
   async #lookAgain(name: string, path: string): Promise<ReturnType<Listing['owner']>> {

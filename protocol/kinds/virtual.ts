@@ -1,6 +1,7 @@
 /**
  * Several repositories seen as one. Local members that know a name are merged, the first winning per version and path; only
- * if none does, the first remote member that knows it answers, so a public package can never shadow a private one.
+ * if none does, the first remote member that knows it answers, so a public package can never shadow a private one. Where an
+ * administrator said so for a name, all members that know it are merged, in their order.
  * It is made per request from the members that the asker may read.
  */
 import { RegistryError } from '../errors.js'
@@ -17,36 +18,45 @@ interface Owner<T> {
   file: T
 }
 
+export interface VirtualParts {
+  /** Not virtual themselves, in order of priority. */
+  members: readonly Repository[]
+  /** Local members that the asker may not read. Nobody is told what is in them, and the names that they know are not looked up elsewhere. */
+  hidden: readonly Repository[]
+  merges: (name: string) => boolean
+}
+
 export class Virtual implements Repository {
   readonly key: string
   readonly record: RepositoryRecord
   readonly target = undefined
-  readonly #members: readonly Repository[]
-  readonly #hidden: readonly Repository[]
+  readonly #parts: VirtualParts
   readonly #local: readonly Repository[]
   readonly #remote: readonly Repository[]
   /** The members that gave out files, which are opened there. */
   readonly #found = new WeakMap<object, Repository>()
 
-  /**
-   * `members`: not virtual themselves, in order of priority. `hidden`: local members that the asker may not read. Nobody is told
-   * what is in them, and the names that they know are not looked up elsewhere either.
-   */
-  constructor(record: RepositoryRecord, members: readonly Repository[], hidden: readonly Repository[] = []) {
+  constructor(record: RepositoryRecord, parts: VirtualParts) {
     this.key = record.key
     this.record = record
-    this.#members = members
-    this.#hidden = hidden
+    this.#parts = parts
+    const { members } = parts
     this.#local = members.filter((member) => member.record.type === 'local')
     this.#remote = members.filter((member) => member.record.type !== 'local')
   }
 
   stamp(name: string): string | Promise<string> {
+    if (this.#parts.merges(name)) return this.#stampOfAll(name)
     const stamps = this.#local.map((member) => member.stamp(name))
     // Only remote members may have to be waited for, and what is known here must not be asked of them.
     if (this.#remote.length === 0 && stamps.every((stamp) => typeof stamp === 'string'))
       return join(this.#local, stamps)
     return this.#stampOf(name, stamps)
+  }
+
+  async #stampOfAll(name: string): Promise<string> {
+    const members = await this.#asked(name)
+    return join(members, await Promise.all(members.map((member) => member.stamp(name))))
   }
 
   async #stampOf(name: string, local: (string | Promise<string>)[]): Promise<string> {
@@ -138,17 +148,13 @@ export class Virtual implements Repository {
 
   async open(file: Held): Promise<Bytes> {
     const found = this.#found.get(file) ?? (await this.#owner(file.path, (member) => member.file(file.path)))?.member
-    const owner = found ?? this.#members[0]
+    const owner = found ?? this.#parts.members[0]
     if (!owner) throw new Error(`no member of ${this.key} holds ${file.path}`)
     return owner.open(file)
   }
 
   held(): Repository {
-    return new Virtual(
-      this.record,
-      this.#members.map((member) => member.held()),
-      this.#hidden,
-    )
+    return new Virtual(this.record, { ...this.#parts, members: this.#parts.members.map((member) => member.held()) })
   }
 
   async #owner<T extends object>(path: string, find: Find<T>): Promise<Owner<T> | undefined> {
@@ -163,17 +169,18 @@ export class Virtual implements Repository {
     for (const member of this.#remote) {
       const name = member.packageOf ? member.packageOf(path) : path
       if (name === undefined) continue
-      if ((await this.#locallyKnown(name)) || (await this.#isHidden(name))) return undefined
+      if ((await this.#isOurs(name)) || (await this.#isHidden(name))) return undefined
       const file = await find(member)
-      if (file) return (await this.#locallyKnown(name)) ? undefined : { member, file }
+      if (file) return (await this.#isOurs(name)) ? undefined : { member, file }
       // The first that knows the package answers for all of it.
-      if (await member.package(name)) return undefined
+      if (!this.#parts.merges(name) && (await member.package(name))) return undefined
     }
     return undefined
   }
 
   /** The members that answer for a name. A name whose versions were all removed is still known: it stays reserved. */
   async #knowing(name: string): Promise<Repository[]> {
+    if (this.#parts.merges(name)) return known(await this.#asked(name), name)
     const local = await known(this.#local, name)
     if (local.length > 0 || (await this.#isHidden(name))) return local
     for (const member of this.#remote) {
@@ -185,12 +192,18 @@ export class Virtual implements Repository {
     return []
   }
 
-  async #locallyKnown(name: string): Promise<boolean> {
-    return (await known(this.#local, name)).length > 0
+  /** Of a name that is merged. */
+  async #asked(name: string): Promise<readonly Repository[]> {
+    return (await this.#isHidden(name)) ? this.#local : this.#parts.members
+  }
+
+  /** Is it known here, so that nobody else is asked. */
+  async #isOurs(name: string): Promise<boolean> {
+    return !this.#parts.merges(name) && (await known(this.#local, name)).length > 0
   }
 
   async #isHidden(name: string): Promise<boolean> {
-    return (await known(this.#hidden, name)).length > 0
+    return (await known(this.#parts.hidden, name)).length > 0
   }
 
   async #each<T>(name: string, read: (member: Repository) => Promise<T | undefined>): Promise<T[]> {
@@ -200,7 +213,7 @@ export class Virtual implements Repository {
 
   async #merge<T>(page: Page, read: (member: Repository) => Promise<T[]>, name: (entry: T) => string): Promise<T[]> {
     const merged = new Map<string, T>()
-    for (const entries of await Promise.all(this.#members.map(read)))
+    for (const entries of await Promise.all(this.#parts.members.map(read)))
       for (const entry of entries) if (!merged.has(name(entry))) merged.set(name(entry), entry)
     return [...merged.entries()]
       .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))

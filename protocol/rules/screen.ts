@@ -43,6 +43,7 @@ interface About {
   blocks: Blocking[]
   exceptions: Exception[]
   reserved: boolean
+  merged: boolean
 }
 
 const REMEMBERED = 20_000
@@ -78,6 +79,11 @@ export class Screen {
   /** Is it never looked up at an upstream. */
   reserves(name: string): boolean {
     return this.#of(name).reserved
+  }
+
+  /** Do all members of a virtual repository show their versions of it. */
+  merges(name: string): boolean {
+    return this.#of(name).merged
   }
 
   /** May any version of it be refused. */
@@ -126,6 +132,7 @@ export class Screen {
       blocks: this.#blocks.filter((block) => is(block.name)),
       exceptions: this.#exceptions.filter((exception) => is(exception.name)),
       reserved: this.#rules.reservedNames.some(is),
+      merged: this.#rules.mergedNames.some(is),
     }
     this.#about.set(name, about)
     return about

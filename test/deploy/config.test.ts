@@ -46,6 +46,21 @@ describe('settings', () => {
     )
   })
 
+  it('the proxy of other programs is taken where none is named here, and one that cannot be used is not', () => {
+    const named = (environment: Record<string, string>) => resolve('primary', { environment }).values.upstreamProxy
+    assert.equal(named({ HTTPS_PROXY: 'http://other:1' }), 'http://other:1/')
+    assert.equal(named({ HTTPS_PROXY: 'http://other:1', CAIRN_UPSTREAM_PROXY: 'http://own:2' }), 'http://own:2/')
+    assert.equal(named({ HTTPS_PROXY: 'socks5://other:1', http_proxy: 'http://third:3' }), 'http://third:3/')
+    const { values, origins } = resolve('primary', { environment: { NO_PROXY: 'localhost, .example 10.0.0.0/8' } })
+    assert.deepEqual(values.upstreamNoProxy, ['localhost', '.example', '10.0.0.0/8'])
+    assert.equal(origins.upstreamNoProxy.source, 'NO_PROXY')
+  })
+
+  it('a proxy’s password is never listed', () => {
+    const rows = configRows(resolve('primary', { environment: { CAIRN_UPSTREAM_PROXY: 'http://a:canary@p:1' } }))
+    assert.doesNotMatch(JSON.stringify(rows), /canary/)
+  })
+
   it('a misspelt key of the file is refused with the one that was meant', () => {
     const file = { path: '/c.json', values: { logLvel: 'info' } }
     assert.throws(() => resolve('node', { file }), refused(/"logLvel" \(\/c\.json\); did you mean logLevel\?/))

@@ -363,6 +363,7 @@ async function build({ pool }: TestDatabase) {
     formats: [files],
     open: registry.repository.bind(registry),
     members: registry.members.bind(registry),
+    merges: registry.merges.bind(registry),
     blobs,
     file: async (repository, file) => ({ status: 200, headers: {}, body: await repository.open(file) }),
     formatRoute: (request) => registry.handle(request),

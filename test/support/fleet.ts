@@ -119,6 +119,16 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     reverifySeconds: 3600,
     maxUploadBytes: 5 * 1024 ** 3,
     upstreamAllow: [],
+    remoteCacheBytes: undefined,
+    upstreams: {
+      proxy: undefined,
+      noProxy: [],
+      ca: undefined,
+      connectSeconds: 10,
+      firstByteSeconds: 20,
+      idleSeconds: 30,
+      requestsPerSecond: undefined,
+    },
     ...settings,
   }
 }

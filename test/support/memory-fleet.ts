@@ -83,7 +83,10 @@ export class MemoryFleet {
       ...parts,
       client: this.upstreams,
       documents: new MemoryDocuments(),
-      credentials: { authorization: async (scope, origin) => this.#credential(scope, origin) },
+      credentials: {
+        authorization: async (scope, origin) => this.#credential(scope, origin),
+        headers: async () => undefined,
+      },
       metadata: ledger.state,
       listings: this.#listings,
       formats,
@@ -133,7 +136,7 @@ export class MemoryFleet {
       },
       fetch: async (record, { path }) => {
         const found = await repository(record).arrive?.(path)
-        return found && 'digest' in found ? undefined : found
+        return found && 'digest' in found ? repository(record).freshness?.(path) : found
       },
     }
   }

@@ -1,7 +1,7 @@
 /** What one upstream host is asked of, with a clock and chance of the test's own. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { BUDGET, Budget } from '../../../primary/upstream/budget.js'
+import { BUDGET, Budget, type BudgetOptions } from '../../../primary/upstream/budget.js'
 import { retryAfterMs } from '../../../primary/upstream/retry-after.js'
 
 const LIMITS = {
@@ -14,9 +14,9 @@ const LIMITS = {
   maxBackoffMs: 4000,
 }
 
-function world() {
+function world(more: Partial<BudgetOptions> = {}) {
   const clock = { ms: 0 }
-  return { clock, budget: new Budget({ ...LIMITS, nowMs: () => clock.ms, random: () => 1 }) }
+  return { clock, budget: new Budget({ ...LIMITS, nowMs: () => clock.ms, random: () => 1, ...more }) }
 }
 
 describe('a host’s budget', () => {
@@ -71,6 +71,31 @@ describe('a host’s budget', () => {
     again()
     await budget.enter('h')
     await budget.enter('h')
+  })
+
+  it('lets a second’s worth through at once and then so many in a second; who would wait too long is told when to come back', async () => {
+    const { budget, clock } = world({ concurrency: 100, perSecond: 5, paceMs: 0 })
+    const come = async () => void (await budget.enter('h'))
+    for (let i = 0; i < 5; i++) await come()
+    await assert.rejects(come(), { kind: 'unavailable', retryAfter: 1, code: 'upstream_paused' })
+    clock.ms = 199
+    await assert.rejects(come())
+    clock.ms = 200
+    await come()
+    await assert.rejects(come())
+    clock.ms = 60_000
+    for (let i = 0; i < 5; i++) await come()
+    await assert.rejects(come())
+  })
+
+  it('makes those wait whom the rate delays by less than that', async () => {
+    const { budget } = world({ concurrency: 100, perSecond: 50, paceMs: 1000 })
+    const order: number[] = []
+    await Promise.all(Array.from({ length: 53 }, (_, i) => budget.enter('h').then(() => void order.push(i))))
+    assert.deepEqual(
+      order,
+      Array.from({ length: 53 }, (_, i) => i),
+    )
   })
 
   it('never pauses for longer than its longest back-off', async () => {

@@ -6,7 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type pg from 'pg'
-import { credentialKey, headerOf, PostgresCredentials, seal, unseal } from '../../../primary/upstream/credentials.js'
+import {
+  authorizationOf,
+  credentialKey,
+  PostgresCredentials,
+  seal,
+  unseal,
+} from '../../../primary/upstream/credentials.js'
 
 describe('credentials for upstreams', () => {
   const key = randomBytes(32)
@@ -30,8 +36,8 @@ describe('credentials for upstreams', () => {
   })
 
   it('become an Authorization value', () => {
-    assert.equal(headerOf({ kind: 'bearer', token: 't' }), 'Bearer t')
-    assert.equal(headerOf({ kind: 'basic', username: 'ann', password: 'p:w' }), 'Basic YW5uOnA6dw==')
+    assert.equal(authorizationOf({ kind: 'bearer', token: 't' }), 'Bearer t')
+    assert.equal(authorizationOf({ kind: 'basic', username: 'ann', password: 'p:w' }), 'Basic YW5uOnA6dw==')
   })
 
   it('have a key that is made once, for its owner only', async (t) => {
@@ -73,5 +79,10 @@ describe('kept credentials', () => {
     assert.equal(await kept.authorization('s', 'https://one.example'), 'Bearer new')
     assert.equal(await kept.authorization('s', 'https://two.example'), undefined)
     assert.equal(await kept.authorization('s', 'http://one.example'), undefined)
+    const key = { kind: 'header', header: 'X-Api-Key', value: 'k' } as const
+    await kept.set('s', { origin: 'https://one.example', credential: key })
+    assert.deepEqual(await kept.headers('s', 'https://one.example'), { 'X-Api-Key': 'k' })
+    assert.equal(await kept.headers('s', 'https://two.example'), undefined)
+    assert.equal(await kept.authorization('s', 'https://one.example'), undefined)
   })
 })

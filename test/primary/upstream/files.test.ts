@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { until } from '../../support/fleet.js'
 import { MemoryFleet } from '../../support/memory-fleet.js'
 import { ORIGIN } from '../../support/request.js'
 import {
@@ -161,6 +162,43 @@ describe('files of an upstream', { timeout: 60_000 }, () => {
     assert.equal((await get('another')).status, 503)
     assert.equal(upstream.asked.length, before)
     assert.equal((await get('held')).status, 200)
+  })
+
+  it('beyond the rate of a host what is held is served on both sides, and the rest is told when to come back', async () => {
+    await fleet.close()
+    fleet = await MemoryFleet.open({ budget: { perSecond: 1, paceMs: 0 } })
+    await fleet.repository('files', 'generic', { type: 'remote', upstream: upstream.url })
+    upstream.answer('/held', bytes(SMALL))
+    await get('held')
+    for (const side of ['primary', 'node'] as const) {
+      const reply = await get('another', side)
+      assert.equal(reply.status, 503)
+      assert.equal(reply.headers.get('retry-after'), '1')
+      assert.equal((await get('held', side)).status, 200)
+    }
+    assert.equal(upstream.asked.length, 1)
+  })
+
+  it('that may change say that they are old, and how old, while the upstream is away', async () => {
+    await fleet.repository('moving', 'generic', { type: 'remote', upstream: upstream.url, redeploy: true })
+    const read = (side: 'primary' | 'node') => fleet.client(side)(`${ORIGIN}/repository/moving/now`)
+    upstream.answer('/now', tagged(SMALL))
+    await read('primary')
+    assert.equal((await read('primary')).headers.get('warning'), null)
+    assert.equal((await read('node')).headers.get('warning'), null)
+    const soon = (side: 'primary' | 'node', isSo: (headers: Headers) => boolean) =>
+      until(async () => {
+        fleet.nowMs += 10_000
+        const reply = await read(side)
+        assert.equal(await reply.text(), String(SMALL))
+        return isSo(reply.headers)
+      })
+    upstream.answer('/now', status(503, { 'retry-after': '1' }))
+    fleet.nowMs += 100_000
+    for (const side of ['primary', 'node'] as const)
+      await soon(side, (headers) => /^110 /.test(headers.get('warning') ?? '') && Number(headers.get('age')) >= 100)
+    upstream.answer('/now', tagged(SMALL))
+    for (const side of ['primary', 'node'] as const) await soon(side, (headers) => headers.get('warning') === null)
   })
 
   it('after failures in a row the host is left alone', async () => {

@@ -75,7 +75,7 @@ describe('Maven artifacts of an upstream', { timeout: 60_000 }, () => {
     const record = fleet.ledger.state.repository('remote')
     assert.ok(record)
     const blocked = [{ name: 'org.left:app', versions: '2', reason: 'broken' }]
-    const rules = { cooldownDays: 0, cooldownExceptions: [], blocked, reservedNames: [] }
+    const rules = { cooldownDays: 0, cooldownExceptions: [], blocked, reservedNames: [], mergedNames: [] }
     await fleet.configure([{ kind: 'repository', key: 'remote', record: { ...record, rules } }])
     const found = await text(`${APP}/maven-metadata.xml`)
     for (const element of ['version', 'latest', 'release']) assert.deepEqual(elements(found, element), ['1'])

@@ -167,10 +167,38 @@ describe('npm packages of an upstream', { timeout: 60_000 }, () => {
     assert.equal(upstream.asked.length, 1)
   })
 
-  it('a tarball that its packument does not know is not asked for', async () => {
+  it('a tarball that its packument does not know is given to nobody, whatever the upstream has there', async () => {
     publish('left', ['1.0.0'])
-    assert.equal((await get('left/-/left-9.9.9.tgz')).status, 404)
-    assert.equal(upstream.asked.filter(({ path }) => path.endsWith('.tgz')).length, 0)
+    upstream.answer('/left/-/left-9.9.9.tgz', bytes(packed({ name: 'left', version: '9.9.9' })))
+    for (const side of ['primary', 'node'] as const)
+      assert.equal((await get('left/-/left-9.9.9.tgz', { side })).status, 404)
+    assert.equal(await fleet.ledger.state.file('scope-of-remote', 'left/-/left-9.9.9.tgz'), undefined)
+    const before = upstream.count('/left/-/left-8.8.8.tgz')
+    assert.equal((await get('left/-/left-8.8.8.tgz')).status, 404)
+    assert.equal(upstream.count('/left/-/left-8.8.8.tgz'), before)
+  })
+
+  it('a tarball is asked for at once with a packument that nobody has asked for yet, and judged by it', async () => {
+    publish('left', ['1.0.0'])
+    const { answer, open } = gated(document(upstream.url, 'left', ['1.0.0']), 10)
+    upstream.answer('/left', answer)
+    const asked = get('left/-/left-1.0.0.tgz', { side: 'node' })
+    await upstream.askedFor('/left/-/left-1.0.0.tgz', 1)
+    open()
+    assert.equal((await asked).status, 200)
+    assert.equal(upstream.count('/left/-/left-1.0.0.tgz'), 1)
+    assert.equal(upstream.count('/left'), 1)
+  })
+
+  it('tarballs that wait for their packuments leave room for those', async () => {
+    await fleet.close()
+    fleet = await MemoryFleet.open({ budget: { concurrency: 4 } })
+    await fleet.repository('remote', 'npm', { type: 'remote', upstream: upstream.url })
+    const names = Array.from({ length: 20 }, (_, i) => `many-${i}`)
+    for (const name of names) publish(name, ['1.0.0'])
+    const replies = await Promise.all(names.map((name) => get(`${name}/-/${name}-1.0.0.tgz`)))
+    assert.deepEqual(new Set(replies.map(({ status }) => status)), new Set([200]))
+    for (const name of names) assert.equal(upstream.count(`/${name}/-/${name}-1.0.0.tgz`), 1)
   })
 
   it('a tarball with other bytes than promised is an error, and not kept', async () => {

@@ -303,7 +303,7 @@ async function world({ withIndex = false } = {}) {
     const members = record.members
       .map((key) => state.repository(key) ?? assert.fail(key))
       .filter((member) => gate.decide(principal, 'read', member).allowed)
-    return new Virtual(record, members.map(single))
+    return new Virtual(record, { members: members.map(single), hidden: [], merges: () => false })
   }
   const reads: Reads = {
     metadata: state,
@@ -311,6 +311,7 @@ async function world({ withIndex = false } = {}) {
     formats: [format],
     open,
     members: (record) => [{ record, repository: single(record) }],
+    merges: () => false,
     blobs,
     file: async (_, file) => ({ status: 200, headers: {}, body: JSON.stringify({ served: file.path }) }),
     ...(withIndex

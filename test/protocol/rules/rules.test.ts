@@ -9,7 +9,7 @@ import { parseRange } from '../../../protocol/rules/range.js'
 import { Screen } from '../../../protocol/rules/screen.js'
 
 const grammarOf = (name: string): Grammar => formats.find((format) => format.name === name)?.grammar ?? {}
-const NO_RULES: Rules = { cooldownDays: 0, cooldownExceptions: [], blocked: [], reservedNames: [] }
+const NO_RULES: Rules = { cooldownDays: 0, cooldownExceptions: [], blocked: [], reservedNames: [], mergedNames: [] }
 
 describe('a range of versions', () => {
   const table: [format: string, range: string, inside: string[], outside: string[]][] = [
