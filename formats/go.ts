@@ -1,6 +1,7 @@
 /**
  * Go modules, as the GOPROXY protocol has them: /{module}/@v/list, {version}.info, .mod and .zip, /{module}/@latest. Names in paths
- * are escaped ("!" and a small letter for a capital one); packages in records have the module's real path.
+ * are escaped ("!" and a small letter for a capital one); packages in records have the module's real path. Below sumdb/ are files of
+ * checksum databases, where an upstream has any.
  */
 import { type Format, read, write } from '../protocol/format.js'
 import { text } from '../protocol/http/reply.js'
@@ -9,6 +10,7 @@ import { readLatest, readList, readVersion } from './go/indexes.js'
 import { lock } from './go/lock.js'
 import { putZip } from './go/publish.js'
 import { removeVersion } from './go/remove.js'
+import { upstream } from './go/upstream.js'
 import { compareTexts } from './go/version.js'
 
 const OF_MODULE = { params: { module: MODULE } }
@@ -27,6 +29,7 @@ export const go: Format = {
   /** The go command prints the text of a reply that failed, if it is plain. */
   error: ({ message }, status) => text(`${message}\n`, status),
 
+  upstream,
   grammar: { compare: compareTexts },
   lock,
 

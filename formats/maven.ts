@@ -6,8 +6,11 @@ import { type Format, read, write } from '../protocol/format.js'
 import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
 import { lock } from './maven/lock.js'
+import { SETTINGS } from './maven/policy.js'
 import { put } from './maven/put.js'
 import { remove } from './maven/remove.js'
+import { upkeep } from './maven/upkeep.js'
+import { upstream } from './maven/upstream.js'
 import { compareVersions } from './maven/version-order.js'
 
 export const maven: Format = {
@@ -23,6 +26,9 @@ export const maven: Format = {
     status === 404
       ? { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${error.message}\n` }
       : problem(error, request),
+  upstream,
+  settings: SETTINGS,
+  upkeep,
   grammar: { compare: compareVersions },
   lock,
   snippet: ({ base, key }) =>

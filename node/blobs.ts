@@ -2,6 +2,7 @@
  * A node's bytes: its cache, else the mesh and the primary. What one reader fetches all readers share, and bytes are given on
  * while they still arrive, each piece verified first. Nothing is written here: a node forwards what clients publish.
  */
+import { createHash, type Hash } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { HeldBytes, rangeWithin } from '../protocol/blobs/disk-bytes.js'
 import type { Certificate } from '../protocol/certificate.js'
@@ -111,6 +112,25 @@ export class NodeBlobs implements Blobs {
 
   async has(digest: Digest): Promise<boolean> {
     return this.#cache.has(digest)
+  }
+
+  /**
+   * Takes in a body whose record is still to come, so that it need not be fetched again, and tells what it was. Without room, or
+   * when the disk takes no more, it is not kept.
+   */
+  async take(body: AsyncIterable<Uint8Array>, size: number | undefined): Promise<Digest> {
+    const hash = createHash('sha256')
+    const passing = hashed(body, hash)
+    const room = size === undefined ? undefined : this.#cache.reserve(size)
+    try {
+      if (room) room.keep(await this.#cache.disk.write(unended(passing), { limit: room.size }))
+    } catch (error) {
+      if (!isDisk(error)) throw error
+    } finally {
+      room?.release()
+    }
+    for await (const _ of passing);
+    return hash.digest('hex') as Digest
   }
 
   async settled(digest: Digest): Promise<void> {
@@ -237,7 +257,7 @@ export class NodeBlobs implements Blobs {
   }
 
   async #start(stored: Stored, scope: string, name: string): Promise<Transfer | undefined> {
-    const room = this.#cache.reserve(stored)
+    const room = this.#cache.reserve(stored.size)
     if (!room) return undefined
     const partial = await this.#cache.partial(stored).catch((error: unknown) => {
       room.release()
@@ -249,7 +269,7 @@ export class NodeBlobs implements Blobs {
     const transfer = new Transfer({ ...parts, ...(lingerMs === undefined ? {} : { lingerMs }) })
     this.#transfers.set(stored.digest, transfer)
     const ending = transfer.done.then((outcome) => {
-      if (outcome === 'complete') room.keep()
+      if (outcome === 'complete') room.keep(stored)
       else room.release()
       this.#transfers.delete(stored.digest)
       this.#ending.delete(ending)
@@ -272,6 +292,18 @@ export class NodeBlobs implements Blobs {
 function emptyBytes(file: Stored): Bytes {
   if (file.root !== EMPTY_ROOT) throw new RegistryError('corrupt', `The record of ${file.digest} contradicts itself`)
   return new HeldBytes(new Uint8Array(0), 'cache')
+}
+
+async function* hashed(body: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of body) {
+    hash.update(chunk)
+    yield chunk
+  }
+}
+
+/** Whoever leaves it early does not end it for others. */
+function unended(body: AsyncGenerator<Uint8Array, void, undefined>): AsyncIterable<Uint8Array> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => body.next() }) }
 }
 
 /** The disk failed, not the bytes: they can still be passed on. */

@@ -26,7 +26,9 @@ export interface CacheOptions extends Omit<DiskBlobsOptions, 'repair'> {
 
 /** Room for one blob. Ends with `keep` once the blob is there, or with `release`. */
 export interface Reservation {
-  keep(): void
+  /** Bytes of the blob. */
+  readonly size: number
+  keep(stored: Stored): void
   release(): void
 }
 
@@ -112,8 +114,8 @@ export class Cache {
   }
 
   /** undefined when there can be no room: it is larger than the limit, or too much is pinned, read or arriving. */
-  reserve(stored: Stored): Reservation | undefined {
-    const bytes = bytesOnDisk(stored.size)
+  reserve(size: number): Reservation | undefined {
+    const bytes = bytesOnDisk(size)
     if (!this.#makeRoom(bytes)) return undefined
     this.#used += bytes
     let open = true
@@ -123,7 +125,8 @@ export class Cache {
       return was
     }
     return {
-      keep: () => {
+      size,
+      keep: (stored) => {
         if (!end()) return
         if (this.#sizes.has(stored.digest)) this.#used -= bytes
         this.#sizes.set(stored.digest, stored.size)
@@ -144,12 +147,12 @@ export class Cache {
   /** Keeps a small verified blob. Without room it is not kept. */
   async keep(stored: Stored, bytes: Uint8Array): Promise<void> {
     if (this.has(stored.digest)) return
-    const room = this.reserve(stored)
+    const room = this.reserve(stored.size)
     try {
       await this.#evicting.get(stored.digest)
       if (!room) return
       await this.disk.write(once(bytes), { limit: stored.size })
-      room.keep()
+      room.keep(stored)
     } finally {
       room?.release()
     }

@@ -163,6 +163,7 @@ async function compose(
     reached: (position, timeoutMs) => replica.reached(position, timeoutMs),
     recorded: (scope, path, timeoutMs) => replica.recorded(scope, path, timeoutMs),
     open: (file, scope) => blobs.open(file, scope),
+    take: (body, size) => blobs.take(body, size),
   })
   const registry = new Registry({
     metadata: state,

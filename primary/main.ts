@@ -47,6 +47,7 @@ import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
 import { Repositories } from './repositories.js'
+import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
 import { PostgresDocuments } from './upstream/documents.js'
@@ -128,17 +129,17 @@ async function compose(
   await writeLocalToken(settings.data, accounts, state)
 
   const downloads = new Downloads(pool)
-  const upkeep = (task: () => Promise<unknown>, everyMs: number, failure: string) => {
+  const regularly = (task: () => Promise<unknown>, everyMs: number, failure: string) => {
     const periodic = new Periodic(task, everyMs, (error) => log.warn(errorFields(error), failure))
     periodic.start()
     closers.push(() => periodic.close())
   }
-  upkeep(() => downloads.flush(), DOWNLOADS_FLUSH_MS, 'download counts were not written')
-  upkeep(() => accounts.sweep(), SWEEP_MS, 'sessions were not swept')
+  regularly(() => downloads.flush(), DOWNLOADS_FLUSH_MS, 'download counts were not written')
+  regularly(() => accounts.sweep(), SWEEP_MS, 'sessions were not swept')
   // Bytes stay as long as a push may last that counts on them.
   const keptMs = Math.max(settings.restoreDays * DAY_MS, COLLECT_GRACE_MS)
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: keptMs, nowMs: Date.now }
-  upkeep(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
+  regularly(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
   const client = new UpstreamClient(await upstreamOptions(settings))
   closers.push(() => client.close())
@@ -177,6 +178,7 @@ async function compose(
     ledger,
     formats: formats.map((format) => format.name),
     types: ['local', 'remote', 'virtual'],
+    settings: (format) => formats.find(({ name }) => name === format)?.settings,
     grammar: (format) => formats.find(({ name }) => name === format)?.grammar,
     remoteFormats: formats.filter(({ upstream }) => upstream !== undefined).map(({ name }) => name),
     credentials,
@@ -214,6 +216,10 @@ async function compose(
     const { maxUploadBytes } = settings
     return new Hosted(record, state, { blobs, ledger, now, maxUploadBytes, restoreMs, nameOf: grammar?.name })
   }
+  const onNeglect = (error: unknown, { key }: RepositoryRecord) =>
+    log.warn({ repository: key, ...errorFields(error) }, 'a repository was not looked after')
+  const looked = { metadata: state, formats, open, onError: onNeglect }
+  regularly(() => upkeep(looked), SWEEP_MS, 'repositories were not looked after')
   const registry = new Registry({
     metadata: state,
     access: gate,

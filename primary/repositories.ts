@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { RegistryError } from '../protocol/errors.js'
-import type { Grammar } from '../protocol/format.js'
+import type { Format, Grammar } from '../protocol/format.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
 import {
@@ -13,10 +13,12 @@ import {
   type RepositoryRecord,
   type RepositoryType,
   type Rules,
+  type Settings,
   type Step,
 } from '../protocol/records.js'
 import { Screen } from '../protocol/rules/screen.js'
 import { Turn } from './accounts/turn.js'
+import { changedSettings, type SettingChanges } from './setting-changes.js'
 import type { Credentials, UpstreamCredential } from './upstream/credentials.js'
 import type { Documents } from './upstream/documents.js'
 
@@ -25,6 +27,8 @@ export interface RepositoriesOptions {
   ledger: Ledger
   /** Names of the formats that exist. */
   formats: readonly string[]
+  /** What can be chosen for repositories of a format; default nothing. */
+  settings?: (format: string) => Format['settings']
   /** Those that can be read from an upstream; default all. */
   remoteFormats?: readonly string[]
   /** What rules need to know of a format. */
@@ -53,6 +57,8 @@ export interface RepositoryDraft {
   metadataTtlSeconds?: number | undefined
   /** null takes them away. */
   credential?: UpstreamCredential | null | undefined
+  /** null takes one away. */
+  settings?: SettingChanges | undefined
   rules?: Rules | undefined
   members?: string[] | undefined
 }
@@ -61,7 +67,15 @@ export interface RepositoryDraft {
 export type RepositoryChanges = Partial<
   Pick<
     RepositoryDraft,
-    'name' | 'description' | 'public' | 'redeploy' | 'immutableTags' | 'upstream' | 'metadataTtlSeconds' | 'credential'
+    | 'name'
+    | 'description'
+    | 'public'
+    | 'redeploy'
+    | 'immutableTags'
+    | 'upstream'
+    | 'metadataTtlSeconds'
+    | 'credential'
+    | 'settings'
   >
 > & {
   quota?: number | null | undefined
@@ -97,6 +111,7 @@ export class Repositories {
         ...(draft.quota === undefined ? {} : { quota: draft.quota }),
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
         ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
+        ...this.#settings(draft, draft.settings),
         description: draft.description ?? '',
         members: [],
         ...(draft.rules === undefined ? {} : { rules: draft.rules }),
@@ -117,7 +132,7 @@ export class Repositories {
 
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
-      const { quota: before, rules: ruled, ...rest } = this.#existing(key)
+      const { quota: before, rules: ruled, settings, ...rest } = this.#existing(key)
       const rules = changes.rules === undefined ? ruled : (changes.rules ?? undefined)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
@@ -133,6 +148,7 @@ export class Repositories {
         ...(quota === undefined ? {} : { quota }),
         ...(upstream === undefined ? {} : { upstream }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
+        ...this.#settings(rest, changes.settings, settings),
         ...(rules === undefined ? {} : { rules }),
       }
       this.#checkRules(record)
@@ -218,6 +234,17 @@ export class Repositories {
     if ((members?.length ?? 0) > MAX_MEMBERS)
       throw new RegistryError('invalid', `A virtual repository has at most ${MAX_MEMBERS} members`)
     if (new Set(members).size !== (members?.length ?? 0)) throw new RegistryError('invalid', 'A member is named twice')
+  }
+
+  #settings(
+    { format, type }: Pick<RepositoryRecord, 'format' | 'type'>,
+    changes: SettingChanges = {},
+    before: Settings = {},
+  ): Pick<RepositoryRecord, 'settings'> {
+    if (type !== 'local' && Object.keys(changes).length > 0)
+      throw new RegistryError('invalid', 'Only a local repository has settings')
+    const settings = changedSettings(this.#options.settings?.(format) ?? {}, before, changes)
+    return Object.keys(settings).length === 0 ? {} : { settings }
   }
 
   /** Throws `invalid` for rules that cannot be understood, or that would never have an effect. */

@@ -10,7 +10,7 @@ import type { HttpRequest } from './http/request.js'
 import type { Listed } from './kinds/listing.js'
 import type { Lock } from './lock.js'
 import type { Accounts, Owner, Principal } from './ports.js'
-import type { Action, Digest, FileRecord, HashName, Held, Step } from './records.js'
+import type { Action, Digest, FileRecord, HashName, Held, Promised, Step } from './records.js'
 import type { Repository, Writable } from './repository.js'
 import type { RootRoute } from './root.js'
 
@@ -127,7 +127,7 @@ export interface Upstream {
     parse(name: string, document: Uint8Array, upstream: Asking): MaybePromise<Offering>
     /** The package whose file a path would be. */
     packageOf(path: string): string | undefined
-    /** The version of a file that no listing names and the upstream may have nevertheless. Default: there are none. */
+    /** The version of a file of a kind that no listing names: it is asked for without looking there. Default: there are none. */
     unlisted?(path: string): string | undefined
   }
   /**
@@ -137,6 +137,8 @@ export interface Upstream {
   lookup?: Lookup
   /** May the bytes under a path change at the upstream. Default: never. */
   mutable?(path: string): boolean
+  /** Where the upstream has a file's hash as text, for replies that say none in their headers. Default: nowhere. */
+  sumBeside?(path: string): { path: string; hash: keyof Promised } | undefined
 }
 
 /** A document of an upstream, below its address (percent-encoded, no slash in front). */
@@ -185,6 +187,14 @@ export interface Asking {
   rest(): AsyncIterable<Uint8Array>
 }
 
+/** A choice that administrators have for a local repository of a format; what was not chosen is not in its record. */
+export interface Setting {
+  /** One sentence, for OpenAPI. */
+  description: string
+  /** The texts that there are, or whole numbers. */
+  values: readonly string[] | { from: number; to: number }
+}
+
 /** An ecosystem's names and versions. */
 export interface Grammar {
   /**
@@ -220,6 +230,10 @@ export interface Format {
   restoredWith?(repository: Repository, file: FileRecord): Promise<Step[]>
   /** A format without it has no remote repositories. */
   readonly upstream?: Upstream
+  /** By their names in REST. */
+  readonly settings?: Readonly<Record<string, Setting>>
+  /** Looks after a local repository from time to time, at the primary, by ordinary changes. */
+  upkeep?(repository: Repository, by: Principal): Promise<void>
   readonly grammar?: Grammar
   /** How its lock files are read; a format without it has none. */
   readonly lock?: Lock

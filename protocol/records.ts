@@ -86,6 +86,8 @@ export interface RemovedFile extends FileRecord {
   removedAt: string
 }
 
+export type Settings = Readonly<Record<string, string | number>>
+
 export type RepositoryType = 'local' | 'remote' | 'virtual'
 
 /** A repository's configuration. `scope` names its history: a repository that is deleted and made again is another scope. */
@@ -105,6 +107,8 @@ export interface RepositoryRecord {
   upstream?: string
   /** How long what an upstream lists is served without asking again; undefined: a minute. */
   metadataTtlSeconds?: number
+  /** What its format lets an administrator choose, by the format's own names; the format alone knows what they mean. */
+  settings?: Settings
   description: string
   /** Keys of a virtual repository's members, first wins. */
   members: string[]

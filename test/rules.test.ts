@@ -501,7 +501,13 @@ describe('rules of a repository', { timeout: 60_000 }, () => {
         JSON.stringify({ base: version, packaging: 'jar' }),
       )
     for (const version of ['v1.0.0', 'v1.1.0'])
-      await publish('mods', 'example.com/m', version, [`example.com/m/@v/${version}.zip`], '{"hasGoMod":true}')
+      await publish(
+        'mods',
+        'example.com/m',
+        version,
+        [`example.com/m/@v/${version}.zip`],
+        '{"sum":"h1:","hasGoMod":true}',
+      )
     for (const side of SIDES) {
       const metadata = await (await get('mvn/com/acme/lib/maven-metadata.xml', { side })).text()
       assert.match(metadata, /<version>1\.1</)

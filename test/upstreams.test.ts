@@ -73,6 +73,16 @@ describe('remote repositories', { timeout: 240_000 }, () => {
     assert.equal(sha256(new Uint8Array(await read())), sha256(body))
   })
 
+  it('a node that streamed a large file keeps it, for itself and for its peers', async () => {
+    const body = randomBytes(1024 * 1024)
+    upstream.answer('/large.bin', bytes(body))
+    assert.equal(await digestAt(0, 'files/large.bin'), sha256(body))
+    await fleet.stopPrimary()
+    for (const node of [0, 1]) assert.equal(await digestAt(node, 'files/large.bin'), sha256(body))
+    await fleet.startPrimary()
+    await until(async () => (await fetch(at(0, 'files/absent'))).status === 404)
+  })
+
   it('a package is one record in the log, and its tarball another', async () => {
     const tarball = packed({ name: 'left', version: '1.0.0' })
     upstream.answer('/left', tagged(packument('left', '1.0.0', tarball)))
@@ -127,6 +137,10 @@ describe('remote repositories', { timeout: 240_000 }, () => {
     await upstream.askedFor('/left', before + 1)
     assert.ok(upstream.asked.at(-1)?.headers['if-none-match'])
   })
+
+  async function digestAt(node: number, path: string): Promise<string> {
+    return sha256(new Uint8Array(await (await fetch(at(node, path))).arrayBuffer()))
+  }
 
   async function number(): Promise<number> {
     return ((await (await fetch(`${fleet.primaryUrl}/health`)).json()) as { number: number }).number

@@ -1,4 +1,7 @@
-/** What is kept with a version of a module: its checksums, and what its go.mod says about other versions. */
+/**
+ * What is kept with a version of a module: its checksums, and what its go.mod says about other versions. Nothing of it is known of
+ * what an upstream lists.
+ */
 import { isObject, parseJson } from '../text/json.js'
 
 export interface Entry {
@@ -13,6 +16,11 @@ export interface Entry {
 
 export function writeEntry(entry: Entry): string {
   return JSON.stringify(entry)
+}
+
+/** Of what an upstream lists, nothing is known here; it is the upstream's to tell. */
+export function isPublishedHere(meta: string): boolean {
+  return readEntry(meta).sum !== ''
 }
 
 export function readEntry(meta: string): Entry {

@@ -1,4 +1,7 @@
-/** What the go command reads about a module: @v/list, @latest and @v/{version}.info, rendered from records. */
+/**
+ * What the go command reads about a module: @v/list, rendered from records; @latest and @v/{version}.info, which are an upstream's own
+ * where one has the module, and are rendered for what was published here.
+ */
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call, Rendered } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
@@ -6,7 +9,7 @@ import type { Version as Published } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { asked } from './address.js'
 import { type Known, latest, listed, ofRevision } from './choose.js'
-import { readEntry } from './entry.js'
+import { isPublishedHere, readEntry } from './entry.js'
 import { unescapeCase } from './escape.js'
 import { parseVersion } from './version.js'
 
@@ -26,22 +29,24 @@ export async function readList(call: OfModule): Promise<Reply> {
 /** GET /{module}/@latest */
 export async function readLatest(call: OfModule): Promise<Reply> {
   const module = moduleOf(call)
+  const told = await call.send(`${call.params.module}/@latest`)
+  if (told) return told
   return call.index(module, 'latest', async () => {
     const chosen = latest(await knownVersions(call.repository, module))
-    const published = chosen && (await call.repository.version(module, chosen.version.text))
+    const published = chosen && (await publishedHere(call.repository, module, chosen.version.text))
     if (!published) throw noModule(module)
     return info(published)
   })
 }
 
-/** GET /{module}/@v/{file}: a .zip or .mod as it is stored, an .info as it is known. */
+/** GET /{module}/@v/{file}: a file as it is stored; an .info as it is known, where it is none. */
 export async function readVersion(call: Call<{ module: string; file: string }>): Promise<Reply> {
-  const { repository, params } = call
+  const { params } = call
   const what = asked(params.module, params.file)
+  const stored = what && (await call.send(`${params.module}/@v/${params.file}`))
+  if (stored) return stored
   if (what?.kind === 'info') return readInfo(call, what.module, what.version)
-  const file = what && (await repository.file(`${params.module}/@v/${params.file}`))
-  if (!file) throw new RegistryError('missing', `not found: there is no ${params.file} of ${params.module} here`)
-  return call.file(file)
+  throw new RegistryError('missing', `not found: there is no ${params.file} of ${params.module} here`)
 }
 
 async function readInfo(call: Call<unknown>, module: string, version: string): Promise<Reply> {
@@ -59,12 +64,17 @@ async function readInfo(call: Call<unknown>, module: string, version: string): P
 async function resolve(repository: Repository, module: string, version: string): Promise<Published | undefined> {
   const named = parseVersion(version)
   if (named) {
-    const found = await repository.version(module, version)
-    return found || named.isIncompatible ? found : repository.version(module, `${version}+incompatible`)
+    const found = await publishedHere(repository, module, version)
+    return found || named.isIncompatible ? found : publishedHere(repository, module, `${version}+incompatible`)
   }
   const known = /^[0-9a-f]{7,64}$/.test(version) ? await knownVersions(repository, module) : []
   const found = ofRevision(known, version)
-  return found && repository.version(module, found.version.text)
+  return found && publishedHere(repository, module, found.version.text)
+}
+
+async function publishedHere(repository: Repository, module: string, version: string): Promise<Published | undefined> {
+  const found = await repository.version(module, version)
+  return found && isPublishedHere(found.meta) ? found : undefined
 }
 
 function info({ version, publishedAt }: Published): Rendered {

@@ -8,7 +8,7 @@ import type { Lock, LockContent, Locked, Needed } from '../../protocol/lock.js'
 import type { Stored } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { type Asked, asked, pathOf } from './address.js'
-import { readEntry } from './entry.js'
+import { isPublishedHere, readEntry } from './entry.js'
 import { goModSum, inspect } from './inspect.js'
 
 export const lock: Lock = {
@@ -42,12 +42,13 @@ async function find(repository: Repository, { package: module, version, files }:
   const wanted = files.flatMap(({ name, sums }) => (name === 'zip' || name === 'mod' ? [needed(name, sums)] : []))
   const isWhole = files.some(({ name }) => name === 'zip')
   // What is rendered from a record needs no file.
-  return isWhole && !(await listed(repository, module, version)) ? [...wanted, needed('info', [])] : wanted
+  return isWhole && !(await publishedHere(repository, module, version)) ? [...wanted, needed('info', [])] : wanted
 }
 
-async function listed(repository: Repository, module: string, version: string): Promise<boolean> {
+async function publishedHere(repository: Repository, module: string, version: string): Promise<boolean> {
   try {
-    return (await repository.version(module, version)) !== undefined
+    const found = await repository.version(module, version)
+    return found !== undefined && isPublishedHere(found.meta)
   } catch (error) {
     if (error instanceof RegistryError && error.kind === 'unavailable') return false
     throw error

@@ -50,11 +50,17 @@ export function pseudoOf({ text }: Version): Pseudo | undefined {
   return match?.[1] === undefined || match[2] === undefined ? undefined : { time: match[1], revision: match[2] }
 }
 
+/** When the commit that a pseudo-version names was made, ISO 8601; undefined: it is none. */
+export function pseudoTime(version: Version): string | undefined {
+  const iso = isoOf(pseudoOf(version)?.time ?? '')
+  return isTime(iso) ? iso : undefined
+}
+
 /** What is wrong with a version that has a pseudo-version's form; undefined: nothing. */
 export function faultOfPseudo(version: Version): string | undefined {
   const pseudo = pseudoOf(version)
   if (!pseudo) return undefined
-  if (!isTime(pseudo.time)) return `${pseudo.time} is not a time`
+  if (!isTime(isoOf(pseudo.time))) return `${pseudo.time} is not a time`
   const { core, prerelease, isIncompatible } = version
   // v1.2.4-0.time-revision follows v1.2.3, so nothing can be followed by v1.2.0-0.
   if (prerelease.startsWith('0.') && prerelease.split('.').length === 2 && core[2] === '0')
@@ -72,8 +78,11 @@ function whole(text: string): string {
   return text.startsWith('v') ? text : `v${text}`
 }
 
-function isTime(digits: string): boolean {
-  const iso = digits.replace(/^(....)(..)(..)(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6.000Z')
+function isoOf(digits: string): string {
+  return digits.replace(/^(....)(..)(..)(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6.000Z')
+}
+
+function isTime(iso: string): boolean {
   const time = new Date(iso)
   return !Number.isNaN(time.getTime()) && time.toISOString() === iso
 }

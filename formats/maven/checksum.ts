@@ -10,7 +10,7 @@ import type { FileRecord } from '../../protocol/records.js'
 import { digestsOf } from '../generic/digests.js'
 import { computeDigest } from '../generic/sidecar.js'
 import { readBody } from '../text/body.js'
-import { artifactAt, type Checksum } from './layout.js'
+import { artifactAt, type Checksum, isMoving } from './layout.js'
 import { newestPath } from './snapshot.js'
 
 const BODY_LIMIT = 4096
@@ -32,7 +32,7 @@ export async function checksumOfFile(call: Call<unknown>, file: FileRecord, algo
       'content-type': 'text/plain',
       etag: `"${algorithm}-${file.digest}"`,
       'last-modified': new Date(file.publishedAt).toUTCString(),
-      'cache-control': `${isPublic ? 'public' : 'private'}, ${redeploy ? 'no-cache' : 'max-age=31536000, immutable'}`,
+      'cache-control': `${isPublic ? 'public' : 'private'}, ${redeploy || isMoving(file.path) ? 'no-cache' : 'max-age=31536000, immutable'}`,
     },
     body: known,
   }

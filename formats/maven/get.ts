@@ -8,7 +8,7 @@ import type { Reply } from '../../protocol/http/reply.js'
 import type { FileRecord } from '../../protocol/records.js'
 import { listing } from '../generic/listing.js'
 import { checksumOfFile, checksumOfText } from './checksum.js'
-import { artifactAt, checksumOf, isSnapshot, metadataFolder } from './layout.js'
+import { artifactAt, checksumOf, isMoving, metadataFolder } from './layout.js'
 import { metadataOf } from './metadata.js'
 import { newestPath } from './snapshot.js'
 
@@ -20,8 +20,8 @@ const MOVING = { 'cache-control': 'no-cache' }
 export async function get(call: Getting): Promise<Reply> {
   const { path } = call.params
   if (path === '' || path.endsWith('/')) return listing(call)
-  const file = await call.repository.file(path)
-  if (file) return call.file(file)
+  const reply = await call.send(path)
+  if (reply) return reply
   const folder = metadataFolder(path)
   if (folder !== undefined) return metadata(call, folder)
   const sum = checksumOf(path)
@@ -46,6 +46,8 @@ async function checksum(
   call: Getting,
   { path, algorithm }: NonNullable<ReturnType<typeof checksumOf>>,
 ): Promise<Reply | undefined> {
+  const file = await call.repository.file(path)
+  if (file) return checksumOfFile(call, file, algorithm)
   const folder = metadataFolder(path)
   if (folder !== undefined) {
     const { package: name, render } = metadataOf(folder)
@@ -54,8 +56,6 @@ async function checksum(
       return rendered && { ...rendered, contentType: 'text/plain', body: checksumOfText(rendered.body, algorithm) }
     })
   }
-  const file = await call.repository.file(path)
-  if (file) return checksumOfFile(call, file, algorithm)
   const moving = await newest(call, path)
   if (!moving) return undefined
   const { headers, ...reply } = await checksumOfFile(call, moving, algorithm)
@@ -69,13 +69,7 @@ async function newestReply(call: Getting, path: string): Promise<Reply | undefin
 
 /** Of a path of the form a-1.1-SNAPSHOT.jar, which ordinary files never have here. */
 async function newest({ repository }: Getting, path: string): Promise<FileRecord | undefined> {
-  const asked = isSnapshotFolder(path) ? artifactAt(path) : undefined
-  if (!asked || asked.version !== asked.base) return undefined
-  const found = await newestPath(repository, asked)
+  const asked = isMoving(path) ? artifactAt(path) : undefined
+  const found = asked && (await newestPath(repository, asked))
   return found === undefined ? undefined : repository.file(found)
-}
-
-/** Most paths that are not there are of releases: they cost no more than this. */
-function isSnapshotFolder(path: string): boolean {
-  return isSnapshot(path.slice(0, path.lastIndexOf('/')))
 }

@@ -31,7 +31,7 @@ export interface ArtifactPath {
 
 export type Checksum = 'md5' | 'sha1' | 'sha256' | 'sha512'
 
-const METADATA = 'maven-metadata.xml'
+export const METADATA = 'maven-metadata.xml'
 const SNAPSHOT = 'SNAPSHOT'
 const ID = /^[A-Za-z0-9_.-]+$/
 const BUILD = /^(.*)(\d{8}\.\d{6})-(\d{1,9})$/
@@ -84,6 +84,30 @@ export function metadataFolder(path: string): string | undefined {
 export function packageAt(folder: string): string {
   const slash = folder.lastIndexOf('/')
   return `${folder.slice(0, Math.max(0, slash)).replaceAll('/', '.')}:${folder.slice(slash + 1)}`
+}
+
+/** The reverse of `packageAt`; undefined: no folder is called so. */
+export function folderOf(name: string): string | undefined {
+  const [group = '', artifact = '', more] = name.split(':')
+  const segments = [...(group === '' ? [] : group.split('.')), artifact]
+  if (more !== undefined || segments.some((segment) => !ID.test(segment) || /^\.+$/.test(segment))) return undefined
+  return segments.join('/')
+}
+
+/** A snapshot version's folder as the artifact's own and the version; undefined: it is none. */
+export function snapshotAt(folder: string): { folder: string; base: string } | undefined {
+  const slash = folder.lastIndexOf('/')
+  const base = folder.slice(slash + 1)
+  return slash > 0 && isSnapshot(base) ? { folder: folder.slice(0, slash), base } : undefined
+}
+
+/** May it be another file next time: metadata of a snapshot, and its newest build under the name without a build. */
+export function isMoving(path: string): boolean {
+  const slash = path.lastIndexOf('/')
+  if (!isSnapshot(path.slice(0, Math.max(0, slash)))) return false
+  if (metadataFolder(path) !== undefined) return true
+  const at = artifactAt(path)
+  return at !== undefined && at.version === at.base
 }
 
 export function packageOfGroup(group: string): string {

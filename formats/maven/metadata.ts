@@ -6,8 +6,8 @@ import type { Rendered } from '../../protocol/format.js'
 import type { Package, Version } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { escapeXml } from '../text/xml.js'
-import { type PluginEntry, readEntry, readPlugin } from './entry.js'
-import { artifactAt, buildVersion, isSnapshot, packageAt, splitRest } from './layout.js'
+import { type PluginEntry, readEntry, readPlugin, readVersioning, type Versioning } from './entry.js'
+import { artifactAt, buildVersion, isSnapshot, packageAt, snapshotAt, splitRest } from './layout.js'
 import { buildsOf, type SnapshotBuild } from './snapshot.js'
 import { sortVersions } from './version-order.js'
 
@@ -19,12 +19,11 @@ export interface MetadataOf {
 
 /** `folder`: as in `metadataFolder`. */
 export function metadataOf(folder: string): MetadataOf {
-  const slash = folder.lastIndexOf('/')
-  const base = folder.slice(slash + 1)
-  const name = packageAt(folder.slice(0, Math.max(0, slash)))
-  if (isSnapshot(base) && name !== ':')
-    return { package: name, render: (repository) => renderSnapshot(repository, name, base) }
-  return { package: packageAt(folder), render: (repository) => renderFolder(repository, packageAt(folder)) }
+  const snapshot = snapshotAt(folder)
+  const name = packageAt(snapshot?.folder ?? folder)
+  const render = (repository: Repository) =>
+    snapshot ? renderSnapshot(repository, name, snapshot.base) : renderFolder(repository, name)
+  return { package: name, render }
 }
 
 async function renderFolder(repository: Repository, name: string): Promise<Rendered | undefined> {
@@ -39,8 +38,12 @@ async function renderFolder(repository: Repository, name: string): Promise<Rende
     if (plugin) plugins.push(plugin)
   }
   if (versions.size + plugins.length === 0) return undefined
+  // What another repository says stays as it says it.
+  const said = readVersioning(known.meta)
+  const list = said ? [...versions] : sortVersions(versions)
+  if (!said) plugins.sort((a, b) => (a.artifactId < b.artifactId ? -1 : 1))
   const parts = [
-    ...(versions.size === 0 ? [] : [coordinates(name), versioning(sortVersions(versions), known)]),
+    ...(versions.size === 0 ? [] : [coordinates(name), versioning(list, newestOf(versions, said), known)]),
     ...(plugins.length === 0 ? [] : [pluginList(plugins)]),
   ]
   return document(parts, known)
@@ -65,7 +68,7 @@ function snapshotVersions(base: string, builds: SnapshotBuild[]): string {
       if (rows.has(rest)) continue
       const { classifier, extension } = splitRest(rest)
       const updated = element('updated', build.timestamp.replace('.', ''))
-      const kind = `${classifier === '' ? '' : element('classifier', classifier)}${element('extension', extension)}`
+      const kind = `${optional('classifier', classifier || undefined)}${element('extension', extension)}`
       rows.set(
         rest,
         `<snapshotVersion>${kind}${element('value', buildVersion(base, build))}${updated}</snapshotVersion>`,
@@ -79,21 +82,29 @@ function restsOf(version: Version): string[] {
   return version.files.flatMap(({ path }) => artifactAt(path)?.rest ?? [])
 }
 
-function versioning(sorted: string[], { modified }: Package): string {
-  const latest = sorted.at(-1) ?? ''
-  const release = sorted.findLast((version) => !isSnapshot(version))
-  const list = sorted.map((version) => element('version', version)).join('')
+/** As it was said, unless that names a version that is not to be used here. */
+function newestOf(versions: ReadonlySet<string>, said: Versioning | undefined): Versioning {
+  const sorted = sortVersions(versions)
+  const newest = { latest: sorted.at(-1), release: sorted.findLast((version) => !isSnapshot(version)) }
+  if (!said) return newest
+  const choose = (name: keyof Versioning) => {
+    const version = said[name]
+    return version === undefined || versions.has(version) ? version : newest[name]
+  }
+  return { latest: choose('latest'), release: choose('release') }
+}
+
+function versioning(versions: string[], { latest, release }: Versioning, { modified }: Package): string {
+  const list = versions.map((version) => element('version', version)).join('')
   const updated = element('lastUpdated', modified.replace(/\D/g, '').slice(0, 14))
-  return `<versioning>${element('latest', latest)}${release === undefined ? '' : element('release', release)}<versions>${list}</versions>${updated}</versioning>`
+  return `<versioning>${optional('latest', latest)}${optional('release', release)}<versions>${list}</versions>${updated}</versioning>`
 }
 
 function pluginList(plugins: PluginEntry[]): string {
-  const rows = plugins
-    .sort((a, b) => (a.artifactId < b.artifactId ? -1 : 1))
-    .map(
-      ({ name, prefix, artifactId }) =>
-        `<plugin>${element('name', name)}${element('prefix', prefix)}${element('artifactId', artifactId)}</plugin>`,
-    )
+  const rows = plugins.map(
+    ({ name, prefix, artifactId }) =>
+      `<plugin>${element('name', name)}${element('prefix', prefix)}${element('artifactId', artifactId)}</plugin>`,
+  )
   return `<plugins>${rows.join('')}</plugins>`
 }
 
@@ -104,6 +115,10 @@ function coordinates(name: string): string {
 
 function element(name: string, text: string): string {
   return `<${name}>${escapeXml(text)}</${name}>`
+}
+
+function optional(name: string, text: string | undefined): string {
+  return text === undefined ? '' : element(name, text)
 }
 
 function document(parts: string[], { modified }: Package): Rendered {

@@ -20,6 +20,7 @@ import {
 import { refuseOtherBytes } from '../generic/record.js'
 import { putChecksum } from './checksum.js'
 import { type ArtifactPath, checksumOf, metadataFolder, parseArtifact } from './layout.js'
+import { checkVersionPolicy } from './policy.js'
 import { POM_LIMIT, type Pom, parsePom } from './pom.js'
 import { record } from './record.js'
 
@@ -38,6 +39,7 @@ export async function put(call: Putting): Promise<Reply> {
   if (metadataFolder(sum?.path ?? path) !== undefined) return ignore(call)
   if (sum) return putChecksum(call, sum.path, sum.algorithm)
   const at = parseArtifact(path)
+  checkVersionPolicy(target.record, at.base)
   const expected = together(wholeDigests(call.request.headers), bodyDigests(call.request.headers))
   const present = await call.repository.file(path)
   if (present && !target.record.redeploy) return compare(call, present, expected)

@@ -2,7 +2,7 @@
 import type { Version } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
 import { type Entry, readEntry } from './entry.js'
-import { type ArtifactPath, type Build, buildOf, pathInBuild } from './layout.js'
+import { type ArtifactPath, type Build, buildOf, isSnapshot, pathInBuild } from './layout.js'
 
 export interface SnapshotBuild {
   version: Version
@@ -12,12 +12,21 @@ export interface SnapshotBuild {
 
 /** Newest first. */
 export async function buildsOf(repository: Repository, name: string, base: string): Promise<SnapshotBuild[]> {
-  const builds: SnapshotBuild[] = []
+  return (await allBuilds(repository, name)).get(base) ?? []
+}
+
+/** By snapshot version, newest first. */
+export async function allBuilds(repository: Repository, name: string): Promise<Map<string, SnapshotBuild[]>> {
+  const all = new Map<string, SnapshotBuild[]>()
   for await (const version of repository.versions(name)) {
     const [entry, build] = [readEntry(version.meta), buildOf(version.version)]
-    if (entry?.base === base && build) builds.push({ version, build, entry })
+    if (!entry || !build || !isSnapshot(entry.base)) continue
+    const builds = all.get(entry.base)
+    if (builds) builds.push({ version, build, entry })
+    else all.set(entry.base, [{ version, build, entry }])
   }
-  return builds.sort((a, b) => -compareBuilds(a.build, b.build))
+  for (const builds of all.values()) builds.sort((a, b) => -compareBuilds(a.build, b.build))
+  return all
 }
 
 /**

@@ -2,11 +2,10 @@
  * The primary as the origin of a node's remote repositories. It asks the upstream, records what it finds, and the node waits until
  * its own replica has that record; a file is given on to this node's clients while it is still arriving at the primary.
  */
-import { createHash } from 'node:crypto'
 import { RegistryError } from '../../protocol/errors.js'
 import { Arrival } from '../../protocol/kinds/arrival.js'
 import type { Bytes, Origin, OriginCheck, Wanted } from '../../protocol/ports.js'
-import type { FileRecord, Position, RepositoryRecord } from '../../protocol/records.js'
+import type { Digest, FileRecord, Position, RepositoryRecord } from '../../protocol/records.js'
 import type { Freshness } from '../../protocol/repository.js'
 import { type Link, type LinkReply, limited, refusal } from './link.js'
 
@@ -16,6 +15,8 @@ export interface LinkOriginParts {
   /** The record of a path, once this node has it; undefined when it does not come in time. */
   recorded: (scope: string, path: string, timeoutMs: number) => Promise<FileRecord | undefined>
   open: (file: FileRecord, scope: string) => Promise<Bytes>
+  /** Reads a body to its end, keeps it where it can be kept, and tells its digest. */
+  take: (body: AsyncIterable<Uint8Array>, size: number | undefined) => Promise<Digest>
 }
 
 const RECORD_MS = 10_000
@@ -52,20 +53,25 @@ export class LinkOrigin implements Origin {
       return { stale: reply.headers.warning !== undefined, ...(Number.isSafeInteger(age) ? { ageSeconds: age } : {}) }
     }
     const length = Number(reply.headers['content-length'])
+    const size = Number.isSafeInteger(length) ? length : undefined
     return new Arrival({
-      size: Number.isSafeInteger(length) ? length : undefined,
+      size,
       body: reply.body,
-      take: (body) => this.#take(scope, path, body),
+      take: (body) => this.#take(scope, path, body, size),
       open: (file) => this.#parts.open(file, scope),
     })
   }
 
   /** The primary has committed the record before it sent the end of the bytes. */
-  async #take(scope: string, path: string, body: AsyncIterable<Uint8Array>): Promise<FileRecord> {
-    const hash = createHash('sha256')
-    for await (const chunk of body) hash.update(chunk)
+  async #take(
+    scope: string,
+    path: string,
+    body: AsyncIterable<Uint8Array>,
+    size: number | undefined,
+  ): Promise<FileRecord> {
+    const digest = await this.#parts.take(body, size)
     const file = await this.#recorded(scope, path)
-    if (hash.digest('hex') === file.digest) return file
+    if (digest === file.digest) return file
     throw new RegistryError('corrupt', `${path} arrived with other bytes than its record says`)
   }
 

@@ -59,7 +59,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...proofEndpoints(options),
     ...authEndpoints(accounts, metadata),
     ...userEndpoints(accounts, metadata, gate),
-    ...repositoryEndpoints(repositories, metadata, gate),
+    ...repositoryEndpoints(repositories, metadata, gate, options.formats),
     ...artifactEndpoints({ ...options, downloads, nowMs }),
     ...grantEndpoints(metadata, ledger),
     ...nodeEndpoints(nodes),

@@ -6,6 +6,7 @@ import { API } from '../../protocol/api/reads.js'
 import { changedRules, givesRules, ruleFields } from '../../protocol/api/rules.js'
 import { memberShape, membersJson, repositoryJson, repositoryShape } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
+import type { Format } from '../../protocol/format.js'
 import type { Metadata, Principal } from '../../protocol/ports.js'
 import type { RepositoryRecord } from '../../protocol/records.js'
 import type { Repositories } from '../repositories.js'
@@ -62,9 +63,25 @@ const auth = z
       'Credentials for the upstream: Basic, bearer or a header of its own. Never shown again; null takes them away',
   })
 type UpstreamAuth = NonNullable<z.output<typeof auth>>
+const setting = z.union([z.string().max(256), z.number(), z.null()])
 const type = z.enum(['local', 'remote', 'virtual'])
 
-export function repositoryEndpoints(repositories: Repositories, metadata: Metadata, gate: Gate): Endpoint[] {
+/** What the formats offer, in words. */
+function settingsOf(formats: readonly Format[]) {
+  const offered = formats.flatMap(({ name: format, settings = {} }) =>
+    Object.entries(settings).map(([name, { description }]) => `${name} (${format}): ${description}`),
+  )
+  const said = `Of local repositories, by format; null takes one away. ${offered.join('. ')}`
+  return z.record(z.string().max(64), setting).optional().meta({ description: said })
+}
+
+export function repositoryEndpoints(
+  repositories: Repositories,
+  metadata: Metadata,
+  gate: Gate,
+  formats: readonly Format[],
+): Endpoint[] {
+  const settings = settingsOf(formats)
   return [
     endpoint({
       name: 'repositories.create',
@@ -85,6 +102,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         upstream_url: upstream.nullable().optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        settings,
         ...ruleFields,
         members: z.array(z.string().max(63)).max(100).optional(),
       }),
@@ -109,6 +127,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
           credential: upstream_auth ? credentialOf(upstream_auth) : undefined,
           rules: changedRules(undefined, body),
+          settings: body.settings,
         }
         const record = await repositories.create(draft, principal.name)
         response.headers.location = `${API}/repositories/${key}`
@@ -131,6 +150,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
         upstream_url: upstream.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        settings,
         ...ruleFields,
         // Taken so that a document that was read can be sent back; refused when they differ.
         key: z.string().optional(),
@@ -154,6 +174,7 @@ export function repositoryEndpoints(repositories: Repositories, metadata: Metada
           upstream: body.upstream_url,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
           credential: body.upstream_auth && credentialOf(body.upstream_auth),
+          settings: body.settings,
           ...(givesRules(body) ? { rules: changedRules(repository.rules, body) ?? null } : {}),
         }
         const record = await repositories.update(repository.key, changes, principal.name)

@@ -19,7 +19,7 @@ import { nonsense, readDocument } from './document.js'
 import type { Documents, UpstreamDocument } from './documents.js'
 import { lookUp } from './lookup.js'
 import { isMutable } from './mutable.js'
-import { checked, promisedBy } from './promised.js'
+import { type Beside, checked, promisedBy } from './promised.js'
 import { blaming, conditions, GONE, lengthOf, nextOf, refuseUnlessFound, validators } from './reply.js'
 import { UpstreamTokens } from './tokens.js'
 
@@ -165,8 +165,10 @@ export class UpstreamOrigin implements Origin {
     const format = this.#format(repository)
     const { path } = wanted
     const promised = { ...promisedBy(reply.headers), ...wanted.promised }
+    const beside = Object.keys(promised).length === 0 ? this.#beside(repository, format, wanted) : undefined
+    const checking = checked(body, { path, size: lengthOf(reply), promised, beside })
     const stored = await blobs
-      .write(checked(body, { path, size: lengthOf(reply), promised }), { hashes: format.hashes, limit: maxFileBytes })
+      .write(checking, { hashes: format.hashes, limit: maxFileBytes })
       .catch((error: unknown) => {
         if (!(error instanceof RegistryError && error.kind === 'too_large')) throw error
         throw nonsense(reply.url, `a file of more than ${maxFileBytes} bytes`)
@@ -178,6 +180,18 @@ export class UpstreamOrigin implements Origin {
     const file = await metadata.file(repository.scope, path)
     if (file?.digest === stored.digest) return file
     throw new RegistryError('conflict', `${path} is held here with other bytes`)
+  }
+
+  /** Asked for while the file itself is on its way. */
+  #beside(repository: RepositoryRecord, format: Format, { path, package: name }: Wanted): Beside | undefined {
+    const sum = format.upstream?.sumBeside?.(path)
+    if (!sum) return undefined
+    const document = this.#readAside(repository, name, new URL(encoded(sum.path), this.#base(repository))).catch(
+      noAnswer,
+    )
+    // Whoever reads the file hears of it at its end.
+    document.catch(() => undefined)
+    return { hash: sum.hash, document }
   }
 
   async #record(repository: RepositoryRecord, wanted: Taken, stored: Stored, format: Format): Promise<void> {
@@ -378,4 +392,9 @@ function refusalOf(
   // A page that says "we are down for maintenance" with a 200.
   const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '') && !contentTypeOf(path).includes('html')
   return isPage ? nonsense(url, `a page instead of ${path}`) : undefined
+}
+
+/** A refusal or nonsense promises nothing. */
+function noAnswer(error: unknown): undefined {
+  if (!(error instanceof RegistryError && error.kind === 'upstream')) throw error
 }

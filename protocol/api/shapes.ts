@@ -6,6 +6,8 @@ import { ruleFields, rulesJson } from './rules.js'
 export const time = z.string().meta({ format: 'date-time' })
 export const actions = z.enum(['read', 'write', 'delete', 'admin'])
 
+export const settingsShape = z.record(z.string().max(64), z.union([z.string().max(256), z.number()]))
+
 export const repositoryShape = z
   .object({
     key: z.string(),
@@ -23,6 +25,7 @@ export const repositoryShape = z
       .nullable()
       .optional()
       .meta({ description: 'Of remote repositories only; null: a minute' }),
+    settings: settingsShape.optional().meta({ description: "The format's own settings, where any are chosen" }),
     ...ruleFields,
     description: z.string(),
     members: z.array(z.string()),
@@ -100,6 +103,7 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     used_bytes: extras.usedBytes ?? null,
     upstream_url: extras.administers ? (record.upstream ?? null) : null,
     ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
+    ...(record.settings ? { settings: record.settings } : {}),
     ...(extras.administers ? rulesJson(record.rules) : {}),
     description: record.description,
     members: record.members,

@@ -291,10 +291,10 @@ export class Remote extends Recorded {
 
   async #owner(name: string, path: string): Promise<Owner | undefined> {
     if (!this.#lists) return { version: '', promised: undefined }
+    const unlisted = this.#parts?.upstream.listing?.unlisted?.(path)
+    if (unlisted !== undefined) return { version: unlisted, promised: undefined }
     const found = (await this.#listing(name))?.owner(path) ?? (await this.#lookAgain(name, path))
-    if (found) return { version: found.version.version, promised: found.file.promised }
-    const version = this.#parts?.upstream.listing?.unlisted?.(path)
-    return version === undefined ? undefined : { version, promised: undefined }
+    return found && { version: found.version.version, promised: found.file.promised }
   }
 
   async #lookAgain(name: string, path: string): Promise<ReturnType<Listing['owner']>> {

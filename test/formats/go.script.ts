@@ -20,6 +20,7 @@ const NAKED = 'example.com/matrix/naked'
 
 export const goScript: Script = {
   format: 'go',
+  upstream: '/',
   writes: [
     {
       name: 'a module is published, and the reply has its checksums',
@@ -178,6 +179,7 @@ export const goScript: Script = {
     },
     {
       name: 'what is not there is 404 with a reason in plain text',
+      hosted: true,
       run: async (place) => {
         for (const path of [
           '/example.com/@v/list',

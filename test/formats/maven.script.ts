@@ -13,6 +13,7 @@ const BUILDS = ['20261120.042440-1', '20261120.052440-2', '20261120.052440-10']
 
 export const mavenScript: Script = {
   format: 'maven',
+  upstream: '/',
   writes: [
     {
       name: 'a release is deployed as mvn does it, and its POM makes it visible',
@@ -203,6 +204,7 @@ export const mavenScript: Script = {
     },
     {
       name: 'signatures, module metadata and sources are files like others',
+      hosted: true,
       run: async (place) => {
         for (const rest of ['.jar.asc', '.module', '-sources.jar', '.pom', '.jar.asc.sha1'])
           assert.equal((await read(place, `${APP}/1.0/app-1.0${rest}`)).status, 200, rest)
@@ -254,9 +256,10 @@ export const mavenScript: Script = {
     },
     {
       name: 'a snapshot without a build is the newest of its builds',
+      hosted: true,
       run: async (place) => {
         const reply = await read(place, `${SNAPSHOT}/lib-1.1-SNAPSHOT.jar`)
-        assert.equal(reply.headers.get('cache-control'), 'no-cache')
+        assert.match(reply.headers.get('cache-control') ?? '', /no-cache/)
         assert.equal(await text(reply), `jar of ${BUILDS[2]}`)
         const sum = await text(await read(place, `${SNAPSHOT}/lib-1.1-SNAPSHOT.jar.sha1`))
         assert.equal(sum, hash('sha1', `jar of ${BUILDS[2]}`))
@@ -278,6 +281,7 @@ export const mavenScript: Script = {
     },
     {
       name: 'the metadata of a group names its plugins',
+      hosted: true,
       run: async (place) => {
         const body = await text(await read(place, '/org/matrix/plugins/maven-metadata.xml'))
         assert.match(
@@ -293,6 +297,7 @@ export const mavenScript: Script = {
     },
     {
       name: 'folders are listed',
+      hosted: true,
       run: async (place) => {
         const reply = await read(place, `${APP}/1.0/`, 'readFrom', { accept: 'application/json' })
         const { files } = (await reply.json()) as { files: { name: string }[] }

@@ -59,7 +59,7 @@ test('what is pinned or being read stays, and what finds no room is not kept', (
     const reading = (await cache.open(read, 's'))?.read()[Symbol.asyncIterator]()
     await reading?.next()
     const next = await blob()
-    assert.equal(cache.reserve(next.stored), undefined)
+    assert.equal(cache.reserve(next.stored.size), undefined)
     await cache.keep(next.stored, next.bytes)
     assert.deepEqual(held(cache, [pinned, read, next.stored]), [true, true, false])
     await reading?.return?.()
@@ -74,13 +74,13 @@ test('room that is reserved counts, and comes back once', () =>
   withFolder(async (folder) => {
     const { cache } = await filled(folder, 2, 0)
     const [a, b, c] = [await blob(), await blob(), await blob()]
-    const [first, second] = [cache.reserve(a.stored), cache.reserve(b.stored)]
+    const [first, second] = [cache.reserve(a.stored.size), cache.reserve(b.stored.size)]
     assert.equal(cache.used, 2 * TAKEN)
-    assert.equal(cache.reserve(c.stored), undefined)
+    assert.equal(cache.reserve(c.stored.size), undefined)
     first?.release()
     first?.release()
     assert.equal(cache.used, TAKEN)
-    second?.keep()
+    second?.keep(b.stored)
     second?.release()
     assert.equal(cache.used, TAKEN)
     await cache.close()
@@ -91,7 +91,7 @@ test('a blob larger than the limit evicts nothing', () =>
     const { cache, blobs } = await filled(folder, 2, 2)
     const [one] = blobs
     assert.ok(one)
-    assert.equal(cache.reserve({ ...one, size: 3 * TAKEN }), undefined)
+    assert.equal(cache.reserve(3 * TAKEN), undefined)
     assert.deepEqual(held(cache, blobs), [true, true])
     await cache.close()
   }))

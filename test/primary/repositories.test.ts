@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Repositories, type RepositoryDraft } from '../../primary/repositories.js'
+import type { SettingChanges } from '../../primary/setting-changes.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
 import { FLEET } from '../../protocol/records.js'
 
@@ -118,6 +119,37 @@ describe('a repository', () => {
     assert.ok(!('quota' in (await repositories.update('one', { quota: null }, 'admin'))))
     await assert.rejects(repositories.update('absent', {}, 'admin'), { kind: 'missing' })
     await assert.rejects(repositories.update('one', { upstream: 'https://x' }, 'admin'), { kind: 'invalid' })
+  })
+
+  it('has the settings that its format offers, with values that it offers', async () => {
+    const ledger = await MemoryLedger.open()
+    const offered = {
+      colour: { description: '', values: ['red', 'blue'] },
+      size: { description: '', values: { from: 1, to: 3 } },
+    }
+    const settings = (format: string) => (format === 'npm' ? offered : undefined)
+    const types = ['local', 'virtual'] as const
+    const repositories = new Repositories({
+      metadata: ledger.state,
+      ledger,
+      formats: ['npm', 'generic'],
+      types,
+      settings,
+    })
+    const made = await repositories.create({ ...LOCAL, settings: { colour: 'red' } }, 'admin')
+    assert.deepEqual(made.settings, { colour: 'red' })
+    const change = (changes: SettingChanges) => repositories.update('one', { settings: changes }, 'admin')
+    assert.deepEqual((await change({ size: 3 })).settings, { colour: 'red', size: 3 })
+    assert.deepEqual((await repositories.update('one', { name: 'n' }, 'admin')).settings, { colour: 'red', size: 3 })
+    const wrong: SettingChanges[] = [{ colour: 'green' }, { size: 4 }, { size: 1.5 }, { size: '1' }, { other: 1 }]
+    for (const changes of [...wrong, { constructor: 1 } as unknown as SettingChanges])
+      await assert.rejects(change(changes), { kind: 'invalid', code: 'setting_invalid' })
+    assert.ok(!('settings' in (await change({ colour: null, size: null }))))
+    for (const draft of [
+      { key: 'two', format: 'generic', type: 'local' },
+      { key: 'two', format: 'npm', type: 'virtual' },
+    ] as const)
+      await assert.rejects(repositories.create({ ...draft, settings: { colour: 'red' } }, 'admin'), { kind: 'invalid' })
   })
 
   it('that is a member cannot go; its grants go with it, those by pattern stay', async () => {
