@@ -54,6 +54,7 @@ export interface RepositoryDraft {
   immutableTags?: string[] | undefined
   quota?: number | undefined
   upstream?: string | undefined
+  mirrors?: string[] | undefined
   metadataTtlSeconds?: number | undefined
   /** null takes them away. */
   credential?: UpstreamCredential | null | undefined
@@ -73,6 +74,7 @@ export type RepositoryChanges = Partial<
     | 'redeploy'
     | 'immutableTags'
     | 'upstream'
+    | 'mirrors'
     | 'metadataTtlSeconds'
     | 'credential'
     | 'settings'
@@ -110,6 +112,7 @@ export class Repositories {
         ...(draft.immutableTags === undefined ? {} : { immutableTags: draft.immutableTags }),
         ...(draft.quota === undefined ? {} : { quota: draft.quota }),
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
+        ...(draft.mirrors === undefined ? {} : { mirrors: draft.mirrors.map(checkUpstream) }),
         ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
         ...this.#settings(draft, draft.settings),
         description: draft.description ?? '',
@@ -147,6 +150,7 @@ export class Repositories {
         ...(changes.immutableTags === undefined ? {} : { immutableTags: changes.immutableTags }),
         ...(quota === undefined ? {} : { quota }),
         ...(upstream === undefined ? {} : { upstream }),
+        ...(changes.mirrors === undefined ? {} : { mirrors: changes.mirrors.map(checkUpstream) }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
         ...this.#settings(rest, changes.settings, settings),
         ...(rules === undefined ? {} : { rules }),
@@ -226,7 +230,10 @@ export class Repositories {
       throw new RegistryError('conflict', `There is a repository ${key} already`, { code: 'repository_exists' })
     if (type === 'remote' && upstream === undefined)
       throw new RegistryError('invalid', 'A remote repository needs an upstream_url')
-    if (type !== 'remote' && [upstream, more.metadataTtlSeconds, more.credential].some((one) => one !== undefined))
+    if (
+      type !== 'remote' &&
+      [upstream, more.mirrors, more.metadataTtlSeconds, more.credential].some((one) => one !== undefined)
+    )
       throw notRemote()
     if (type !== 'local' && more.immutableTags !== undefined) throw notLocal()
     if (type !== 'virtual' && members && members.length > 0)
@@ -332,7 +339,7 @@ function originOf(upstream: string | undefined): string | undefined {
   return upstream !== undefined && URL.canParse(upstream) ? new URL(upstream).origin : undefined
 }
 
-const OF_REMOTE = ['upstream', 'metadataTtlSeconds', 'credential'] as const
+const OF_REMOTE = ['upstream', 'mirrors', 'metadataTtlSeconds', 'credential'] as const
 
 function notLocal(): RegistryError {
   return new RegistryError('invalid', 'Only a local repository has immutable_tags: the tags of others are theirs')

@@ -105,6 +105,8 @@ export interface RepositoryRecord {
   /** Bytes; undefined: no limit. */
   quota?: number
   upstream?: string
+  /** Asked for the same paths, in order, while the upstream cannot be asked. */
+  mirrors?: string[]
   /** How long what an upstream lists is served without asking again; undefined: a minute. */
   metadataTtlSeconds?: number
   /** What its format lets an administrator choose, by the format's own names; the format alone knows what they mean. */

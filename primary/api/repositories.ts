@@ -16,6 +16,10 @@ const quota = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullable()
 const name = z.string().min(1).max(200)
 const description = z.string().max(4000)
 const upstream = z.string().min(1).max(2048)
+const mirrors = z
+  .array(upstream)
+  .max(10)
+  .meta({ description: 'Asked for the same paths, in order, while upstream_url cannot be asked' })
 /** What a request is made of: anything else is between the upstream and whoever set it up. */
 const NOT_FOR_CREDENTIALS = [
   ...['host', 'connection', 'content-length', 'transfer-encoding', 'upgrade', 'te', 'trailer', 'expect', 'keep-alive'],
@@ -100,6 +104,7 @@ export function repositoryEndpoints(
         immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
         upstream_url: upstream.nullable().optional(),
+        upstream_mirrors: mirrors.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
         settings,
@@ -111,7 +116,8 @@ export function repositoryEndpoints(
       handle: async ({ body, principal, request, response, note }) => {
         note.created = body.key
         const { key, format, repo_type, is_public, allow_redeploy, quota_bytes, ...others } = body
-        const { upstream_url, upstream_auth, metadata_ttl_seconds, immutable_tags, name, description, members } = others
+        const { upstream_url, upstream_mirrors, upstream_auth, metadata_ttl_seconds, immutable_tags, ...rest } = others
+        const { name, description, members } = rest
         const draft = {
           name,
           description,
@@ -124,6 +130,7 @@ export function repositoryEndpoints(
           immutableTags: immutable_tags,
           quota: quota_bytes ?? undefined,
           upstream: upstream_url ?? undefined,
+          mirrors: upstream_mirrors,
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
           credential: upstream_auth ? credentialOf(upstream_auth) : undefined,
           rules: changedRules(undefined, body),
@@ -148,6 +155,7 @@ export function repositoryEndpoints(
         immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
         upstream_url: upstream.optional(),
+        upstream_mirrors: mirrors.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
         settings,
@@ -160,7 +168,7 @@ export function repositoryEndpoints(
       reply: repositoryShape,
       handle: async ({ repository, body, principal, request }) => {
         refuseOtherKind(repository, body)
-        const system = [body.quota_bytes, body.upstream_url, body.upstream_auth]
+        const system = [body.quota_bytes, body.upstream_url, body.upstream_mirrors, body.upstream_auth]
         const isSystem = system.some((field) => field !== undefined) || givesRules(body)
         if (isSystem && !gate.mayAdminister(principal))
           throw new RegistryError('forbidden', 'Only a system administrator changes quotas, upstreams and rules')
@@ -172,6 +180,7 @@ export function repositoryEndpoints(
           immutableTags: body.immutable_tags,
           quota: body.quota_bytes,
           upstream: body.upstream_url,
+          mirrors: body.upstream_mirrors,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
           credential: body.upstream_auth && credentialOf(body.upstream_auth),
           settings: body.settings,

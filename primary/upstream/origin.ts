@@ -320,13 +320,36 @@ export class UpstreamOrigin implements Origin {
     return this.#parts.blobs.write(once(bytes), { limit: bytes.length })
   }
 
-  /** The credentials are for the upstream's own host; files that lie elsewhere are fetched without. */
+  /** What lies below the upstream's address is asked of its mirrors, in order, while it cannot be asked itself. */
   async #get(
-    { scope }: RepositoryRecord,
+    repository: RepositoryRecord,
     subject: string,
     url: URL,
     headers: Record<string, string>,
     spare = false,
+  ): Promise<UpstreamReply> {
+    const { href } = this.#base(repository)
+    const mirrors = url.href.startsWith(href) && !spare ? (repository.mirrors ?? []) : []
+    const others = mirrors.map((mirror) => new URL(this.#below(repository, mirror).href + url.href.slice(href.length)))
+    let away: unknown
+    for (const one of [url, ...others]) {
+      try {
+        return await this.#getAt(repository, subject, one, headers, spare)
+      } catch (error) {
+        if (!(error instanceof RegistryError && error.kind === 'unavailable')) throw error
+        away ??= error
+      }
+    }
+    throw away
+  }
+
+  /** The credentials are for the upstream's own host; files that lie elsewhere are fetched without. */
+  async #getAt(
+    { scope }: RepositoryRecord,
+    subject: string,
+    url: URL,
+    headers: Record<string, string>,
+    spare: boolean,
   ): Promise<UpstreamReply> {
     const { credentials } = this.#parts
     const authorization = await credentials.authorization(scope, url.origin)
@@ -334,14 +357,18 @@ export class UpstreamOrigin implements Origin {
     return this.#tokens.get(url, { scope, subject, headers, authorization, own, spare })
   }
 
+  #base(repository: RepositoryRecord): URL {
+    const { upstream = '', key } = repository
+    if (!URL.canParse(upstream)) throw new RegistryError('unavailable', `${key} has no upstream`)
+    return this.#below(repository, upstream)
+  }
+
   /**
    * With a slash at the end, so that what is below it is resolved below it; and with the segment that all addresses of the format have,
    * where the administrator left it out.
    */
-  #base(repository: RepositoryRecord): URL {
-    const { upstream = '', key } = repository
-    if (!URL.canParse(upstream)) throw new RegistryError('unavailable', `${key} has no upstream`)
-    const url = new URL(upstream)
+  #below(repository: RepositoryRecord, address: string): URL {
+    const url = new URL(address)
     if (!url.pathname.endsWith('/')) url.pathname += '/'
     const { root } = this.#format(repository)
     if (root !== undefined && !url.pathname.split('/').includes(root)) url.pathname += `${root}/`

@@ -20,6 +20,7 @@ export const repositoryShape = z
     quota_bytes: z.number().nullable(),
     used_bytes: z.number().nullable().meta({ description: 'Null where it is not known: in lists, and at nodes' }),
     upstream_url: z.string().nullable().meta({ description: 'Shown to those who administer the repository' }),
+    upstream_mirrors: z.array(z.string()).optional().meta({ description: 'Shown like upstream_url' }),
     metadata_ttl_seconds: z
       .number()
       .nullable()
@@ -102,6 +103,7 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     quota_bytes: record.quota ?? null,
     used_bytes: extras.usedBytes ?? null,
     upstream_url: extras.administers ? (record.upstream ?? null) : null,
+    ...(extras.administers && record.mirrors ? { upstream_mirrors: record.mirrors } : {}),
     ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
     ...(record.settings ? { settings: record.settings } : {}),
     ...(extras.administers ? rulesJson(record.rules) : {}),

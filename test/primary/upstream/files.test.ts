@@ -63,6 +63,36 @@ describe('files of an upstream', { timeout: 60_000 }, () => {
     assert.deepEqual(Buffer.from(await reply.arrayBuffer()), LARGE.subarray(10, 20))
   })
 
+  it('come from a mirror while the upstream cannot be asked, in the order of mirrors; what is not there is not looked for', async () => {
+    const [first, second] = [await scriptedUpstream(), await scriptedUpstream()]
+    try {
+      const mirrors = [`${first.url}below/`, second.url]
+      await fleet.repository('mirrored', 'generic', { type: 'remote', upstream: upstream.url, mirrors })
+      const read = (path: string) => fleet.client('node')(`${ORIGIN}/repository/mirrored/${path}`, {})
+      upstream.answer('/own', bytes(SMALL))
+      assert.equal(await (await read('own')).text(), String(SMALL))
+      first.answer('/below/not', bytes(SMALL))
+      assert.equal((await read('not')).status, 404)
+      for (const path of ['/a', '/b', '/c']) upstream.answer(path, status(503, { 'retry-after': '60' }))
+      first.answer('/below/a', bytes(SMALL))
+      assert.equal(await (await read('a')).text(), String(SMALL))
+      first.answer('/below/b', status(429, { 'retry-after': '60' }))
+      second.answer('/b', bytes(LARGE))
+      assert.equal(sha256(await (await read('b')).arrayBuffer()), sha256(LARGE))
+      second.answer('/c', status(503, { 'retry-after': '60' }))
+      const away = await read('c')
+      assert.equal(away.status, 503)
+      assert.ok(away.headers.get('retry-after'))
+      assert.deepEqual(
+        [first, second].flatMap(({ asked }) => asked.map(({ headers }) => headers.authorization)),
+        [undefined, undefined, undefined, undefined],
+      )
+    } finally {
+      await first.close()
+      await second.close()
+    }
+  })
+
   it('that are not there are not asked for again for a while', async () => {
     upstream.answer('/late', sequence(status(404), bytes(SMALL)))
     assert.equal((await get('late')).status, 404)
