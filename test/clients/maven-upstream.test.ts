@@ -15,11 +15,7 @@ import { packageRoot } from '../../deploy/root.js'
 import { type TestFleet, testFleet, until } from '../support/fleet.js'
 import { type Client, missing, newHome, program, run } from './client.js'
 
-const MVN_39 = join(packageRoot(), '.build', 'clients', 'apache-maven', 'bin', 'mvn')
-const MAVENS: Client[] = [
-  program('mvn'),
-  { name: 'mvn 3.9', command: existsSync(MVN_39) ? [MVN_39] : undefined }, //
-]
+const MAVENS: Client[] = [program('mvn'), installed('mvn 3.9', 'apache-maven-3'), installed('mvn 4', 'apache-maven-4')]
 const GRADLE = program('gradle')
 /** With parents, a BOM, optional parts; and one by a range, for which the list of versions is read. */
 const WANTED = [
@@ -104,6 +100,11 @@ task fetch(type: Copy) { from configurations.wanted; into 'out' }
     return folder
   }
 })
+
+function installed(name: string, folder: string): Client {
+  const path = join(packageRoot(), '.build', 'clients', folder, 'bin', 'mvn')
+  return { name, command: existsSync(path) ? [path] : undefined }
+}
 
 async function has(folder: string, files: string[]): Promise<void> {
   const found = await readdir(join(folder, 'out'))
