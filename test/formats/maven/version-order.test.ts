@@ -59,7 +59,7 @@ describe('the order of versions', () => {
   })
 })
 
-const CLASSES = join(packageRoot(), '.build', 'clients', 'apache-maven', 'lib', 'maven-artifact-3.9.16.jar')
+const CLASSES = join(packageRoot(), '.build', 'clients', 'apache-maven-3', 'lib', 'maven-artifact-3.9.16.jar')
 const skip =
   existsSync(CLASSES) || process.env.CI === 'true' ? false : 'Maven 3.9 is not installed; .ci/run installs it'
 
