@@ -8,9 +8,12 @@ import type { Passwords } from '../protocol/access/passwords.js'
 import { scopesAdminister } from '../protocol/access/scope.js'
 import { tokenHash, tokenId } from '../protocol/access/token.js'
 import { RegistryError } from '../protocol/errors.js'
+import type { Reply } from '../protocol/http/reply.js'
+import type { HttpRequest } from '../protocol/http/request.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
 import type { TokenRecord, UserRecord } from '../protocol/records.js'
+import { ConsoleSessions } from './accounts/console.js'
 import { Directory } from './accounts/directory.js'
 import { isPlausible, PasswordHashes } from './accounts/password.js'
 import { type Session, Sessions } from './accounts/sessions.js'
@@ -32,10 +35,13 @@ const LOGIN_TOKEN_DAYS = 90
 const GENERATED_PASSWORD_BYTES = 15
 /** A session that is handed out again lasts at least so long. */
 const SESSION_LEFT_MS = 20 * 60_000
+const CONSOLE_IDLE_MS = 60 * 60_000
+const CONSOLE_LONGEST_MS = 12 * 60 * 60_000
 
 export class PrimaryAccounts implements Accounts, Passwords {
   readonly users: Users
   readonly sessions: Sessions
+  readonly console: ConsoleSessions
   readonly #directory: Directory
   readonly #tokens: Tokens
   readonly #throttle: Throttle
@@ -46,6 +52,13 @@ export class PrimaryAccounts implements Accounts, Passwords {
   constructor({ pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now }: PrimaryAccountsOptions) {
     this.#directory = new Directory(metadata, ledger)
     this.sessions = new Sessions(pool, this.#directory, nowMs)
+    this.console = new ConsoleSessions({
+      pool,
+      metadata,
+      nowMs,
+      idleMs: CONSOLE_IDLE_MS,
+      longestMs: CONSOLE_LONGEST_MS,
+    })
     this.users = new Users(pool, this.#directory, this.sessions, hashes, nowMs)
     this.#tokens = new Tokens(this.#directory, nowMs)
     this.#throttle = new Throttle(nowMs)
@@ -67,6 +80,13 @@ export class PrimaryAccounts implements Accounts, Passwords {
     const right = await this.users.hasPassword(user, password)
     if (right) succeeded()
     return right
+  }
+
+  /** Logs a user in to the console. Throws `unauthenticated` and `throttled`. */
+  enter(user: string, password: string, request: HttpRequest, next: string | undefined): Promise<Reply> {
+    return this.#checked(user, password, request.remote, (record) =>
+      this.console.open(record, request, { method: 'password', next }),
+    )
   }
 
   async signIn(user: string, password: string, remote?: string): Promise<Session> {
@@ -128,7 +148,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   /** Removes sessions that have expired. */
-  sweep(): Promise<number> {
+  async sweep(): Promise<number> {
+    await this.console.sweep()
     return this.sessions.sweep()
   }
 
