@@ -33,26 +33,6 @@ create table recovery_code (
   primary key (user_name, hash)
 );
 
-create table passkey (
-  -- Credential id, base64url.
-  id text collate "C" primary key,
-  user_name text collate "C" not null,
-  name text not null,
-  public_key bytea not null,
-  counter bigint not null,
-  transports text[] not null,
-  created_at timestamptz not null,
-  used_at timestamptz
-);
-create index passkey_user on passkey (user_name);
-
--- What was asked once and must not be answered twice (WebAuthn challenges).
-create table challenge (
-  value text collate "C" primary key,
-  user_name text collate "C" not null,
-  expires_at timestamptz not null
-);
-
 -- Each row's hash is SHA-256 over the one before it and the row's own bytes (primary/accounts/chain.ts), from here on; older
 -- rows have none. The head is what the chain ends in.
 alter table audit add column hash bytea;

@@ -4,18 +4,22 @@
  */
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
+import type { Entered } from '../admin/console.js'
 import type { Passwords } from '../protocol/access/passwords.js'
 import { scopesAdminister } from '../protocol/access/scope.js'
 import { tokenHash, tokenId } from '../protocol/access/token.js'
 import { RegistryError } from '../protocol/errors.js'
-import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
 import type { TokenRecord, UserRecord } from '../protocol/records.js'
+import type { SecondFactorDemand } from '../protocol/settings.js'
 import { ConsoleSessions } from './accounts/console.js'
 import { Directory } from './accounts/directory.js'
+import { Entry } from './accounts/entry.js'
 import { isPlausible, PasswordHashes } from './accounts/password.js'
+import { SecondFactor } from './accounts/second-factor.js'
+import { SecondSteps } from './accounts/second-steps.js'
 import { type Session, Sessions } from './accounts/sessions.js'
 import { Throttle } from './accounts/throttle.js'
 import { type TokenDraft, Tokens } from './accounts/tokens.js'
@@ -25,6 +29,9 @@ export interface PrimaryAccountsOptions {
   pool: pg.Pool
   ledger: Ledger
   metadata: Metadata
+  /** Seals what must be read back: second factors' secrets. */
+  key: Uint8Array
+  secondFactor?: SecondFactorDemand
   hashes?: PasswordHashes
   nowMs?: () => number
 }
@@ -42,6 +49,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly users: Users
   readonly sessions: Sessions
   readonly console: ConsoleSessions
+  readonly steps: SecondSteps
+  readonly entry: Entry
   readonly #directory: Directory
   readonly #tokens: Tokens
   readonly #throttle: Throttle
@@ -49,7 +58,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
   readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
 
-  constructor({ pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now }: PrimaryAccountsOptions) {
+  constructor(options: PrimaryAccountsOptions) {
+    const { pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now } = options
     this.#directory = new Directory(metadata, ledger)
     this.sessions = new Sessions(pool, this.#directory, nowMs)
     this.console = new ConsoleSessions({
@@ -59,7 +69,10 @@ export class PrimaryAccounts implements Accounts, Passwords {
       idleMs: CONSOLE_IDLE_MS,
       longestMs: CONSOLE_LONGEST_MS,
     })
-    this.users = new Users(pool, this.#directory, this.sessions, hashes, nowMs)
+    const factor = new SecondFactor(pool, options.key, nowMs)
+    this.users = new Users({ pool, directory: this.#directory, sessions: this.sessions, hashes, factor, nowMs })
+    this.steps = new SecondSteps(factor, options.secondFactor ?? 'optional', this.#directory, nowMs)
+    this.entry = new Entry(this.console, this.steps, this.#directory)
     this.#tokens = new Tokens(this.#directory, nowMs)
     this.#throttle = new Throttle(nowMs)
     this.#nowMs = nowMs
@@ -73,8 +86,23 @@ export class PrimaryAccounts implements Accounts, Passwords {
     return password ? undefined : chosen
   }
 
-  /** Is it the password of that user. Throws `throttled` after too many failures. */
+  /** See Passwords. Throws `forbidden` where a right password alone is not enough. */
   async verify(user: string, password: string, remote?: string): Promise<boolean> {
+    if (!(await this.hasPassword(user, password, remote))) return false
+    const record = this.#directory.user(user)
+    if (record && (await this.steps.next(record)) !== 'none')
+      throw new RegistryError(
+        'forbidden',
+        'This account has a second factor: use an API token instead of the password',
+        {
+          code: 'token_needed',
+        },
+      )
+    return true
+  }
+
+  /** Is it the password of that user. Throws `throttled` after too many failures. */
+  async hasPassword(user: string, password: string, remote?: string): Promise<boolean> {
     if (!isPlausible(password)) return false
     const succeeded = this.#throttle.attempt(user, remote)
     const right = await this.users.hasPassword(user, password)
@@ -82,15 +110,22 @@ export class PrimaryAccounts implements Accounts, Passwords {
     return right
   }
 
-  /** Logs a user in to the console. Throws `unauthenticated` and `throttled`. */
-  enter(user: string, password: string, request: HttpRequest, next: string | undefined): Promise<Reply> {
-    return this.#checked(user, password, request.remote, (record) =>
-      this.console.open(record, request, { method: 'password', next }),
-    )
+  /** Puts the second factor that was begun in force. Returns its recovery codes. */
+  enrol(user: UserRecord, code: string, remote: string): Promise<string[]> {
+    return this.#directory.turn.run(() => this.steps.enrolled(user, code, remote))
   }
 
-  async signIn(user: string, password: string, remote?: string): Promise<Session> {
-    return this.#checked(user, password, remote, (record) => this.sessions.open(record))
+  /** Logs a user in to the console, or tells what is to follow the password. Throws `unauthenticated` and `throttled`. */
+  enter(user: string, password: string, request: HttpRequest, next: string): Promise<Entered> {
+    return this.#checked(user, password, request.remote, (record) => this.entry.first(record, request, next))
+  }
+
+  /** `code`: of the second factor, where there is one; the errors' codes `second_factor_needed` and `code_wrong` tell of its lack. */
+  async signIn(user: string, password: string, remote?: string, code?: string): Promise<Session> {
+    return this.#checked(user, password, remote, async (record) => {
+      await this.steps.demand(record, code, remote)
+      return this.sessions.open(record)
+    })
   }
 
   /** Ends the principal's own session, and the one of a refresh token. */
@@ -99,7 +134,10 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   async login(user: string, password: string, tokenName: string, remote?: string): Promise<string> {
-    const record = await this.#checked(user, password, remote, async (checked) => checked)
+    const record = await this.#checked(user, password, remote, async (checked) => {
+      await this.steps.demand(checked, undefined, remote)
+      return checked
+    })
     const principal = { name: record.name, user: record, token: undefined }
     return (await this.createToken(principal, { name: tokenName, scopes: ['*'], expiresInDays: LOGIN_TOKEN_DAYS }))
       .value
@@ -161,7 +199,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     use: (user: UserRecord) => Promise<T>,
   ): Promise<T> {
     const before = this.#directory.user(name)
-    const right = await this.verify(name, password, remote)
+    const right = await this.hasPassword(name, password, remote)
     return this.#directory.turn.run(async () => {
       const user = this.#directory.user(name)
       // A password that was changed, or a user that was disabled, while the old one was being checked.

@@ -124,7 +124,13 @@ async function compose(
   await signer.start(ledger)
   closers.push(() => signer.close())
 
-  const accounts = new PrimaryAccounts({ pool, ledger, metadata: state })
+  const accounts = new PrimaryAccounts({
+    pool,
+    ledger,
+    metadata: state,
+    key: await credentialKey(join(settings.data, 'keys', 'accounts.key')),
+    secondFactor: settings.secondFactor,
+  })
   const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
   await writeLocalToken(settings.data, accounts, state)

@@ -8,6 +8,9 @@ import type { TlsFiles } from './http/tls-files.js'
 export const LOCAL_TOKEN_FILE = 'local-admin-token'
 export const IDENTITY_FILE = 'identity.json'
 
+/** Who must have a second factor besides the password. */
+export type SecondFactorDemand = 'optional' | 'administrators' | 'everyone'
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
 interface PartSettings {
@@ -38,6 +41,7 @@ export interface PrimarySettings extends PartSettings {
   adminPassword: string | undefined
   /** May requests without credentials read public repositories. */
   anonymous: boolean
+  secondFactor: SecondFactorDemand
   /** Days in which something removed can be restored. */
   restoreDays: number
   /** Seconds for which bytes that were read and hashed are believed to be unchanged; 0: hashed at every read. */

@@ -20,7 +20,8 @@ export function primarySettings(values: Values): PrimarySettings {
     upstreamAllow,
     remoteCacheBytes: values.remoteCacheBytes,
   }
-  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits, upstreams: upstreamSettings(values) }
+  const entry = { adminPassword, anonymous, secondFactor: values.secondFactor }
+  return { ...part, ...fleet, databaseUrl, ...entry, ...limits, upstreams: upstreamSettings(values) }
 }
 
 function upstreamSettings(values: Values): UpstreamSettings {

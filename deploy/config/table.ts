@@ -6,6 +6,7 @@ import {
   bytes,
   databaseUrl,
   days,
+  demand,
   file,
   flag,
   fleetHost,
@@ -100,6 +101,10 @@ export const SETTINGS = {
   anonymous: setting(
     { kind: flag, parts: SERVERS, help: 'May requests without credentials read public repositories' },
     'yes',
+  ),
+  secondFactor: setting(
+    { kind: demand, parts: PRIMARY, help: 'Who must have a second factor besides the password' },
+    'optional',
   ),
   maxUploadBytes: setting({ kind: bytes, parts: SERVERS, help: 'Largest file that is taken' }, '64GiB'),
   reverifySeconds: setting(

@@ -7,6 +7,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Step, UserRecord } from '../../protocol/records.js'
 import { type Directory, dropToken } from './directory.js'
 import { checkNewPassword, isPlausible, type PasswordHashes } from './password.js'
+import type { SecondFactor } from './second-factor.js'
 import type { Sessions } from './sessions.js'
 
 export interface UserDraft {
@@ -24,6 +25,15 @@ export interface UserChanges {
   groups?: string[] | undefined
 }
 
+export interface UsersParts {
+  pool: pg.Pool
+  directory: Directory
+  sessions: Sessions
+  hashes: PasswordHashes
+  factor: SecondFactor
+  nowMs: () => number
+}
+
 const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,62}$/
 /** Names that mean something else to the gate or in logs. */
 const RESERVED = new Set(['anonymous', 'cairn'])
@@ -33,13 +43,15 @@ export class Users {
   readonly #directory: Directory
   readonly #sessions: Sessions
   readonly #hashes: PasswordHashes
+  readonly #factor: SecondFactor
   readonly #nowMs: () => number
 
-  constructor(pool: pg.Pool, directory: Directory, sessions: Sessions, hashes: PasswordHashes, nowMs: () => number) {
+  constructor({ pool, directory, sessions, hashes, factor, nowMs }: UsersParts) {
     this.#pool = pool
     this.#directory = directory
     this.#sessions = sessions
     this.#hashes = hashes
+    this.#factor = factor
     this.#nowMs = nowMs
   }
 
@@ -53,6 +65,15 @@ export class Users {
     if (password !== undefined) checkNewPassword(name, password)
     const hash = password === undefined ? undefined : await this.#hashes.hash(password)
     return this.#directory.turn.run(() => this.#add(draft, hash, by))
+  }
+
+  /** For whoever lost what the codes come from. */
+  removeSecondFactor(name: string): Promise<void> {
+    return this.#directory.turn.run(async () => {
+      const record = this.#existing(name)
+      if (!(await this.#factor.remove(name))) throw new RegistryError('missing', `${name} has no second factor`)
+      await this.#directory.touch(record)
+    })
   }
 
   /** The first start: an administrator with whatever password the operator chose. */
@@ -100,6 +121,7 @@ export class Users {
       ]
       await this.#directory.commit(steps, by)
       await this.#pool.query('delete from password where user_name = $1', [name])
+      await this.#factor.remove(name)
     })
   }
 

@@ -226,6 +226,11 @@ async function world() {
     console: {
       providers: () => [{ key: 'sso', name: 'Example <SSO>' }],
       enter: refuse,
+      second: refuse,
+      hasSecondFactor: async () => false,
+      beginSecondFactor: refuse,
+      confirmSecondFactor: refuse,
+      removeSecondFactor: refuse,
       leave: refuse,
       demandOwn: () => undefined,
       sessions: async () => [],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { Secret, TOTP } from 'otpauth'
 import { Audit } from '../../primary/accounts/audit.js'
 import { checkNewPassword, PasswordHashes } from '../../primary/accounts/password.js'
 import { Throttle } from '../../primary/accounts/throttle.js'
@@ -8,10 +9,13 @@ import { Gate } from '../../protocol/access/gate.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
 import type { Principal } from '../../protocol/ports.js'
+import type { SecondFactorDemand } from '../../protocol/settings.js'
 import { type TestDatabase, testDatabase } from '../support/postgres.js'
+import { requestOf } from '../support/request.js'
 
 const START = Date.parse('2026-01-01T00:00:00Z')
 const PASSWORD = 'correct horse'
+const KEY = Buffer.alloc(32, 7)
 
 let database: TestDatabase
 before(async () => {
@@ -65,6 +69,98 @@ describe('password hashes', () => {
     it(`${JSON.stringify(bad.slice(0, 20))} must not become a password`, () => {
       assert.throws(() => checkNewPassword('somebody-long', bad), { kind: 'invalid', code: 'password_refused' })
     })
+})
+
+describe('a second factor', () => {
+  const code = (secret: string, ms: number) => TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: ms })
+  const enrolled = async (demand?: SecondFactorDemand) => {
+    const made = await world(demand)
+    await made.accounts.users.create({ name: 'ann', password: PASSWORD }, 'test')
+    const { secret } = await made.accounts.steps.factor.begin('ann')
+    const user = () => made.ledger.state.access('user', 'ann') ?? assert.fail()
+    const codes = await made.accounts.enrol(user(), code(secret, START), 'home')
+    made.clock.ms += 60_000
+    return { ...made, secret, codes, user, now: () => code(secret, made.clock.ms) }
+  }
+
+  it('is in force only after a code was shown, and then a password alone opens nothing', async () => {
+    const { accounts, ledger, gate } = await world()
+    await accounts.users.create({ name: 'ann', password: PASSWORD }, 'test')
+    const basic = `Basic ${Buffer.from(`ann:${PASSWORD}`).toString('base64')}`
+    const { secret } = await accounts.steps.factor.begin('ann')
+    assert.ok(await accounts.signIn('ann', PASSWORD))
+    assert.equal((await gate.authenticate(basic)).name, 'ann')
+    const user = ledger.state.access('user', 'ann') ?? assert.fail()
+    await assert.rejects(accounts.enrol(user, '000000', 'home'), { code: 'code_wrong' })
+    await accounts.enrol(user, code(secret, START), 'home')
+    await assert.rejects(accounts.signIn('ann', PASSWORD), { kind: 'unauthenticated', code: 'second_factor_needed' })
+    await assert.rejects(accounts.login('ann', PASSWORD, 'npm'), { code: 'second_factor_needed' })
+    await assert.rejects(async () => gate.authenticate(basic), { kind: 'forbidden', code: 'token_needed' })
+  })
+
+  it('takes one code once, also of twenty at the same moment', async () => {
+    const { accounts, clock, now } = await enrolled()
+    const tried = await Promise.allSettled(Array.from({ length: 20 }, () => accounts.steps.factor.use('ann', now())))
+    assert.equal(tried.filter((one) => one.status === 'fulfilled' && one.value).length, 1)
+    assert.equal(await accounts.steps.factor.use('ann', now()), false)
+    clock.ms += 30_000
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home', now()))
+    await assert.rejects(accounts.signIn('ann', PASSWORD, 'home', now()), { code: 'code_wrong' })
+  })
+
+  it('takes each recovery code once, however it is typed', async () => {
+    const { accounts, codes } = await enrolled()
+    assert.equal(new Set(codes).size, 10)
+    const [one = '', two = ''] = codes
+    assert.match(one, /^([a-z2-7]{4}-){3}[a-z2-7]{4}$/)
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home', one))
+    await assert.rejects(accounts.signIn('ann', PASSWORD, 'home', one), { code: 'code_wrong' })
+    const tried = await Promise.all(
+      Array.from({ length: 5 }, () => accounts.steps.factor.use('ann', two.toUpperCase())),
+    )
+    assert.equal(tried.filter(Boolean).length, 1)
+  })
+
+  it('cannot be guessed fast, and a right code from a known address still gets in', async () => {
+    const { accounts, clock, user, now } = await enrolled()
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home', now()))
+    for (let i = 0; i < 5; i++)
+      await assert.rejects(accounts.steps.demand(user(), '000000', 'thief'), { code: 'code_wrong' })
+    await assert.rejects(accounts.steps.demand(user(), '000000', 'thief'), { kind: 'throttled' })
+    clock.ms += 30_000
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home', now()))
+  })
+
+  it('keeps its secret sealed, and goes with a code, with an administrator, and with the user', async () => {
+    const { accounts, secret, user, now } = await enrolled()
+    const { rows } = await database.pool.query<{ sealed: Buffer }>('select sealed from totp')
+    assert.equal(rows.length, 1)
+    assert.ok(!rows[0]?.sealed.includes(secret))
+    await assert.rejects(accounts.steps.factor.begin('ann'), { kind: 'conflict' })
+    await assert.rejects(accounts.steps.remove(user(), '000000', 'home'), { code: 'code_wrong' })
+    await accounts.steps.remove(user(), now(), 'home')
+    assert.ok(await accounts.signIn('ann', PASSWORD))
+    await assert.rejects(accounts.users.removeSecondFactor('ann'), { kind: 'missing' })
+  })
+
+  it('can be demanded: who has none sets one up at the console', async () => {
+    const { accounts } = await world('everyone')
+    await accounts.users.create({ name: 'ann', password: PASSWORD }, 'test')
+    await assert.rejects(accounts.signIn('ann', PASSWORD), { code: 'second_factor_missing' })
+    const entered = await accounts.enter(
+      'ann',
+      PASSWORD,
+      { ...requestOf('POST', '/admin/login'), origin: 'https://cairn.example' },
+      '/',
+    )
+    const { ticket, enrol } = 'ticket' in entered ? entered : assert.fail()
+    const request = { ...requestOf('POST', '/admin/second-factor'), origin: 'https://cairn.example' }
+    await assert.rejects(accounts.entry.second(ticket, '000000', request), { code: 'code_wrong' })
+    const { codes, reply } = await accounts.entry.second(ticket, code(enrol?.secret ?? '', START), request)
+    assert.equal(codes?.length, 10)
+    assert.match(reply.headers['set-cookie'] ?? '', /^__Host-cairn=/)
+    await assert.rejects(accounts.entry.second(ticket, codes?.[0] ?? '', request), { kind: 'unauthenticated' })
+  })
 })
 
 describe('the throttle', () => {
@@ -400,14 +496,16 @@ describe('the audit trail', () => {
   })
 })
 
-async function world() {
-  await database.pool.query('truncate password, refresh_token')
+async function world(secondFactor: SecondFactorDemand = 'optional') {
+  await database.pool.query('truncate password, refresh_token, totp, recovery_code')
   const clock = { ms: START }
   const ledger = await MemoryLedger.open(() => new Date(clock.ms).toISOString())
   const accounts = new PrimaryAccounts({
     pool: database.pool,
     ledger,
     metadata: ledger.state,
+    key: KEY,
+    secondFactor,
     hashes: new PasswordHashes(1024),
     nowMs: () => clock.ms,
   })

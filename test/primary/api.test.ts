@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { Audit } from '../../primary/accounts/audit.js'
 import { PasswordHashes } from '../../primary/accounts/password.js'
@@ -329,7 +330,13 @@ async function build({ pool }: TestDatabase) {
   })
   const ledger = new PostgresLedger(pool, state, () => new Date().toISOString())
   const clock = { ahead: 0 }
-  const accounts = new PrimaryAccounts({ pool, ledger, metadata: state, hashes: new PasswordHashes(1024) })
+  const accounts = new PrimaryAccounts({
+    pool,
+    ledger,
+    metadata: state,
+    key: randomBytes(32),
+    hashes: new PasswordHashes(1024),
+  })
   await accounts.firstStart(PASSWORD)
   const gate = new Gate(state, accounts)
   const blobs = new MemoryBlobs()

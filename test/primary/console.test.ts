@@ -1,6 +1,7 @@
 /** Sessions of the console at a primary that runs: what a browser, a foreign page and a thief get. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { Secret, TOTP } from 'otpauth'
 import { ADMIN_PASSWORD, type TestFleet, testFleet } from '../support/fleet.js'
 
 const PASSWORD = 'correct horse battery'
@@ -148,6 +149,60 @@ describe('the console', () => {
     const [id = ''] = await ids(ann)
     assert.equal((await endSession(admin, id)).status, 404)
     assert.equal(await lives(ann), true)
+  })
+
+  it('lists and ends the sessions of oneself by REST too', async () => {
+    const admin = await logIn('admin', ADMIN_PASSWORD)
+    const ann = await logIn()
+    const { items } = (await fleet.api('GET', '/api/v1/auth/sessions')) as { items: { id: string; method: string }[] }
+    assert.equal(items[0]?.method, 'password')
+    assert.ok(!items.some(({ id }) => admin.cookie.includes(id)))
+    await assert.rejects(fleet.api('DELETE', `/api/v1/auth/sessions/${(await ids(ann))[0]}`), /404/)
+    await fleet.api('DELETE', `/api/v1/auth/sessions/${items[0]?.id}`)
+    assert.deepEqual([await lives(admin), await lives(ann)], [false, true])
+  })
+
+  it('sets a second factor up, asks for it, and lets programs in by token only', async () => {
+    const password = `${PASSWORD} of bob`
+    await fleet.api('POST', '/api/v1/users', { username: 'bob', password })
+    const bob = await logIn('bob', password)
+    const form = (path: string, fields: Record<string, string> = {}) =>
+      post(path, { csrf: bob.csrf, ...fields }, { cookie: bob.cookie })
+    assert.equal((await post('/admin/account/second-factor', {}, { cookie: bob.cookie })).status, 403)
+    const page = await (await form('/admin/account/second-factor')).text()
+    const key = /<code class="secret">([A-Z2-7 ]+)</.exec(page)?.[1]?.replaceAll(' ', '') ?? ''
+    assert.ok(page.includes('href="otpauth://totp/Cairn:bob?'), page)
+    const code = (steps: number) =>
+      TOTP.generate({ secret: Secret.fromBase32(key), timestamp: Date.now() + steps * 30_000 })
+    const kept = await (await form('/admin/account/second-factor/confirm', { code: code(-1) })).text()
+    const recovery = kept.match(/([a-z2-7]{4}-){3}[a-z2-7]{4}/g) ?? []
+    assert.equal(recovery.length, 10)
+
+    const asked = await enter('bob', password)
+    assert.equal(asked.headers.get('set-cookie'), null)
+    const ticket = /name="ticket" value="([\w-]+)"/.exec(await asked.text())?.[1] ?? ''
+    const wrong = await post('/admin/second-factor', { ticket, code: '000000' })
+    assert.deepEqual([wrong.status, wrong.headers.get('set-cookie')], [403, null])
+    const right = await post('/admin/second-factor', { ticket, code: recovery[0] ?? '' })
+    assert.equal(right.status, 303)
+    assert.equal((await get('/admin/account', cookieOf(right))).status, 200)
+    assert.equal((await post('/admin/second-factor', { ticket, code: recovery[1] ?? '' })).status, 403)
+
+    const login = (more: object) =>
+      fetch(`${fleet.primaryUrl}/api/v1/auth/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ username: 'bob', password, ...more }),
+      })
+    const refused = await login({})
+    assert.deepEqual([refused.status, ((await refused.json()) as { code: string }).code], [401, 'second_factor_needed'])
+    assert.equal((await login({ code: recovery[2] })).status, 200)
+    const authorization = `Basic ${Buffer.from(`bob:${password}`).toString('base64')}`
+    const basic = await fetch(`${fleet.primaryUrl}/api/v1/auth/me`, { headers: { authorization } })
+    assert.equal(basic.status, 403)
+    assert.match(await basic.text(), /use an API token/)
+    await fleet.api('DELETE', '/api/v1/users/bob/second-factor')
+    assert.equal((await login({})).status, 200)
   })
 
   it('has log-ins, log-outs and refusals in the audit trail, and no password', async () => {

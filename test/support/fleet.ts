@@ -115,6 +115,7 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     databaseUrl: undefined,
     adminPassword: ADMIN_PASSWORD,
     anonymous: true,
+    secondFactor: 'optional',
     restoreDays: 30,
     reverifySeconds: 3600,
     maxUploadBytes: 5 * 1024 ** 3,
