@@ -47,17 +47,15 @@ insert into audit_head (id, hash) values (0, decode(repeat('00', 32), 'hex'));
 create function audit_append(
   ats timestamptz[], whos text[], actions text[], subjects text[], outcomes text[], request_ids text[], remotes text[],
   details text[], bodies text[]
-) returns void language plpgsql as $$
-declare
-  before bytea;
-  newest bigint;
+) returns table (row_id bigint, row_hash bytea) language plpgsql as $$
 begin
-  select hash into before from audit_head for update;
+  select hash into row_hash from audit_head for update;
   for i in 1 .. cardinality(bodies) loop
-    before := sha256(before || convert_to(bodies[i], 'UTF8'));
+    row_hash := sha256(row_hash || convert_to(bodies[i], 'UTF8'));
     insert into audit (at, who, action, subject, outcome, request_id, remote, detail, hash)
-      values (ats[i], whos[i], actions[i], subjects[i], outcomes[i], request_ids[i], remotes[i], details[i]::json, before)
-      returning id into newest;
+      values (ats[i], whos[i], actions[i], subjects[i], outcomes[i], request_ids[i], remotes[i], details[i]::json, row_hash)
+      returning id into row_id;
+    return next;
   end loop;
-  update audit_head set id = newest, hash = before where newest is not null;
+  update audit_head set id = row_id, hash = row_hash;
 end $$;

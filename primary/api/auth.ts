@@ -51,8 +51,8 @@ function sessionEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'a
       }),
       reply: sessionShape,
       handle: async ({ body: { username, password, code }, request, note }) => {
-        // Only names that exist: people type passwords into the wrong field, and strangers must not fill the trail.
-        if (metadata.access('user', username)) note.user = username
+        // Only names that exist: people type passwords into the wrong field. The throttle keeps strangers from filling the trail.
+        note.user = metadata.access('user', username)?.name ?? 'anonymous'
         return sessionJson(await accounts.signIn(username, password, request.remote, code))
       },
     }),

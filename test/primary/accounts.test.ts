@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Secret, TOTP } from 'otpauth'
-import { Audit } from '../../primary/accounts/audit.js'
+import { Audit, type Recorded } from '../../primary/accounts/audit.js'
+import { ChainCheck, type Exported } from '../../primary/accounts/chain.js'
 import { checkNewPassword, PasswordHashes } from '../../primary/accounts/password.js'
 import { Throttle } from '../../primary/accounts/throttle.js'
 import { PrimaryAccounts } from '../../primary/accounts.js'
@@ -488,6 +489,57 @@ describe('the audit trail', () => {
     )
     assert.equal((await audit.list({ limit: 1, who: 'bob' }))[0]?.subject.length, 500)
     assert.deepEqual(first[0]?.detail, { n: 1 })
+  })
+
+  const entry = { who: 'ann', action: 'x.y', subject: 's', outcome: 'ok', requestId: 'r', remote: 'a', detail: {} }
+  const lines = async (audit: Audit, after = 0) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of audit.export(after)) chunks.push(Buffer.from(chunk))
+    const text = Buffer.concat(chunks).toString().trim()
+    return text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as Exported)
+  }
+  const check = (rows: Exported[]) => {
+    const chain = new ChainCheck()
+    for (const row of rows) chain.push(row)
+    return chain
+  }
+
+  it('is one chain, however many write at once, whatever they write, and from each row on', async () => {
+    const recorded: Recorded[] = []
+    const audit = new Audit(database.pool, { onRecorded: (row) => recorded.push(row) })
+    const other = new Audit(database.pool)
+    const odd = { n: 1.5, no: null, yes: true, text: 'ü\ud800\0"\n\u2028' }
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) => (i % 2 ? audit : other).record({ ...entry, subject: `p${i}`, detail: odd })),
+    )
+    const rows = await lines(audit)
+    const { hash, from } = check(rows)
+    assert.deepEqual([await audit.head(), from], [{ id: rows.at(-1)?.id, hash }, undefined])
+    assert.equal(recorded.length, 25)
+    assert.ok(recorded.every((row) => rows.some(({ id, hash }) => id === row.id && hash === row.hash)))
+    const tail = await lines(audit, rows.at(-4)?.id)
+    assert.equal(tail.length, 3)
+    assert.equal(check(tail).from, tail[0]?.id)
+  })
+
+  it('shows a row that was changed, left out, moved, put in, or written past the chain', async () => {
+    const rows = await lines(new Audit(database.pool))
+    const [a, b, c] = rows.slice(-3) as [Exported, Exported, Exported]
+    const before = rows.slice(0, -3)
+    const broken = (...tail: Exported[]) =>
+      assert.throws(() => check([...before, ...tail]), { kind: 'corrupt', code: 'audit_broken' })
+    check([...before, a, b, c])
+    for (const name of ['at', 'username', 'action', 'subject', 'outcome', 'request_id', 'remote'] as const)
+      broken(a, { ...b, [name]: `${b[name]}x` }, c)
+    broken(a, { ...b, detail: { ...b.detail, n: 2 } }, c)
+    broken(a, c)
+    broken(b, a, c)
+    broken(a, { ...a, id: b.id }, c)
+    broken(a, b, { ...c, hash: null, previous: null })
+    await database.pool.query(
+      `insert into audit (who, action, subject, outcome, request_id, remote, detail) values ('x', 'x', 'x', 'ok', 'x', 'x', '{}')`,
+    )
+    await assert.rejects(async () => check(await lines(new Audit(database.pool))), /written past the chain/)
   })
 
   it('cannot be changed, not even by the program', async () => {

@@ -1,7 +1,10 @@
 /** Sessions of the console at a primary that runs: what a browser, a foreign page and a thief get. */
 import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { Secret, TOTP } from 'otpauth'
+import { cairn } from '../deploy/scripted.js'
 import { ADMIN_PASSWORD, type TestFleet, testFleet } from '../support/fleet.js'
 
 const PASSWORD = 'correct horse battery'
@@ -197,6 +200,10 @@ describe('the console', () => {
     const refused = await login({})
     assert.deepEqual([refused.status, ((await refused.json()) as { code: string }).code], [401, 'second_factor_needed'])
     assert.equal((await login({ code: recovery[2] })).status, 200)
+    const scene = { folder: fleet.dir, environment: { CAIRN_URL: fleet.primaryUrl }, input: `${password}\n` }
+    const command = ['login', '--username', 'bob', '--password-stdin', '--code', recovery[3] ?? '']
+    assert.equal((await cairn(command, scene)).code, 0)
+    assert.equal((await cairn(command, scene)).code, 4, 'each code is good once')
     const authorization = `Basic ${Buffer.from(`bob:${password}`).toString('base64')}`
     const basic = await fetch(`${fleet.primaryUrl}/api/v1/auth/me`, { headers: { authorization } })
     assert.equal(basic.status, 403)
@@ -212,6 +219,26 @@ describe('the console', () => {
     for (const line of ['console.login ann ok', 'console.login ann login_failed', 'console.logout ann ok'])
       assert.ok(told.includes(line), line)
     assert.ok(!JSON.stringify(items).includes('a secret that was typed'))
+  })
+
+  it('has a trail that anybody can check, here and as a file', async () => {
+    const environment = { CAIRN_URL: fleet.primaryUrl, CAIRN_TOKEN: fleet.admin.replace('Bearer ', '') }
+    const run = (...args: string[]) => cairn(['audit', ...args], { folder: fleet.dir, environment })
+    const { code, out, err } = await run('verify', '--json')
+    assert.equal(code, 0, err)
+    const { rows, hash } = JSON.parse(out) as { rows: number; hash: string }
+    assert.ok(rows > 20)
+    assert.equal((await run('export', 'trail.jsonl')).code, 0)
+    assert.match((await run('verify', 'trail.jsonl', '--head', hash)).out, new RegExp(`^${rows} rows are as they were`))
+    const path = join(fleet.dir, 'trail.jsonl')
+    const text = await readFile(path, 'utf8')
+    await writeFile(path, text.replace('"login_failed"', '"ok"'))
+    const changed = await run('verify', 'trail.jsonl')
+    assert.equal(changed.code, 7)
+    assert.match(changed.err, /Row \d+ of the audit trail was changed/)
+    await writeFile(path, `${text.split('\n').slice(0, 3).join('\n')}\n`)
+    assert.equal((await run('verify', 'trail.jsonl')).code, 0)
+    assert.equal((await run('verify', 'trail.jsonl', '--head', hash)).code, 7, 'its end was cut off')
   })
 })
 
