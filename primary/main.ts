@@ -15,6 +15,7 @@ import { DiskBlobs } from '../protocol/blobs/disk.js'
 import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { LogEntry } from '../protocol/http/dispatcher.js'
+import { rateLimited } from '../protocol/http/rate-limit.js'
 import type { Reply } from '../protocol/http/reply.js'
 import { type HttpRequest, seenFrom } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -323,7 +324,8 @@ async function compose(
     ready: () => ready(pool),
   }
   const answer = app({ handlers: [interfaces], ...parts })
-  const positioned = withPosition(answer, state)
+  const userOf = (authorization: string) => gate.known(authorization)?.name
+  const positioned = withPosition(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), state)
   const observe = (line: LogEntry) => {
     metrics.request(line.method, line.status, line.ms, line.bytes)
     logRequest(log, line)

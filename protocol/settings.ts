@@ -2,6 +2,7 @@
  * What each main is started with, every value present and already checked. Where values come from (command line,
  * environment, file, default) is deploy/config.ts's business; the mains never read the environment.
  */
+import type { RateLimits } from './http/rate-limit.js'
 import type { TlsFiles } from './http/tls-files.js'
 
 /** Files in a part's data that `cairn up` reads, too. */
@@ -27,6 +28,7 @@ interface PartSettings {
   /** undefined: http. */
   tls: TlsFiles | undefined
   logLevel: LogLevel
+  rates: RateLimits
 }
 
 export interface PrimarySettings extends PartSettings {

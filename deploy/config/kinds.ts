@@ -62,6 +62,11 @@ export const positive: Kind<number> = {
   parse: (given) => whole(given, 10 ** 9) || undefined,
 }
 
+export const rate: Kind<number> = {
+  takes: 'a number of requests, or 0 for no limit',
+  parse: (given) => whole(given, 10 ** 9),
+}
+
 export const days: Kind<number> = { takes: 'a number of days', parse: (given) => whole(given, 36_500) }
 
 export const bytes: Kind<number> = {

@@ -22,6 +22,7 @@ import {
   port,
   positive,
   proxy,
+  rate,
   seconds,
   text,
   upstreams,
@@ -105,6 +106,15 @@ export const SETTINGS = {
   secondFactor: setting(
     { kind: demand, parts: PRIMARY, help: 'Who must have a second factor besides the password' },
     'optional',
+  ),
+  loginsPerMinute: setting({ kind: rate, parts: SERVERS, help: 'Most log-ins of one address in a minute' }, '300'),
+  apiPerMinute: setting(
+    { kind: rate, parts: SERVERS, help: 'Most requests of one user or address to REST and pages in a minute' },
+    '6000',
+  ),
+  downloadsPerMinute: setting(
+    { kind: rate, parts: SERVERS, help: 'Most requests of one user or address to repositories in a minute' },
+    '0',
   ),
   maxUploadBytes: setting({ kind: bytes, parts: SERVERS, help: 'Largest file that is taken' }, '64GiB'),
   reverifySeconds: setting(
