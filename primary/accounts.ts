@@ -54,6 +54,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly #directory: Directory
   readonly #tokens: Tokens
   readonly #throttle: Throttle
+  readonly #hashes: PasswordHashes
   readonly #nowMs: () => number
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
   readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
@@ -75,6 +76,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     this.entry = new Entry(this.console, this.steps, this.#directory)
     this.#tokens = new Tokens(this.#directory, nowMs)
     this.#throttle = new Throttle(nowMs)
+    this.#hashes = hashes
     this.#nowMs = nowMs
   }
 
@@ -104,6 +106,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
   /** Is it the password of that user. Throws `throttled` after too many failures. */
   async hasPassword(user: string, password: string, remote?: string): Promise<boolean> {
     if (!isPlausible(password)) return false
+    // Before it counts as an attempt: whoever comes again because there was no room did not fail.
+    this.#hashes.demandRoom()
     const succeeded = this.#throttle.attempt(user, remote)
     const right = await this.users.hasPassword(user, password)
     if (right) succeeded()
