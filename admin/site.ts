@@ -22,6 +22,8 @@ export type Site = (request: HttpRequest, visitor: Visitor) => Promise<Reply> | 
 
 export interface SiteSource extends ViewSource {
   console: Console
+  /** Does this process itself speak https: then browsers are told never to come by http again. */
+  secure: boolean
 }
 
 /** Refreshes itself: nobody need be there. */
@@ -50,12 +52,18 @@ export async function openSite(source: SiteSource): Promise<Site> {
     [`${ACCOUNT}/second-factor/remove`]: (request, visitor) => pages.removeFactor(request, visitor),
     [`${ACCOUNT}/sessions/end`]: (request, visitor) => pages.endSession(request, visitor),
   }
-  return (request, visitor) => {
+  const site: Site = (request, visitor) => {
     if (request.method === 'POST') return forms[request.path]?.(request, visitor)
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined
     const asset = serve(request)
     return asset ? Promise.resolve(asset) : reads[request.path]?.(request, visitor)
   }
+  return source.secure ? (request, visitor) => site(request, visitor)?.then(strict) : site
+}
+
+/** RFC 6797. */
+function strict(reply: Reply): Reply {
+  return { ...reply, headers: { ...reply.headers, 'strict-transport-security': 'max-age=31536000' } }
 }
 
 class Pages {

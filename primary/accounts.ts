@@ -14,6 +14,7 @@ import type { Ledger } from '../protocol/ledger.js'
 import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
 import type { TokenRecord, UserRecord } from '../protocol/records.js'
 import type { SecondFactorDemand } from '../protocol/settings.js'
+import { BreachedPasswords } from './accounts/breached.js'
 import { ConsoleSessions } from './accounts/console.js'
 import { Directory } from './accounts/directory.js'
 import { Entry } from './accounts/entry.js'
@@ -32,6 +33,7 @@ export interface PrimaryAccountsOptions {
   /** Seals what must be read back: second factors' secrets. */
   key: Uint8Array
   secondFactor?: SecondFactorDemand
+  breached?: BreachedPasswords
   hashes?: PasswordHashes
   nowMs?: () => number
 }
@@ -71,7 +73,9 @@ export class PrimaryAccounts implements Accounts, Passwords {
       longestMs: CONSOLE_LONGEST_MS,
     })
     const factor = new SecondFactor(pool, options.key, nowMs)
-    this.users = new Users({ pool, directory: this.#directory, sessions: this.sessions, hashes, factor, nowMs })
+    const breached = options.breached ?? new BreachedPasswords()
+    const parts = { pool, directory: this.#directory, sessions: this.sessions }
+    this.users = new Users({ ...parts, hashes, breached, factor, nowMs })
     this.steps = new SecondSteps(factor, options.secondFactor ?? 'optional', this.#directory, nowMs)
     this.entry = new Entry(this.console, this.steps, this.#directory)
     this.#tokens = new Tokens(this.#directory, nowMs)

@@ -33,6 +33,7 @@ import type { Single } from '../protocol/repository.js'
 import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protocol/settings.js'
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
+import { BreachedPasswords } from './accounts/breached.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
@@ -131,6 +132,7 @@ async function compose(
     metadata: state,
     key: await credentialKey(join(settings.data, 'keys', 'accounts.key')),
     secondFactor: settings.secondFactor,
+    breached: await BreachedPasswords.with(settings.passwordList),
   })
   const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
@@ -277,6 +279,7 @@ async function compose(
     startedAtMs,
     nowMs: Date.now,
     open: settings.anonymous,
+    secure: settings.tls !== undefined,
     console: consoleOf({ accounts, audit, metadata: state, providers: () => [] }),
   })
   let blobBytes = 0

@@ -44,6 +44,8 @@ export interface PrimarySettings extends PartSettings {
   /** May requests without credentials read public repositories. */
   anonymous: boolean
   secondFactor: SecondFactorDemand
+  /** File of passwords that nobody may have, besides those that are built in. */
+  passwordList: string | undefined
   /** Days in which something removed can be restored. */
   restoreDays: number
   /** Seconds for which bytes that were read and hashed are believed to be unchanged; 0: hashed at every read. */

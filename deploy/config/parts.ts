@@ -21,7 +21,7 @@ export function primarySettings(values: Values): PrimarySettings {
     upstreamAllow,
     remoteCacheBytes: values.remoteCacheBytes,
   }
-  const entry = { adminPassword, anonymous, secondFactor: values.secondFactor }
+  const entry = { adminPassword, anonymous, secondFactor: values.secondFactor, passwordList: values.passwordList }
   return { ...part, ...fleet, databaseUrl, ...entry, ...limits, upstreams: upstreamSettings(values) }
 }
 

@@ -107,6 +107,14 @@ export const SETTINGS = {
     { kind: demand, parts: PRIMARY, help: 'Who must have a second factor besides the password' },
     'optional',
   ),
+  passwordList: optional(
+    {
+      kind: file,
+      parts: PRIMARY,
+      help: 'File of passwords that nobody may have, one a line, besides the 4,000 most common',
+    },
+    'none',
+  ),
   loginsPerMinute: setting({ kind: rate, parts: SERVERS, help: 'Most log-ins of one address in a minute' }, '300'),
   apiPerMinute: setting(
     { kind: rate, parts: SERVERS, help: 'Most requests of one user or address to REST and pages in a minute' },

@@ -5,6 +5,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { TOKEN_PREFIX } from '../../protocol/access/token.js'
 import { RegistryError } from '../../protocol/errors.js'
+import type { BreachedPasswords } from './breached.js'
 import { Derivation } from './derivation.js'
 
 interface Parameters {
@@ -54,8 +55,8 @@ export class PasswordHashes {
   }
 }
 
-/** Throws `invalid` for a password that must not be set. */
-export function checkNewPassword(user: string, password: string): void {
+/** Throws `invalid` for a password that must not be set. Length and what everybody tries first count, not kinds of characters. */
+export function checkNewPassword(user: string, password: string, breached: BreachedPasswords): void {
   const { length } = Array.from(password)
   if (length < MIN_CHARACTERS || length > MAX_CHARACTERS)
     throw weak(`A password has ${MIN_CHARACTERS} to ${MAX_CHARACTERS} characters`)
@@ -63,6 +64,7 @@ export function checkNewPassword(user: string, password: string): void {
   if (password.startsWith(TOKEN_PREFIX))
     throw weak(`A password does not begin with ${TOKEN_PREFIX}: that is how tokens are told apart`)
   if (password.toLowerCase() === user.toLowerCase()) throw weak('A password differs from the user name')
+  if (breached.has(password)) throw weak('This password is known from breaches: whoever guesses tries it first')
 }
 
 /** Could it be anybody's password. What could not is refused before any work is done. */

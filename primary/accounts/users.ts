@@ -5,6 +5,7 @@
 import type pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Step, UserRecord } from '../../protocol/records.js'
+import type { BreachedPasswords } from './breached.js'
 import { type Directory, dropToken } from './directory.js'
 import { checkNewPassword, isPlausible, type PasswordHashes } from './password.js'
 import type { SecondFactor } from './second-factor.js'
@@ -30,6 +31,7 @@ export interface UsersParts {
   directory: Directory
   sessions: Sessions
   hashes: PasswordHashes
+  breached: BreachedPasswords
   factor: SecondFactor
   nowMs: () => number
 }
@@ -43,14 +45,16 @@ export class Users {
   readonly #directory: Directory
   readonly #sessions: Sessions
   readonly #hashes: PasswordHashes
+  readonly #breached: BreachedPasswords
   readonly #factor: SecondFactor
   readonly #nowMs: () => number
 
-  constructor({ pool, directory, sessions, hashes, factor, nowMs }: UsersParts) {
+  constructor({ pool, directory, sessions, hashes, breached, factor, nowMs }: UsersParts) {
     this.#pool = pool
     this.#directory = directory
     this.#sessions = sessions
     this.#hashes = hashes
+    this.#breached = breached
     this.#factor = factor
     this.#nowMs = nowMs
   }
@@ -62,7 +66,7 @@ export class Users {
         'invalid',
         `A user name is 1 to 63 of a-z, 0-9, ".", "_", "@" and "-", begins with a letter or digit, and is not reserved`,
       )
-    if (password !== undefined) checkNewPassword(name, password)
+    if (password !== undefined) checkNewPassword(name, password, this.#breached)
     const hash = password === undefined ? undefined : await this.#hashes.hash(password)
     return this.#directory.turn.run(() => this.#add(draft, hash, by))
   }
@@ -127,7 +131,7 @@ export class Users {
 
   /** Ends the user's sessions. API tokens stay: they are revoked one by one. */
   async setPassword(name: string, password: string, by: string): Promise<void> {
-    checkNewPassword(name, password)
+    checkNewPassword(name, password, this.#breached)
     const hash = await this.#hashes.hash(password)
     await this.#directory.turn.run(async () => {
       const record = this.#existing(name)

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { Secret, TOTP } from 'otpauth'
 import { Audit, type Recorded } from '../../primary/accounts/audit.js'
+import { BreachedPasswords } from '../../primary/accounts/breached.js'
 import { ChainCheck, type Exported } from '../../primary/accounts/chain.js'
 import { checkNewPassword, PasswordHashes } from '../../primary/accounts/password.js'
 import { Throttle } from '../../primary/accounts/throttle.js'
@@ -66,10 +70,35 @@ describe('password hashes', () => {
     assert.equal(await cheaper.matches(undefined, 'x'), false, 'and goes on afterwards')
   })
 
-  for (const bad of ['', 'short', ' '.repeat(10), 'cairn_abcdefgh', 'nul\0nul\0nul', 'x'.repeat(257), 'somebody-long'])
+  for (const bad of [
+    '',
+    'short',
+    ' '.repeat(10),
+    'cairn_abcdefgh',
+    'nul\0nul\0nul',
+    'x'.repeat(257),
+    'somebody-long',
+    'Password',
+    '1qaz2wsx',
+  ])
     it(`${JSON.stringify(bad.slice(0, 20))} must not become a password`, () => {
-      assert.throws(() => checkNewPassword('somebody-long', bad), { kind: 'invalid', code: 'password_refused' })
+      assert.throws(() => checkNewPassword('somebody-long', bad, new BreachedPasswords()), {
+        kind: 'invalid',
+        code: 'password_refused',
+      })
     })
+})
+
+describe('passwords of breaches', () => {
+  it('are those that are built in and those of a file, whatever their case', async () => {
+    const path = join(tmpdir(), `passwords-${process.pid}`)
+    await writeFile(path, 'Our Company 2026\r\n\nanother one of ours\n')
+    const list = await BreachedPasswords.with(path)
+    await rm(path)
+    for (const known of ['TRUSTNO1', 'our company 2026', 'another one of ours']) assert.ok(list.has(known), known)
+    assert.equal(list.has('correct horse battery staple'), false)
+    await assert.rejects(BreachedPasswords.with(path), { kind: 'invalid' })
+  })
 })
 
 describe('a second factor', () => {
@@ -165,6 +194,28 @@ describe('a second factor', () => {
 })
 
 describe('the throttle', () => {
+  it('lets few of ten thousand guesses a minute through, from one address or from as many, and the owner in', () => {
+    const clock = { ms: START }
+    const throttle = new Throttle(() => clock.ms)
+    throttle.attempt('ann', 'home')()
+    const flood = (from: (i: number) => string) => {
+      let passed = 0
+      for (let i = 0; i < 10_000; i++, clock.ms += 6)
+        try {
+          throttle.attempt('ann', from(i))
+          passed++
+        } catch (error) {
+          assert.ok(error instanceof RegistryError && (error.retryAfter ?? 0) <= 6)
+        }
+      return passed
+    }
+    assert.ok(flood(() => 'bot') <= 20)
+    assert.ok(flood((i) => `bot-${i}`) <= 60)
+    throttle.attempt('ann', 'home')()
+    clock.ms += 2_000
+    throttle.attempt('ann', 'a new place')()
+  })
+
   it('slows one address down and lets it go on after a while', () => {
     const clock = { ms: START }
     const throttle = new Throttle(() => clock.ms)

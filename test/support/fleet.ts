@@ -117,6 +117,7 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     adminPassword: ADMIN_PASSWORD,
     anonymous: true,
     secondFactor: 'optional',
+    passwordList: undefined,
     restoreDays: 30,
     reverifySeconds: 3600,
     maxUploadBytes: 5 * 1024 ** 3,
