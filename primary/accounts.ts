@@ -34,6 +34,8 @@ export interface PrimaryAccountsOptions {
   key: Uint8Array
   secondFactor?: SecondFactorDemand
   breached?: BreachedPasswords
+  /** Told when a client that sends a password with its requests is let in or refused, `outcome` being `ok` or an error's code. */
+  onPassword?: (who: string, outcome: string, remote: string) => void
   hashes?: PasswordHashes
   nowMs?: () => number
 }
@@ -58,6 +60,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly #throttle: Throttle
   readonly #hashes: PasswordHashes
   readonly #nowMs: () => number
+  readonly #onPassword: NonNullable<PrimaryAccountsOptions['onPassword']>
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
   readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
 
@@ -81,6 +84,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     this.#tokens = new Tokens(this.#directory, nowMs)
     this.#throttle = new Throttle(nowMs)
     this.#hashes = hashes
+    this.#onPassword = options.onPassword ?? (() => undefined)
     this.#nowMs = nowMs
   }
 
@@ -93,18 +97,16 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   /** See Passwords. Throws `forbidden` where a right password alone is not enough. */
-  async verify(user: string, password: string, remote?: string): Promise<boolean> {
-    if (!(await this.hasPassword(user, password, remote))) return false
+  async verify(user: string, password: string, remote = ''): Promise<boolean> {
+    const right = await this.hasPassword(user, password, remote || undefined)
     const record = this.#directory.user(user)
-    if (record && (await this.steps.next(record)) !== 'none')
-      throw new RegistryError(
-        'forbidden',
-        'This account has a second factor: use an API token instead of the password',
-        {
-          code: 'token_needed',
-        },
-      )
-    return true
+    const alone = !right || !record || (await this.steps.next(record)) === 'none'
+    // Only names that exist: people type passwords into the wrong field.
+    this.#onPassword(record?.name ?? 'anonymous', right ? (alone ? 'ok' : 'token_needed') : 'login_failed', remote)
+    if (alone) return right
+    throw new RegistryError('forbidden', 'This account has a second factor: use an API token instead of the password', {
+      code: 'token_needed',
+    })
   }
 
   /** Is it the password of that user. Throws `throttled` after too many failures. */

@@ -34,6 +34,7 @@ import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protoco
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
 import { BreachedPasswords } from './accounts/breached.js'
+import { Syslog } from './accounts/syslog.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
@@ -126,6 +127,21 @@ async function compose(
   await signer.start(ledger)
   closers.push(() => signer.close())
 
+  const syslog =
+    settings.syslog === undefined
+      ? undefined
+      : new Syslog({
+          url: new URL(settings.syslog),
+          onFault: (sentence, error) => log.warn(error === undefined ? {} : errorFields(error), sentence),
+        })
+  if (syslog) closers.push(() => syslog.close())
+  const audit = new Audit(pool, {
+    onRecorded: (row) => {
+      syslog?.send(row)
+      if (row.who === settings.breakGlass)
+        log.error({ alarm: true, audit: row }, 'the account for emergencies is in use')
+    },
+  })
   const accounts = new PrimaryAccounts({
     pool,
     ledger,
@@ -133,6 +149,10 @@ async function compose(
     key: await credentialKey(join(settings.data, 'keys', 'accounts.key')),
     secondFactor: settings.secondFactor,
     breached: await BreachedPasswords.with(settings.passwordList),
+    onPassword: (who, outcome, remote) =>
+      void audit
+        .record({ who, action: 'auth.password', subject: '', outcome, requestId: '', remote, detail: {} })
+        .catch((error) => log.error(errorFields(error), 'a log-in is not in the audit trail')),
   })
   const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
@@ -182,7 +202,6 @@ async function compose(
   })
   remoteBlobs.fetchFrom(origin)
 
-  const audit = new Audit(pool)
   const repositories = new Repositories({
     metadata: state,
     ledger,
