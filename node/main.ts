@@ -16,6 +16,7 @@ import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
 import { advertised } from '../protocol/http/origin.js'
 import { parsePath } from '../protocol/http/path.js'
+import { rateLimited } from '../protocol/http/rate-limit.js'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -52,6 +53,8 @@ const ABSENT_MS = 5_000
 const GRACE_MS = 5_000
 const TAIL_LIMIT_BYTES = 64 * 1024 * 1024
 const MAX_TAIL = 5000
+/** Changes; more are not the few that are always under way. */
+const MAX_BEHIND = 1000
 
 export async function startNode(settings: NodeSettings, { version }: { version: string }): Promise<Running> {
   const closers: (() => Promise<void>)[] = []
@@ -225,10 +228,12 @@ async function compose(
       number: state.head.number,
       primary: link.reachable ? 'reachable' : 'unreachable',
       peers: mesh.peers().length,
+      log_number: replica.highest?.number ?? null,
       log_time: replica.highest?.time ?? null,
     }),
-    ready: async () => (replica.highest === undefined ? 'this node has not heard of its fleet yet' : undefined),
+    ready: async () => unready(replica, link.reachable),
   })
+  const userOf = (authorization: string) => gate.known(authorization)?.name
   const listening = await serve(
     {
       host: settings.host,
@@ -242,7 +247,7 @@ async function compose(
         logRequest(log, line)
       },
     },
-    withFreshness(answer, replica, link),
+    withFreshness(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), replica, link),
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
   const url = advertised({ ...settings, scheme: settings.tls ? 'https' : 'http', port: listening.port })
@@ -282,6 +287,13 @@ async function compose(
   closers.push(() => beat.close())
   log.info({ port: listening.port, peer: mesh.self, number: state.head.number }, 'node is ready')
   return { url: listening.url, close }
+}
+
+/** Why it serves nobody yet. One that is cut off serves what it has. */
+function unready({ highest, state }: Replica, reachable: boolean): string | undefined {
+  if (highest === undefined) return 'this node has not heard of its fleet yet'
+  const behind = highest.number - state.head.number
+  return reachable && behind > MAX_BEHIND ? `this node is ${behind} changes behind` : undefined
 }
 
 /** What a node can answer it answers; everything else of the interface goes to the primary. */

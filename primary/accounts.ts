@@ -4,15 +4,23 @@
  */
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
+import type { Entered } from '../admin/console.js'
 import type { Passwords } from '../protocol/access/passwords.js'
 import { scopesAdminister } from '../protocol/access/scope.js'
 import { tokenHash, tokenId } from '../protocol/access/token.js'
 import { RegistryError } from '../protocol/errors.js'
+import type { HttpRequest } from '../protocol/http/request.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
 import type { TokenRecord, UserRecord } from '../protocol/records.js'
+import type { SecondFactorDemand } from '../protocol/settings.js'
+import { BreachedPasswords } from './accounts/breached.js'
+import { ConsoleSessions } from './accounts/console.js'
 import { Directory } from './accounts/directory.js'
+import { Entry } from './accounts/entry.js'
 import { isPlausible, PasswordHashes } from './accounts/password.js'
+import { SecondFactor } from './accounts/second-factor.js'
+import { SecondSteps } from './accounts/second-steps.js'
 import { type Session, Sessions } from './accounts/sessions.js'
 import { Throttle } from './accounts/throttle.js'
 import { type TokenDraft, Tokens } from './accounts/tokens.js'
@@ -22,6 +30,12 @@ export interface PrimaryAccountsOptions {
   pool: pg.Pool
   ledger: Ledger
   metadata: Metadata
+  /** Seals what must be read back: second factors' secrets. */
+  key: Uint8Array
+  secondFactor?: SecondFactorDemand
+  breached?: BreachedPasswords
+  /** Told when a client that sends a password with its requests is let in or refused, `outcome` being `ok` or an error's code. */
+  onPassword?: (who: string, outcome: string, remote: string) => void
   hashes?: PasswordHashes
   nowMs?: () => number
 }
@@ -32,23 +46,45 @@ const LOGIN_TOKEN_DAYS = 90
 const GENERATED_PASSWORD_BYTES = 15
 /** A session that is handed out again lasts at least so long. */
 const SESSION_LEFT_MS = 20 * 60_000
+const CONSOLE_IDLE_MS = 60 * 60_000
+const CONSOLE_LONGEST_MS = 12 * 60 * 60_000
 
 export class PrimaryAccounts implements Accounts, Passwords {
   readonly users: Users
   readonly sessions: Sessions
+  readonly console: ConsoleSessions
+  readonly steps: SecondSteps
+  readonly entry: Entry
   readonly #directory: Directory
   readonly #tokens: Tokens
   readonly #throttle: Throttle
+  readonly #hashes: PasswordHashes
   readonly #nowMs: () => number
+  readonly #onPassword: NonNullable<PrimaryAccountsOptions['onPassword']>
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
   readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
 
-  constructor({ pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now }: PrimaryAccountsOptions) {
+  constructor(options: PrimaryAccountsOptions) {
+    const { pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now } = options
     this.#directory = new Directory(metadata, ledger)
     this.sessions = new Sessions(pool, this.#directory, nowMs)
-    this.users = new Users(pool, this.#directory, this.sessions, hashes, nowMs)
+    this.console = new ConsoleSessions({
+      pool,
+      metadata,
+      nowMs,
+      idleMs: CONSOLE_IDLE_MS,
+      longestMs: CONSOLE_LONGEST_MS,
+    })
+    const factor = new SecondFactor(pool, options.key, nowMs)
+    const breached = options.breached ?? new BreachedPasswords()
+    const parts = { pool, directory: this.#directory, sessions: this.sessions }
+    this.users = new Users({ ...parts, hashes, breached, factor, nowMs })
+    this.steps = new SecondSteps(factor, options.secondFactor ?? 'optional', this.#directory, nowMs)
+    this.entry = new Entry(this.console, this.steps, this.#directory)
     this.#tokens = new Tokens(this.#directory, nowMs)
     this.#throttle = new Throttle(nowMs)
+    this.#hashes = hashes
+    this.#onPassword = options.onPassword ?? (() => undefined)
     this.#nowMs = nowMs
   }
 
@@ -60,17 +96,46 @@ export class PrimaryAccounts implements Accounts, Passwords {
     return password ? undefined : chosen
   }
 
+  /** See Passwords. Throws `forbidden` where a right password alone is not enough. */
+  async verify(user: string, password: string, remote = ''): Promise<boolean> {
+    const right = await this.hasPassword(user, password, remote || undefined)
+    const record = this.#directory.user(user)
+    const alone = !right || !record || (await this.steps.next(record)) === 'none'
+    // Only names that exist: people type passwords into the wrong field.
+    this.#onPassword(record?.name ?? 'anonymous', right ? (alone ? 'ok' : 'token_needed') : 'login_failed', remote)
+    if (alone) return right
+    throw new RegistryError('forbidden', 'This account has a second factor: use an API token instead of the password', {
+      code: 'token_needed',
+    })
+  }
+
   /** Is it the password of that user. Throws `throttled` after too many failures. */
-  async verify(user: string, password: string, remote?: string): Promise<boolean> {
+  async hasPassword(user: string, password: string, remote?: string): Promise<boolean> {
     if (!isPlausible(password)) return false
+    // Before it counts as an attempt: whoever comes again because there was no room did not fail.
+    this.#hashes.demandRoom()
     const succeeded = this.#throttle.attempt(user, remote)
     const right = await this.users.hasPassword(user, password)
     if (right) succeeded()
     return right
   }
 
-  async signIn(user: string, password: string, remote?: string): Promise<Session> {
-    return this.#checked(user, password, remote, (record) => this.sessions.open(record))
+  /** Puts the second factor that was begun in force. Returns its recovery codes. */
+  enrol(user: UserRecord, code: string, remote: string): Promise<string[]> {
+    return this.#directory.turn.run(() => this.steps.enrolled(user, code, remote))
+  }
+
+  /** Logs a user in to the console, or tells what is to follow the password. Throws `unauthenticated` and `throttled`. */
+  enter(user: string, password: string, request: HttpRequest, next: string): Promise<Entered> {
+    return this.#checked(user, password, request.remote, (record) => this.entry.first(record, request, next))
+  }
+
+  /** `code`: of the second factor, where there is one; the errors' codes `second_factor_needed` and `code_wrong` tell of its lack. */
+  async signIn(user: string, password: string, remote?: string, code?: string): Promise<Session> {
+    return this.#checked(user, password, remote, async (record) => {
+      await this.steps.demand(record, code, remote)
+      return this.sessions.open(record)
+    })
   }
 
   /** Ends the principal's own session, and the one of a refresh token. */
@@ -79,7 +144,10 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   async login(user: string, password: string, tokenName: string, remote?: string): Promise<string> {
-    const record = await this.#checked(user, password, remote, async (checked) => checked)
+    const record = await this.#checked(user, password, remote, async (checked) => {
+      await this.steps.demand(checked, undefined, remote)
+      return checked
+    })
     const principal = { name: record.name, user: record, token: undefined }
     return (await this.createToken(principal, { name: tokenName, scopes: ['*'], expiresInDays: LOGIN_TOKEN_DAYS }))
       .value
@@ -128,7 +196,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   /** Removes sessions that have expired. */
-  sweep(): Promise<number> {
+  async sweep(): Promise<number> {
+    await this.console.sweep()
     return this.sessions.sweep()
   }
 
@@ -140,7 +209,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     use: (user: UserRecord) => Promise<T>,
   ): Promise<T> {
     const before = this.#directory.user(name)
-    const right = await this.verify(name, password, remote)
+    const right = await this.hasPassword(name, password, remote)
     return this.#directory.turn.run(async () => {
       const user = this.#directory.user(name)
       // A password that was changed, or a user that was disabled, while the old one was being checked.

@@ -7,7 +7,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { openSite } from '../admin/site.js'
+import { openSite, UNATTENDED } from '../admin/site.js'
 import type { NodeCard } from '../admin/view.js'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
@@ -16,6 +16,7 @@ import { DiskBlobs } from '../protocol/blobs/disk.js'
 import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { LogEntry } from '../protocol/http/dispatcher.js'
+import { rateLimited } from '../protocol/http/rate-limit.js'
 import type { Reply } from '../protocol/http/reply.js'
 import { type HttpRequest, seenFrom } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -33,9 +34,12 @@ import type { Single } from '../protocol/repository.js'
 import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protocol/settings.js'
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
+import { BreachedPasswords } from './accounts/breached.js'
+import { Syslog } from './accounts/syslog.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
+import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
@@ -124,7 +128,33 @@ async function compose(
   await signer.start(ledger)
   closers.push(() => signer.close())
 
-  const accounts = new PrimaryAccounts({ pool, ledger, metadata: state })
+  const syslog =
+    settings.syslog === undefined
+      ? undefined
+      : new Syslog({
+          url: new URL(settings.syslog),
+          onFault: (sentence, error) => log.warn(error === undefined ? {} : errorFields(error), sentence),
+        })
+  if (syslog) closers.push(() => syslog.close())
+  const audit = new Audit(pool, {
+    onRecorded: (row) => {
+      syslog?.send(row)
+      if (row.who === settings.breakGlass)
+        log.error({ alarm: true, audit: row }, 'the account for emergencies is in use')
+    },
+  })
+  const accounts = new PrimaryAccounts({
+    pool,
+    ledger,
+    metadata: state,
+    key: await credentialKey(join(settings.data, 'keys', 'accounts.key')),
+    secondFactor: settings.secondFactor,
+    breached: await BreachedPasswords.with(settings.passwordList),
+    onPassword: (who, outcome, remote) =>
+      void audit
+        .record({ who, action: 'auth.password', subject: '', outcome, requestId: '', remote, detail: {} })
+        .catch((error) => log.error(errorFields(error), 'a log-in is not in the audit trail')),
+  })
   const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
   await writeLocalToken(settings.data, accounts, state)
@@ -173,7 +203,6 @@ async function compose(
   })
   remoteBlobs.fetchFrom(origin)
 
-  const audit = new Audit(pool)
   const repositories = new Repositories({
     metadata: state,
     ledger,
@@ -270,6 +299,8 @@ async function compose(
     startedAtMs,
     nowMs: Date.now,
     open: settings.anonymous,
+    secure: settings.tls !== undefined,
+    console: consoleOf({ accounts, audit, metadata: state, providers: () => [] }),
   })
   let blobBytes = 0
   const fleet = new Fleet({
@@ -297,12 +328,16 @@ async function compose(
     const credentials = request.headers.get('authorization')
     return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
   }
+  // The pages go by the cookie alone, and the REST interface never does: no page can make a browser call it.
   const interfaces: Handler = (request) => {
-    if (request.path !== '/' && !request.path.startsWith('/api/v1/') && !request.path.startsWith('/admin/'))
-      return undefined
-    return answered(signedIn(request), (principal) =>
-      request.path.startsWith('/api/') ? api(request, principal) : site(request, principal),
-    )
+    if (request.path.startsWith('/api/v1/')) return answered(signedIn(request), (principal) => api(request, principal))
+    if (request.path !== '/' && !request.path.startsWith('/admin/')) return undefined
+    return shown(request)
+  }
+  const nobody = { principal: gate.anonymous, session: undefined }
+  const shown = async (request: HttpRequest) => {
+    const visitor = await accounts.console.find(request, request.path !== UNATTENDED)
+    return (await site(request, visitor ?? nobody)) ?? missing()
   }
   const parts = {
     registry,
@@ -312,7 +347,8 @@ async function compose(
     ready: () => ready(pool),
   }
   const answer = app({ handlers: [interfaces], ...parts })
-  const positioned = withPosition(answer, state)
+  const userOf = (authorization: string) => gate.known(authorization)?.name
+  const positioned = withPosition(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), state)
   const observe = (line: LogEntry) => {
     metrics.request(line.method, line.status, line.ms, line.bytes)
     logRequest(log, line)

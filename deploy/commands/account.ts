@@ -13,6 +13,7 @@ const MAX_DAYS = 3650
 interface LoginFlags extends ClientFlags {
   username?: string
   passwordStdin?: boolean
+  code?: string
   days: number
 }
 
@@ -20,13 +21,19 @@ export function loginCommand(terminal: Terminal): Command {
   return clientCommand('login', 'log in, and remember an API token for this registry')
     .option('--username <name>')
     .option('--password-stdin', 'read the password from standard input')
+    .option('--code <code>', 'of the second factor; asked for when it is needed')
     .option('--days <number>', 'how long the token is valid', wholeNumber(1, MAX_DAYS), TOKEN_DAYS)
     .action(async (flags: LoginFlags) => {
       const { values } = await settingsFor('client', { url: flags.url }, terminal)
       const url = values.url[0] ?? ''
       const username = flags.username ?? (await ask('Username: ', terminal))
       const password = flags.passwordStdin ? await readLine(terminal) : await ask('Password: ', terminal, true)
-      const token = await tokenFor(url, username, password, flags.days)
+      const token = await tokenFor(
+        url,
+        { username, password },
+        flags.days,
+        async () => flags.code ?? ask('Code: ', terminal),
+      )
       await remember(url, { username, token: String(token.value), id: String(token.id) }, terminal)
       print(
         terminal,
@@ -104,13 +111,16 @@ function createToken(terminal: Terminal): Command {
 /** The session is only for making the token: a token can be revoked by itself, and is good for a time that the user chose. */
 async function tokenFor(
   url: string,
-  username: string,
-  password: string,
+  credentials: { username: string; password: string },
   days: number,
+  askCode: () => Promise<string>,
 ): Promise<Record<string, unknown>> {
-  const session = record(
-    await new Client({ url, token: undefined }).json('POST', '/api/v1/auth/login', { username, password }),
-  )
+  const anonymous = new Client({ url, token: undefined })
+  const logIn = async (given: object) => record(await anonymous.json('POST', '/api/v1/auth/login', given))
+  const session = await logIn(credentials).catch(async (error) => {
+    if (!(error instanceof RegistryError && error.code === 'second_factor_needed')) throw error
+    return logIn({ ...credentials, code: await askCode() })
+  })
   const client = new Client({ url, token: String(session.access_token) })
   const draft = { name: `cairn on ${hostname()}`.slice(0, 100), scopes: ['*'], expires_in_days: days }
   const token = record(await client.json('POST', '/api/v1/auth/tokens', draft))

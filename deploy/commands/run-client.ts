@@ -66,9 +66,11 @@ async function runBeside(
   }
 }
 
+/** It knows all that it can know: what the log says now, or, without the primary, what its peers have. */
 async function ready(url: string): Promise<void> {
   for (let waited = 0; waited < READY_MS; waited += POLL_MS) {
-    if ((await fetch(`${url}/ready`)).ok) return
+    const { number, log_number } = (await (await fetch(`${url}/health`)).json()) as Record<string, unknown>
+    if (typeof log_number === 'number' && number === log_number) return
     await delay(POLL_MS)
   }
   throw new RegistryError('unavailable', 'The node heard nothing of its fleet; can the primary or a peer be reached?')
