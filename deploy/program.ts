@@ -9,6 +9,7 @@ import { explainCommand } from './commands/explain.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
 import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
+import { providerCommand } from './commands/provider.js'
 import { repoCommand } from './commands/repo.js'
 import { primaryCommand, upCommand } from './commands/run.js'
 import { statusCommand } from './commands/status.js'
@@ -39,6 +40,7 @@ export function program(terminal: Terminal): Command {
     rmCommand(terminal),
     repoCommand(terminal),
     tokenCommand(terminal),
+    providerCommand(terminal),
     explainCommand(terminal),
     prefetchCommand(terminal),
     readyCommand(terminal),

@@ -23,6 +23,8 @@ export interface PrimaryAccountsOptions {
   ledger: Ledger
   metadata: Metadata
   hashes?: PasswordHashes
+  /** Asked when an account has no password here: whose password it is elsewhere. */
+  elsewhere?: (user: string, password: string) => Promise<UserRecord | undefined>
   nowMs?: () => number
 }
 
@@ -34,27 +36,36 @@ const GENERATED_PASSWORD_BYTES = 15
 const SESSION_LEFT_MS = 20 * 60_000
 
 export class PrimaryAccounts implements Accounts, Passwords {
+  readonly directory: Directory
   readonly users: Users
   readonly sessions: Sessions
-  readonly #directory: Directory
   readonly #tokens: Tokens
   readonly #throttle: Throttle
+  readonly #elsewhere: (user: string, password: string) => Promise<UserRecord | undefined>
   readonly #nowMs: () => number
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
   readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
 
-  constructor({ pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now }: PrimaryAccountsOptions) {
-    this.#directory = new Directory(metadata, ledger)
-    this.sessions = new Sessions(pool, this.#directory, nowMs)
-    this.users = new Users(pool, this.#directory, this.sessions, hashes, nowMs)
-    this.#tokens = new Tokens(this.#directory, nowMs)
+  constructor({
+    pool,
+    ledger,
+    metadata,
+    hashes = new PasswordHashes(),
+    elsewhere = async () => undefined,
+    nowMs = Date.now,
+  }: PrimaryAccountsOptions) {
+    this.directory = new Directory(metadata, ledger)
+    this.sessions = new Sessions(pool, this.directory, nowMs)
+    this.users = new Users(pool, this.directory, this.sessions, hashes, nowMs)
+    this.#tokens = new Tokens(this.directory, nowMs)
     this.#throttle = new Throttle(nowMs)
+    this.#elsewhere = elsewhere
     this.#nowMs = nowMs
   }
 
   /** Makes the first administrator when there is no user yet. Returns the password if it was generated: to be shown once. */
   async firstStart(password?: string): Promise<string | undefined> {
-    if (this.#directory.all('user').length > 0) return undefined
+    if (this.directory.all('user').length > 0) return undefined
     const chosen = password || randomBytes(GENERATED_PASSWORD_BYTES).toString('base64url')
     await this.users.createFirst(FIRST_ADMINISTRATOR, chosen)
     return password ? undefined : chosen
@@ -62,11 +73,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
 
   /** Is it the password of that user. Throws `throttled` after too many failures. */
   async verify(user: string, password: string, remote?: string): Promise<boolean> {
-    if (!isPlausible(password)) return false
-    const succeeded = this.#throttle.attempt(user, remote)
-    const right = await this.users.hasPassword(user, password)
-    if (right) succeeded()
-    return right
+    return (await this.#identify(user, password, remote))?.name === user
   }
 
   async signIn(user: string, password: string, remote?: string): Promise<Session> {
@@ -76,6 +83,14 @@ export class PrimaryAccounts implements Accounts, Passwords {
   /** Ends the principal's own session, and the one of a refresh token. */
   signOut(principal: Principal, refreshToken: string | undefined): Promise<void> {
     return this.sessions.close(principal.token?.use === 'session' ? principal.token.id : undefined, refreshToken)
+  }
+
+  /** Ends all sessions of a user; API tokens stay. */
+  endSessions(user: string): Promise<void> {
+    return this.directory.turn.run(async () => {
+      const ended = await this.sessions.closeAll(user)
+      if (ended.length > 0) await this.directory.commit(ended, user)
+    })
   }
 
   async login(user: string, password: string, tokenName: string, remote?: string): Promise<string> {
@@ -89,12 +104,12 @@ export class PrimaryAccounts implements Accounts, Passwords {
   async session(principal: Principal): Promise<{ value: string; expiresInSeconds: number }> {
     const { user, token } = principal
     if (!user || token) throw new RegistryError('unauthenticated', 'A session is opened with a password')
-    return this.#directory.turn.run(async () => {
-      if (this.#directory.user(user.name) !== user)
+    return this.directory.turn.run(async () => {
+      if (this.directory.user(user.name) !== user)
         throw new RegistryError('unauthenticated', 'The account has changed; try again')
       const known = this.#exchanged.get(user)
       const now = this.#nowMs()
-      if (known && known.untilMs - now > SESSION_LEFT_MS && this.#directory.token(tokenIdOf(known.session)))
+      if (known && known.untilMs - now > SESSION_LEFT_MS && this.directory.token(tokenIdOf(known.session)))
         return { value: known.session.accessToken, expiresInSeconds: Math.floor((known.untilMs - now) / 1000) }
       const session = await this.sessions.open(user)
       this.#exchanged.set(user, { session, untilMs: now + session.expiresIn * 1000 })
@@ -139,15 +154,25 @@ export class PrimaryAccounts implements Accounts, Passwords {
     remote: string | undefined,
     use: (user: UserRecord) => Promise<T>,
   ): Promise<T> {
-    const before = this.#directory.user(name)
-    const right = await this.verify(name, password, remote)
-    return this.#directory.turn.run(async () => {
-      const user = this.#directory.user(name)
+    const identified = await this.#identify(name, password, remote)
+    return this.directory.turn.run(async () => {
+      const user = identified && this.directory.user(identified.name)
       // A password that was changed, or a user that was disabled, while the old one was being checked.
-      if (!right || !user || user.disabled || user !== before)
+      if (!user || user.disabled || user !== identified)
         throw new RegistryError('unauthenticated', 'User name or password is wrong', { code: 'login_failed' })
       return use(user)
     })
+  }
+
+  /** The account whose password it is, as it was when that was found out: here if it has one here, else elsewhere. */
+  async #identify(name: string, password: string, remote: string | undefined): Promise<UserRecord | undefined> {
+    if (!isPlausible(password)) return undefined
+    const succeeded = this.#throttle.attempt(name, remote)
+    const before = this.directory.user(name)
+    const right = await this.users.hasPassword(name, password)
+    const user = right === undefined ? await this.#elsewhere(name, password) : right ? before : undefined
+    if (user) succeeded()
+    return user
   }
 }
 

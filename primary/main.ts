@@ -37,6 +37,10 @@ import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
 import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
+import { Federation } from './identity/federation.js'
+import { guardedFetch } from './identity/fetch.js'
+import { providerKinds } from './identity/kinds.js'
+import { Providers } from './identity/providers.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
 import { heldLog } from './log/held.js'
 import { Signer } from './log/signer.js'
@@ -51,6 +55,7 @@ import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
 import { PostgresDocuments } from './upstream/documents.js'
+import { Egress } from './upstream/egress.js'
 import { upstreamOptions } from './upstream/options.js'
 import { UpstreamOrigin } from './upstream/origin.js'
 import { RemoteBlobs } from './upstream/remote-blobs.js'
@@ -66,6 +71,7 @@ const INDEX_CACHE_BYTES = 64 * 1024 * 1024
 const LISTINGS_BYTES = 64 * 1024 * 1024
 const DOWNLOADS_FLUSH_MS = 5_000
 const SWEEP_MS = 3_600_000
+const PROVIDERS_TICK_MS = 60_000
 const GRACE_MS = 5_000
 const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
@@ -123,7 +129,12 @@ async function compose(
   await signer.start(ledger)
   closers.push(() => signer.close())
 
-  const accounts = new PrimaryAccounts({ pool, ledger, metadata: state })
+  const accounts: PrimaryAccounts = new PrimaryAccounts({
+    pool,
+    ledger,
+    metadata: state,
+    elsewhere: (user, password) => providers.password(user, password),
+  })
   const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
   await writeLocalToken(settings.data, accounts, state)
@@ -141,9 +152,37 @@ async function compose(
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: keptMs, nowMs: Date.now }
   regularly(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
-  const client = new UpstreamClient(await upstreamOptions(settings))
+  const outside = await upstreamOptions(settings)
+  const client = new UpstreamClient(outside)
   closers.push(() => client.close())
-  const credentials = new PostgresCredentials(pool, await credentialKey(join(settings.data, 'keys', 'upstreams.key')))
+  const sealingKey = await credentialKey(join(settings.data, 'keys', 'upstreams.key'))
+  const credentials = new PostgresCredentials(pool, sealingKey)
+
+  const federation: Federation = new Federation({
+    pool,
+    directory: accounts.directory,
+    sessions: accounts.sessions,
+    admission: (provider) => providers.admission(provider),
+  })
+  const identityEgress = new Egress({ ...outside, connectMs: outside.connectMs ?? 10_000, connections: 8 })
+  closers.push(() => identityEgress.close())
+  const providers: Providers = new Providers(
+    providerKinds,
+    {
+      federation,
+      pool,
+      key: sealingKey,
+      guard: outside.guard,
+      fetch: guardedFetch(identityEgress),
+      console: { open: async () => missing() },
+      endSessions: (user) => accounts.endSessions(user),
+      nowMs: Date.now,
+    },
+    (error, provider) => log.warn({ provider, ...errorFields(error) }, 'an identity provider failed'),
+  )
+  await providers.start()
+  closers.push(() => providers.close())
+  regularly(() => providers.tick(), PROVIDERS_TICK_MS, 'identity providers were not asked')
   const documents = new PostgresDocuments(pool)
   const listings = new Listings(LISTINGS_BYTES)
   const remoteBlobs = new RemoteBlobs({
@@ -246,6 +285,8 @@ async function compose(
     audit,
     downloads,
     nodes,
+    providers,
+    federation,
     repositories,
     prover,
     formats,
@@ -297,6 +338,8 @@ async function compose(
     return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
   }
   const interfaces: Handler = (request) => {
+    const login = providers.handle(request)
+    if (login) return login
     if (request.path !== '/' && !request.path.startsWith('/api/v1/') && !request.path.startsWith('/admin/'))
       return undefined
     return answered(signedIn(request), (principal) =>

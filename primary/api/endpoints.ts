@@ -13,6 +13,8 @@ import type { Metadata } from '../../protocol/ports.js'
 import type { Audit } from '../accounts/audit.js'
 import type { PrimaryAccounts } from '../accounts.js'
 import type { Downloads } from '../downloads.js'
+import type { Federation } from '../identity/federation.js'
+import type { Providers } from '../identity/providers.js'
 import type { Nodes } from '../nodes.js'
 import type { Repositories } from '../repositories.js'
 import { type ArtifactsOptions, artifactEndpoints } from './artifacts.js'
@@ -20,6 +22,7 @@ import { auditEndpoints } from './audit.js'
 import { authEndpoints } from './auth.js'
 import { grantEndpoints } from './grants.js'
 import { nodeEndpoints } from './nodes.js'
+import { providerEndpoints } from './providers.js'
 import { repositoryEndpoints } from './repositories.js'
 import { userEndpoints } from './users.js'
 
@@ -32,6 +35,8 @@ export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'do
   audit: Audit
   downloads: Downloads
   nodes: Nodes
+  providers: Providers
+  federation: Federation
   repositories: Repositories
   prover: Prover
   formatRoute: ArtifactsOptions['formatRoute']
@@ -63,6 +68,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...artifactEndpoints({ ...options, downloads, nowMs }),
     ...grantEndpoints(metadata, ledger),
     ...nodeEndpoints(nodes),
+    ...providerEndpoints(options.providers, options.federation),
     ...auditEndpoints(audit),
   ]
   const document: Endpoint = openApiEndpoint(() => ({ version, endpoints: [...endpoints, document] }))

@@ -1,0 +1,54 @@
+/** Providers over accounts, as the primary composes them, for tests without one. Addresses of this machine are allowed. */
+import type pg from 'pg'
+import type { PrimaryAccounts } from '../../primary/accounts.js'
+import { Federation } from '../../primary/identity/federation.js'
+import { guardedFetch } from '../../primary/identity/fetch.js'
+import type { ProviderKind } from '../../primary/identity/provider.js'
+import { Providers } from '../../primary/identity/providers.js'
+import { Egress } from '../../primary/upstream/egress.js'
+import { guard } from '../../primary/upstream/guard.js'
+
+export interface TestIdentity {
+  providers: Providers
+  federation: Federation
+  /** What went wrong at providers. */
+  faults: unknown[]
+  close(): Promise<void>
+}
+
+export function testIdentity(
+  pool: pg.Pool,
+  accounts: PrimaryAccounts,
+  kinds: readonly ProviderKind[] = [],
+  nowMs: () => number = Date.now,
+): TestIdentity {
+  const faults: unknown[] = []
+  const allowed = guard(['127.0.0.1', 'localhost'])
+  const egress = new Egress({ guard: allowed, connectMs: 1000, connections: 4 })
+  const { directory, sessions } = accounts
+  const admission = (provider: string) => providers.admission(provider)
+  const federation: Federation = new Federation({ pool, directory, sessions, admission, nowMs })
+  const providers: Providers = new Providers(
+    kinds,
+    {
+      federation,
+      pool,
+      key: Buffer.alloc(32, 7),
+      guard: allowed,
+      fetch: guardedFetch(egress),
+      console: { open: async (user) => ({ status: 303, headers: { location: '/', 'x-user': user.name } }) },
+      endSessions: (user) => accounts.endSessions(user),
+      nowMs,
+    },
+    (error) => void faults.push(error),
+  )
+  return {
+    providers,
+    federation,
+    faults,
+    close: async () => {
+      await providers.close()
+      await egress.close()
+    },
+  }
+}
