@@ -1,45 +1,14 @@
-/** The page of the primary: what runs, nodes, repositories, snippets. Pure: data in, HTML out. Works without scripts. */
-import { type Content, type Html, html } from './html.js'
+/** The first page of the primary. Pure: data in, HTML out. Works without scripts. */
+import { type Html, html } from './html.js'
 import type { NodeCard, RepositoryCard, View } from './view.js'
 import { bytes, count, duration } from './words.js'
 
-export interface Assets {
-  /** Addresses that change with their content. */
-  style: string
-  script: string
-}
-
 const REFRESH = '3s'
-/** No class-based indicator styles and no extensions: the page brings its own, and the policy forbids others. */
-const HTMX = '{"includeIndicatorCSS":false}'
 
-export function page(view: View, assets: Assets): string {
-  return `<!doctype html>\n${
-    html`<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="htmx-config" content="${HTMX}">
-<title>Cairn</title>
-<link rel="stylesheet" href="${assets.style}">
-<script src="${assets.script}" defer></script>
-</head>
-<body>
-<header>
-${logo()}
-<div><h1>Cairn</h1><p>Artifact registry at <code>${view.origin}</code></p></div>
-<p class="viewer">${viewer(view)}</p>
-</header>
-<main>
-<div id="live" hx-get="/admin/live" hx-trigger="every ${REFRESH}" hx-swap="innerMorph">${live(view)}</div>
-${snippets(view)}
-</main>
-<footer><p>REST at <a href="/api/v1/openapi.json">/api/v1</a> · health at <a href="/health">/health</a> · metrics at <a href="/metrics">/metrics</a></p></footer>
-</body>
-</html>
-`.text
-  }`
+/** What runs, nodes, repositories, snippets. */
+export function page(view: View): Html {
+  return html`<div id="live" hx-get="/admin/live" hx-trigger="every ${REFRESH}" hx-swap="innerMorph">${live(view)}</div>
+${snippets(view)}`
 }
 
 /** The part that refreshes itself. */
@@ -82,9 +51,9 @@ function nodeRow(node: NodeCard): Html {
 }
 
 function repositoryTable(view: View): Html {
-  const { repositories, moreRepositories, viewer: who } = view
+  const { repositories, moreRepositories, anonymous } = view
   if (repositories.length === 0)
-    return html`<p class="empty">${who.anonymous ? 'No repository is public.' : 'There is no repository that you may see.'}</p>`
+    return html`<p class="empty">${anonymous ? 'No repository is public.' : 'There is no repository that you may see.'}</p>`
   return html`${table(['Repository', 'Format', 'Type', 'Access', 'Holds'], repositories.map(repositoryRow))}
 ${moreRepositories > 0 && html`<p class="note">and ${count(moreRepositories, 'more repository').replace(/ys$/, 'ies')}, listed at <a href="/api/v1/repositories">/api/v1/repositories</a></p>`}`
 }
@@ -108,11 +77,6 @@ ${shown.map(({ key, format, snippet }) => html`<details><summary><code>${key}</c
 </section>`
 }
 
-function viewer({ viewer: { name, anonymous, administrator } }: View): Content {
-  if (anonymous) return 'You see what is public.'
-  return html`Signed in as <strong>${name}</strong>${administrator && ', administrator'}`
-}
-
 function table(columns: string[], rows: Html[]): Html {
   return html`<div class="scroll"><table><thead><tr>${columns.map((column) => html`<th scope="col">${column}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>`
 }
@@ -125,8 +89,4 @@ function meter(used: number, limit: number): Html {
 function link(url: string | undefined, text: string): Html {
   if (url === undefined || !/^https?:\/\//i.test(url) || !URL.canParse(url)) return html`${text}`
   return html`<a href="${url}" rel="noopener noreferrer">${text}</a>`
-}
-
-function logo(): Html {
-  return html`<svg viewBox="0 0 48 48" width="44" height="44" aria-hidden="true"><g fill="currentColor"><ellipse cx="24" cy="40" rx="20" ry="6"/><ellipse cx="24" cy="28" rx="14" ry="5"/><ellipse cx="25" cy="18" rx="9" ry="4"/><ellipse cx="24" cy="10" rx="5" ry="3"/></g></svg>`
 }

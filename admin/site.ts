@@ -1,88 +1,161 @@
 /**
- * Answers `/` and what the page needs below `/admin/`: reads only, so there is nothing for a foreign page to trigger. The policy
- * forbids inline scripts and styles, framing and any other origin; the page is never kept by a cache.
+ * Answers `/` and the pages below `/admin/`. Whatever changes something is a form that was made for the visitor's session and
+ * is sent from this origin. The policy forbids inline scripts and styles, framing and any other origin; no cache keeps a page.
  */
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import type { Reply } from '../protocol/http/reply.js'
+import { refuseCrossSite } from '../protocol/access/refusal.js'
+import { readForm } from '../protocol/api/body.js'
+import { RegistryError } from '../protocol/errors.js'
+import { empty, type Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
-import type { Principal } from '../protocol/ports.js'
-import { type Assets, live, page } from './page.js'
-import { STYLE } from './style.js'
+import { errorHeaders, statusOf } from '../protocol/http/status.js'
+import { account } from './account.js'
+import { openAssets } from './assets.js'
+import type { Console, Visitor } from './console.js'
+import type { Content } from './html.js'
+import { type Assets, document, shown } from './layout.js'
+import { loginForm, said } from './login.js'
+import { live, page } from './page.js'
 import { gather, type ViewSource } from './view.js'
 
-/** undefined: not a path of the page. */
-export type Site = (request: HttpRequest, principal: Principal) => Promise<Reply> | undefined
+/** undefined: not a path of the pages. */
+export type Site = (request: HttpRequest, visitor: Visitor) => Promise<Reply> | undefined
 
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join('; ')
-
-const PAGE_HEADERS = {
-  'content-type': 'text/html; charset=utf-8',
-  'cache-control': 'no-store',
-  'content-security-policy': POLICY,
-  'referrer-policy': 'no-referrer',
-  'x-frame-options': 'DENY',
+export interface SiteSource extends ViewSource {
+  console: Console
 }
 
-/** Reads the script once. */
-export async function openSite(source: ViewSource): Promise<Site> {
-  const script = await readFile(createRequire(import.meta.url).resolve('htmx.org/dist/htmx.min.js'))
-  const style = Buffer.from(STYLE)
-  const assets: Assets = { style: addressed('/admin/style.css', style), script: addressed('/admin/htmx.js', script) }
-  return (request, principal) => {
+/** Refreshes itself: nobody need be there. */
+export const UNATTENDED = '/admin/live'
+
+const LOGIN = '/admin/login'
+const ACCOUNT = '/admin/account'
+
+type Answer = (request: HttpRequest, visitor: Visitor) => Promise<Reply>
+
+export async function openSite(source: SiteSource): Promise<Site> {
+  const { assets, serve } = await openAssets()
+  const pages = new Pages(source, assets)
+  const reads: Record<string, Answer> = {
+    '/': (request, visitor) => pages.start(request, visitor),
+    [UNATTENDED]: (request, visitor) => pages.live(request, visitor),
+    [LOGIN]: (request, visitor) => pages.login(request, visitor),
+    [ACCOUNT]: (request, visitor) => pages.account(request, visitor),
+  }
+  const forms: Record<string, Answer> = {
+    [LOGIN]: (request, visitor) => pages.enter(request, visitor),
+    '/admin/logout': (request, visitor) => pages.leave(request, visitor),
+    [`${ACCOUNT}/sessions/end`]: (request, visitor) => pages.endSession(request, visitor),
+  }
+  return (request, visitor) => {
+    if (request.method === 'POST') return forms[request.path]?.(request, visitor)
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined
-    switch (request.path) {
-      case '/':
-        return show(source, request, principal, (view) => page(view, assets))
-      case '/admin/live':
-        return show(source, request, principal, (view) => live(view).text)
-      case '/admin/style.css':
-        return asset(style, 'text/css; charset=utf-8', request, assets.style)
-      case '/admin/htmx.js':
-        return asset(script, 'text/javascript; charset=utf-8', request, assets.script)
-      default:
-        return undefined
+    const asset = serve(request)
+    return asset ? Promise.resolve(asset) : reads[request.path]?.(request, visitor)
+  }
+}
+
+class Pages {
+  readonly #source: SiteSource
+  readonly #assets: Assets
+
+  constructor(source: SiteSource, assets: Assets) {
+    this.#source = source
+    this.#assets = assets
+  }
+
+  async start(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#page(request, visitor, 'Cairn', page(await gather(this.#source, visitor.principal, request.origin)))
+  }
+
+  async live(request: HttpRequest, { principal }: Visitor): Promise<Reply> {
+    return shown(live(await gather(this.#source, principal, request.origin)).text)
+  }
+
+  async login(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#login(request, visitor, { next: new URLSearchParams(request.query).get('next') ?? '/' })
+  }
+
+  async enter(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    const form = await readForm(request)
+    const [username, password, next] = [form.get('username') ?? '', form.get('password') ?? '', form.get('next') ?? '/']
+    try {
+      refuseCrossSite(request)
+      return await this.#source.console.enter({ username, password }, request, next)
+    } catch (error) {
+      return this.#login(request, visitor, { next, username, ...refused(error) })
     }
   }
-}
 
-async function show(
-  source: ViewSource,
-  request: HttpRequest,
-  principal: Principal,
-  draw: (view: Awaited<ReturnType<typeof gather>>) => string,
-): Promise<Reply> {
-  return { status: 200, headers: PAGE_HEADERS, body: draw(await gather(source, principal, request.origin)) }
-}
+  async leave(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#changed(request, visitor, () => this.#source.console.leave(request, visitor))
+  }
 
-async function asset(body: Uint8Array, type: string, { path, query }: HttpRequest, address: string): Promise<Reply> {
-  // Only the address that names this very content may be kept for good.
-  const current = `${path}?${query}` === address
-  return {
-    status: 200,
-    headers: {
-      'content-type': type,
-      'cache-control': current ? 'public, max-age=31536000, immutable' : 'no-cache',
-      etag: `"${digest(body)}"`,
-    },
-    body,
+  async account(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    if (!visitor.session) return toLogin(request)
+    const sessions = await this.#source.console.sessions(visitor.principal.name)
+    return this.#page(request, visitor, 'Account', account({ visitor, sessions, nowMs: this.#source.nowMs() }))
+  }
+
+  async endSession(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#changed(request, visitor, async (form) => {
+      if (!(await this.#source.console.end(request, visitor, form.get('id') ?? '')))
+        throw new RegistryError('missing', 'You have no such session')
+      return empty(303, { location: ACCOUNT, 'cache-control': 'no-store' })
+    })
+  }
+
+  /** What a visitor changes: from a form of the visitor's own, and refused as a page. */
+  async #changed(
+    request: HttpRequest,
+    visitor: Visitor,
+    change: (form: URLSearchParams) => Promise<Reply>,
+  ): Promise<Reply> {
+    try {
+      const form = await readForm(request)
+      this.#source.console.demandOwn(request, visitor, form.get('csrf') ?? undefined)
+      return await change(form)
+    } catch (error) {
+      const { problem, status, headers } = refused(error)
+      return this.#page(request, visitor, 'Not done', said(problem), status, headers)
+    }
+  }
+
+  #login(
+    request: HttpRequest,
+    visitor: Visitor,
+    { next, username = '', problem, status, headers }: { next: string; username?: string } & Partial<Refused>,
+  ): Reply {
+    const form = loginForm({ providers: this.#source.console.providers(), next, username, problem })
+    return this.#page(request, visitor, 'Log in', form, status, headers)
+  }
+
+  #page(
+    { origin }: HttpRequest,
+    visitor: Visitor,
+    title: string,
+    content: Content,
+    status?: number,
+    headers?: Record<string, string>,
+  ): Reply {
+    const administrator = this.#source.gate.mayAdminister(visitor.principal)
+    const subtitle = `Artifact registry at ${origin}`
+    return shown(document({ assets: this.#assets, title, subtitle, visitor, administrator }, content), status, headers)
   }
 }
 
-function addressed(path: string, body: Uint8Array): string {
-  return `${path}?v=${digest(body)}`
+interface Refused {
+  problem: string
+  status: number
+  headers: Record<string, string>
 }
 
-function digest(body: Uint8Array): string {
-  return createHash('sha256').update(body).digest('hex').slice(0, 16)
+/** Rethrows what is no refusal. A page has no use for the challenge that would make browsers ask for a password themselves. */
+function refused(error: unknown): Refused {
+  if (!(error instanceof RegistryError)) throw error
+  const { 'www-authenticate': _, ...headers } = errorHeaders(error)
+  return { problem: `${error.message}.`, status: error.kind === 'unauthenticated' ? 403 : statusOf(error), headers }
+}
+
+function toLogin({ path }: HttpRequest): Reply {
+  return empty(303, { location: `${LOGIN}?${new URLSearchParams({ next: path })}`, 'cache-control': 'no-store' })
 }

@@ -16,7 +16,18 @@ header, main, footer { max-width: 68rem; margin: 0 auto; padding: 1.25rem; }
 header { display: flex; align-items: center; gap: 1rem; padding-top: 2rem; color: var(--accent); }
 header h1 { margin: 0; line-height: 1.1; color: var(--ink); font-size: 1.7rem; letter-spacing: -.02em; }
 header p { margin: 0; color: var(--soft); }
-header .viewer { margin-left: auto; text-align: right; font-size: .9rem; }
+header .viewer { margin-left: auto; display: flex; flex-wrap: wrap; align-items: center; gap: .3rem 1rem; font-size: .9rem; }
+header a { color: inherit; }
+button, .way { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .3rem .8rem; cursor: pointer; }
+button:hover, .way:hover { border-color: var(--accent); }
+input { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: .4rem; padding: .4rem .6rem; }
+.entry { max-width: 26rem; margin: 1rem auto; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1.25rem; }
+.entry form { display: grid; gap: .8rem; }
+.entry label { display: grid; gap: .2rem; color: var(--soft); font-size: .9rem; }
+.entry input { color: var(--ink); font-size: 1rem; }
+.ways { list-style: none; padding: 0; display: grid; gap: .5rem; text-align: center; }
+.way { display: block; text-decoration: none; }
+.problem { color: var(--bad); margin: 0 0 .8rem; }
 section { margin-bottom: 2rem; }
 h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
 h3 { font-size: .8rem; margin: 0; color: var(--soft); font-weight: 600; text-transform: uppercase; letter-spacing: .05em; }
@@ -46,5 +57,5 @@ summary { padding: .6rem 1rem; cursor: pointer; }
 pre { margin: 0; padding: .2rem 1rem 1rem; overflow-x: auto; }
 footer { color: var(--soft); font-size: .85rem; }
 footer p { margin: 0; }
-@media (max-width: 40rem) { header { flex-wrap: wrap; } header .viewer { margin-left: 0; text-align: left; width: 100%; } }
+@media (max-width: 40rem) { header { flex-wrap: wrap; } header .viewer { margin-left: 0; width: 100%; } }
 `

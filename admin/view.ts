@@ -12,7 +12,7 @@ export interface View {
   /** Changes in the log. */
   changes: number
   uptimeMs: number
-  viewer: { name: string; anonymous: boolean; administrator: boolean }
+  anonymous: boolean
   /** undefined: not for this viewer. */
   nodes: NodeCard[] | undefined
   repositories: RepositoryCard[]
@@ -70,7 +70,7 @@ export async function gather(source: ViewSource, principal: Principal, origin: s
     origin,
     changes: metadata.head.number,
     uptimeMs: nowMs() - source.startedAtMs,
-    viewer: { name: principal.name, anonymous, administrator: gate.mayAdminister(principal) },
+    anonymous,
     nodes: anonymous && !source.open ? undefined : (await source.nodes()).filter((node) => node.state !== 'revoked'),
     repositories: await Promise.all(
       seen.slice(0, SHOWN).map(async (record) => ({

@@ -8,9 +8,12 @@ import type { Passwords } from '../protocol/access/passwords.js'
 import { scopesAdminister } from '../protocol/access/scope.js'
 import { tokenHash, tokenId } from '../protocol/access/token.js'
 import { RegistryError } from '../protocol/errors.js'
+import type { Reply } from '../protocol/http/reply.js'
+import type { HttpRequest } from '../protocol/http/request.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
 import type { TokenRecord, UserRecord } from '../protocol/records.js'
+import { ConsoleSessions } from './accounts/console.js'
 import { Directory } from './accounts/directory.js'
 import { isPlausible, PasswordHashes } from './accounts/password.js'
 import { type Session, Sessions } from './accounts/sessions.js'
@@ -34,11 +37,14 @@ const LOGIN_TOKEN_DAYS = 90
 const GENERATED_PASSWORD_BYTES = 15
 /** A session that is handed out again lasts at least so long. */
 const SESSION_LEFT_MS = 20 * 60_000
+const CONSOLE_IDLE_MS = 60 * 60_000
+const CONSOLE_LONGEST_MS = 12 * 60 * 60_000
 
 export class PrimaryAccounts implements Accounts, Passwords {
   readonly directory: Directory
   readonly users: Users
   readonly sessions: Sessions
+  readonly console: ConsoleSessions
   readonly #tokens: Tokens
   readonly #throttle: Throttle
   readonly #elsewhere: (user: string, password: string) => Promise<UserRecord | undefined>
@@ -56,6 +62,13 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }: PrimaryAccountsOptions) {
     this.directory = new Directory(metadata, ledger)
     this.sessions = new Sessions(pool, this.directory, nowMs)
+    this.console = new ConsoleSessions({
+      pool,
+      metadata,
+      nowMs,
+      idleMs: CONSOLE_IDLE_MS,
+      longestMs: CONSOLE_LONGEST_MS,
+    })
     this.users = new Users(pool, this.directory, this.sessions, hashes, nowMs)
     this.#tokens = new Tokens(this.directory, nowMs)
     this.#throttle = new Throttle(nowMs)
@@ -74,6 +87,13 @@ export class PrimaryAccounts implements Accounts, Passwords {
   /** Is it the password of that user. Throws `throttled` after too many failures. */
   async verify(user: string, password: string, remote?: string): Promise<boolean> {
     return (await this.#identify(user, password, remote))?.name === user
+  }
+
+  /** Logs a user in to the console. Throws `unauthenticated` and `throttled`. */
+  enter(user: string, password: string, request: HttpRequest, next: string | undefined): Promise<Reply> {
+    return this.#checked(user, password, request.remote, (record) =>
+      this.console.open(record, request, { method: 'password', next }),
+    )
   }
 
   async signIn(user: string, password: string, remote?: string): Promise<Session> {
@@ -143,7 +163,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   /** Removes sessions that have expired. */
-  sweep(): Promise<number> {
+  async sweep(): Promise<number> {
+    await this.console.sweep()
     return this.sessions.sweep()
   }
 

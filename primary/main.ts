@@ -7,7 +7,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { openSite } from '../admin/site.js'
+import { openSite, UNATTENDED } from '../admin/site.js'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
 import { app, type Handler } from '../protocol/app/app.js'
@@ -35,6 +35,7 @@ import { Audit } from './accounts/audit.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
+import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
 import { Federation } from './identity/federation.js'
@@ -174,7 +175,7 @@ async function compose(
       key: sealingKey,
       guard: outside.guard,
       fetch: guardedFetch(identityEgress),
-      console: { open: async () => missing() },
+      console: accounts.console,
       endSessions: (user) => accounts.endSessions(user),
       nowMs: Date.now,
     },
@@ -310,6 +311,7 @@ async function compose(
     startedAtMs,
     nowMs: Date.now,
     open: settings.anonymous,
+    console: consoleOf({ accounts, audit, metadata: state, providers }),
   })
   let blobBytes = 0
   const fleet = new Fleet({
@@ -337,14 +339,18 @@ async function compose(
     const credentials = request.headers.get('authorization')
     return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
   }
+  // The pages go by the cookie alone, and the REST interface never does: no page can make a browser call it.
   const interfaces: Handler = (request) => {
     const login = providers.handle(request)
     if (login) return login
-    if (request.path !== '/' && !request.path.startsWith('/api/v1/') && !request.path.startsWith('/admin/'))
-      return undefined
-    return answered(signedIn(request), (principal) =>
-      request.path.startsWith('/api/') ? api(request, principal) : site(request, principal),
-    )
+    if (request.path.startsWith('/api/v1/')) return answered(signedIn(request), (principal) => api(request, principal))
+    if (request.path !== '/' && !request.path.startsWith('/admin/')) return undefined
+    return shown(request)
+  }
+  const nobody = { principal: gate.anonymous, session: undefined }
+  const shown = async (request: HttpRequest) => {
+    const visitor = await accounts.console.find(request, request.path !== UNATTENDED)
+    return (await site(request, visitor ?? nobody)) ?? missing()
   }
   const parts = {
     registry,

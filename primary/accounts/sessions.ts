@@ -71,9 +71,10 @@ export class Sessions {
     if (token?.use === 'session') await this.#drop([token.id], token.user)
   }
 
-  /** Ends all sessions of a user. Call it within the directory's turn; returns what is to be committed. */
+  /** Ends all sessions of a user, the console's too. Call it within the directory's turn; returns what is to be committed. */
   async closeAll(user: string): Promise<Step[]> {
     await this.#pool.query('delete from refresh_token where user_name = $1', [user])
+    await this.#pool.query('delete from console_session where user_name = $1', [user])
     return this.#directory
       .tokensOf(user)
       .filter((token) => token.use === 'session')

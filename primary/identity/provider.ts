@@ -6,7 +6,7 @@ import type pg from 'pg'
 import type { z } from 'zod'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
-import type { UserRecord } from '../../protocol/records.js'
+import type { ConsoleSessions } from '../accounts/console.js'
 import type { Guard } from '../upstream/guard.js'
 import type { Federation } from './federation.js'
 import type { Identity } from './identity.js'
@@ -27,12 +27,17 @@ export interface ProviderKind<S extends object = object> {
 export interface Provider {
   /** undefined: not somebody's password. Throws `unavailable` when it cannot be asked. */
   password?(user: string, password: string, signal: AbortSignal): Promise<Identity | undefined>
-  /** Below `/admin/login/{key}/`, by method and name, for instance `GET start` (which a log-in page leads to) and `GET callback`. */
-  readonly routes?: Readonly<Record<string, (request: HttpRequest) => Promise<Reply>>>
+  /**
+   * Below `/admin/login/{key}/`, by method and name, for instance `GET callback`. `GET start` is the key's own path, where a
+   * log-in page leads to; `GET logout` is where somebody goes who logged in by it and out here.
+   */
+  readonly routes?: Readonly<Record<string, Route>>
   /** What is to be done once in a while, for instance to ask anew who is in which group. */
   tick?(signal: AbortSignal): Promise<void>
   close?(): Promise<void>
 }
+
+export type Route = (request: HttpRequest) => Promise<Reply>
 
 export interface ProviderParts {
   federation: Federation
@@ -43,13 +48,8 @@ export interface ProviderParts {
   guard: Guard
   /** As the global one, for allowed addresses: no redirect is followed, replies are small, and there is a deadline. */
   fetch: typeof fetch
-  console: ConsoleLogin
+  console: Pick<ConsoleSessions, 'open'>
   /** Ends the user's sessions, the console's too. */
   endSessions(user: string): Promise<void>
   nowMs: () => number
-}
-
-export interface ConsoleLogin {
-  /** Opens the console's session for a user whom a provider has just vouched for. */
-  open(user: UserRecord, request: HttpRequest): Promise<Reply>
 }

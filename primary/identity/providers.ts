@@ -11,7 +11,7 @@ import { Turn } from '../accounts/turn.js'
 import { seal, unseal } from '../upstream/credentials.js'
 import { type Admission, admissionOf } from './admission.js'
 import type { Identity } from './identity.js'
-import type { Provider, ProviderKind, ProviderParts } from './provider.js'
+import type { Provider, ProviderKind, ProviderParts, Route } from './provider.js'
 
 export interface ProviderRecord {
   key: string
@@ -49,7 +49,7 @@ interface Open {
 
 const PASSWORD_DEADLINE_MS = 10_000
 const TICK_DEADLINE_MS = 60_000
-export const LOGIN_PATH = '/admin/login/'
+const LOGIN_PATH = '/admin/login/'
 
 export class Providers {
   readonly #kinds: readonly ProviderKind[]
@@ -98,10 +98,13 @@ export class Providers {
   }
 
   /** What a log-in page can lead to. */
-  starts(): { title: string; path: string }[] {
-    return this.list().flatMap(({ key, title }) =>
-      this.#open.get(key)?.provider?.routes?.['GET start'] ? [{ title, path: `${LOGIN_PATH}${key}/start` }] : [],
-    )
+  starts(): { key: string; name: string }[] {
+    return this.list().flatMap(({ key, title }) => (this.#route(key, 'GET start') ? [{ key, name: title }] : []))
+  }
+
+  /** Where somebody goes who logged in by a provider and out here; undefined: it has no such place. */
+  logoutPath(key: string): string | undefined {
+    return this.#route(key, 'GET logout') && `${LOGIN_PATH}${key}/logout`
   }
 
   create(draft: ProviderRecord): Promise<ProviderRecord> {
@@ -176,17 +179,21 @@ export class Providers {
     })
   }
 
-  /** Requests below LOGIN_PATH + key + '/'. undefined: there is no such route. */
+  /** Requests for LOGIN_PATH + key, and below. undefined: there is no such route. */
   handle(request: HttpRequest): Promise<Reply> | undefined {
     if (!request.path.startsWith(LOGIN_PATH)) return undefined
-    const [key = '', name, ...rest] = request.path.slice(LOGIN_PATH.length).split('/')
-    if (name === undefined || rest.length > 0) return undefined
-    return this.#open.get(key)?.provider?.routes?.[`${request.method} ${name}`]?.(request)
+    const [key = '', name = 'start', ...rest] = request.path.slice(LOGIN_PATH.length).split('/')
+    return rest.length > 0 ? undefined : this.#route(key, `${request.method} ${name}`)?.(request)
   }
 
   async tick(): Promise<void> {
     for (const { record, provider } of this.#open.values())
       await provider?.tick?.(AbortSignal.timeout(TICK_DEADLINE_MS)).catch((error) => this.#onFault(error, record.key))
+  }
+
+  #route(key: string, name: string): Route | undefined {
+    const routes = this.#open.get(key)?.provider?.routes
+    return routes && Object.hasOwn(routes, name) ? routes[name] : undefined
   }
 
   async #checked(kind: ProviderKind, settings: unknown, realm?: string): Promise<object> {

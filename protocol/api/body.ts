@@ -1,4 +1,7 @@
-/** Reads a JSON body: UTF-8, at most 1 MiB, within half a minute, exactly the fields that the schema knows. */
+/**
+ * Reads a JSON body: UTF-8, at most 1 MiB, within half a minute, exactly the fields that the schema knows; and what a page's
+ * form sends.
+ */
 import type { z } from 'zod'
 import { bounded } from '../blobs/bounded.js'
 import { collect } from '../chunks.js'
@@ -6,6 +9,7 @@ import { RegistryError } from '../errors.js'
 import type { HttpRequest } from '../http/request.js'
 
 export const MAX_JSON_BYTES = 1024 * 1024
+const MAX_FORM_BYTES = 64 * 1024
 const DEADLINE_MS = 30_000
 const MAX_PROBLEMS = 3
 
@@ -16,7 +20,15 @@ export async function readJson<T>(request: HttpRequest, schema: z.ZodType<T>): P
     throw new RegistryError('invalid', 'The body must be application/json', { code: 'content_type' })
   if ((request.headers.get('content-encoding') ?? 'identity') !== 'identity')
     throw new RegistryError('invalid', 'The body must not be encoded', { code: 'content_encoding' })
-  return check(parse(await readAll(request)), schema, 'body')
+  return check(parse(await readAll(request, MAX_JSON_BYTES)), schema, 'body')
+}
+
+/** The fields of a form; of a name that comes twice the first. Throws `invalid` or `too_large`. */
+export async function readForm(request: HttpRequest): Promise<URLSearchParams> {
+  const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
+  if (type !== 'application/x-www-form-urlencoded')
+    throw new RegistryError('invalid', 'The body must be a form', { code: 'content_type' })
+  return new URLSearchParams((await readAll(request, MAX_FORM_BYTES)).toString('utf8'))
 }
 
 /** `what`: 'body' or 'query', for the sentence. */
@@ -32,16 +44,15 @@ export function check<T>(value: unknown, schema: z.ZodType<T>, what: string): T 
   })
 }
 
-async function readAll(request: HttpRequest): Promise<Buffer> {
-  if ((request.length ?? 0) > MAX_JSON_BYTES)
-    throw new RegistryError('too_large', `The body is larger than ${MAX_JSON_BYTES} bytes`)
+async function readAll(request: HttpRequest, limit: number): Promise<Buffer> {
+  if ((request.length ?? 0) > limit) throw new RegistryError('too_large', `The body is larger than ${limit} bytes`)
   const late = new AbortController()
   const timer = setTimeout(
     () => late.abort(new RegistryError('invalid', 'The body did not arrive in time', { code: 'body_timeout' })),
     DEADLINE_MS,
   )
   try {
-    return await collect(bounded(request.body, MAX_JSON_BYTES, late.signal))
+    return await collect(bounded(request.body, limit, late.signal))
   } finally {
     clearTimeout(timer)
   }

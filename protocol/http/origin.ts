@@ -99,6 +99,18 @@ function ownNames(host: string): (name: string) => boolean {
   }
 }
 
+/** `next` if it is a path of this origin, else '/'. Browsers take a backslash for a slash, and drop tabs and line ends. */
+export function pathWithin(next: string, origin: string): string {
+  if (!/^\/(?!\/)[\x21-\x5b\x5d-\x7e]*$/.test(next)) return '/'
+  return URL.canParse(next, origin) && new URL(next, origin).origin === origin ? next : '/'
+}
+
+/** Does an origin stay on this machine, as browsers see it. */
+export function isLocal(origin: string): boolean {
+  const name = new URL(origin).hostname
+  return name === 'localhost' || isLoopback(normal(name) ?? '')
+}
+
 function isLoopback(address: string): boolean {
   return address === '::1' || (isIP(address) === 4 && address.startsWith('127.'))
 }

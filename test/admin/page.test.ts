@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { html } from '../../admin/html.js'
+import { document } from '../../admin/layout.js'
 import { live, page } from '../../admin/page.js'
 import { openSite } from '../../admin/site.js'
 import type { NodeCard, View } from '../../admin/view.js'
 import { bytes, duration } from '../../admin/words.js'
 import { Gate } from '../../protocol/access/gate.js'
+import { RegistryError } from '../../protocol/errors.js'
 import type { Format } from '../../protocol/format.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
 import { FLEET } from '../../protocol/records.js'
@@ -28,13 +30,13 @@ describe('html', () => {
 
 describe('the page', () => {
   it('holds nothing that somebody else wrote as markup', () => {
-    const text = page(view(EVIL), ASSETS)
+    const text = whole(EVIL)
     assert.ok(!/<script(?! src="\/admin\/htmx\.js)/.test(text))
     assert.ok(!/<img/.test(text) && !text.includes(EVIL))
   })
 
   it('needs no inline script, style or handler', () => {
-    const text = page(view('x'), ASSETS)
+    const text = whole('x')
     assert.ok(!/\sstyle=|\son\w+=|<style|javascript:/i.test(text))
     assert.equal(text.match(/<script/g)?.length, 1)
   })
@@ -50,7 +52,7 @@ describe('the page', () => {
   })
 
   it('shows nodes with their state, lag and cache, and the repositories with their snippets', () => {
-    const text = page(view('lib'), ASSETS)
+    const text = whole('lib')
     for (const part of [
       'offline',
       '7 changes',
@@ -74,8 +76,8 @@ describe('the page', () => {
 
 describe('the site', () => {
   it('answers its own paths with a strict policy, and no others', async () => {
-    const { site, gate } = await world()
-    const reply = await site(requestOf('GET', '/'), gate.anonymous)
+    const { site, nobody } = await world()
+    const reply = await site(requestOf('GET', '/'), nobody)
     assert.match(reply?.headers['content-security-policy'] ?? '', /default-src 'none'.*frame-ancestors 'none'/)
     assert.ok(!reply?.headers['content-security-policy']?.includes('unsafe'))
     assert.equal(reply?.headers['cache-control'], 'no-store')
@@ -85,28 +87,47 @@ describe('the site', () => {
       ['GET', '/admin/'],
       ['GET', '/x'],
     ] as const)
-      assert.equal(site(requestOf(method, path), gate.anonymous), undefined, path)
+      assert.equal(site(requestOf(method, path), nobody), undefined, path)
   })
 
   it('shows each viewer what that one may see', async () => {
-    const { site, gate } = await world()
-    const anonymous = (await bodyOf((await site(requestOf('GET', '/'), gate.anonymous)) ?? assert.fail())).toString()
+    const { site, nobody, root } = await world()
+    const anonymous = (await bodyOf((await site(requestOf('GET', '/'), nobody)) ?? assert.fail())).toString()
     assert.ok(anonymous.includes('/repository/open') && !anonymous.includes('closed'))
-    const root = await gate.authenticate(`Basic ${Buffer.from('root:right').toString('base64')}`)
     const part = (await bodyOf((await site(requestOf('GET', '/admin/live'), root)) ?? assert.fail())).toString()
     assert.ok(part.includes('/repository/closed') && !part.includes('<html'))
   })
 
+  it('offers the other ways to log in, and keeps where one was going', async () => {
+    const { site, nobody } = await world()
+    const reply = (await site(requestOf('GET', '/admin/login?next=/admin/account'), nobody)) ?? assert.fail()
+    const text = (await bodyOf(reply)).toString()
+    assert.ok(text.includes('href="/admin/login/sso?next=%2Fadmin%2Faccount">Log in with Example &#60;SSO&#62;'))
+    assert.ok(text.includes('name="next" value="/admin/account"'))
+  })
+
+  it('says what was wrong on the page, without the challenge at which browsers ask by themselves', async () => {
+    const { site, nobody } = await world()
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    const body = 'username=%3Cb%3E&password=secret-of-mine'
+    const reply = (await site(requestOf('POST', '/admin/login', { headers, body }), nobody)) ?? assert.fail()
+    const text = (await bodyOf(reply)).toString()
+    assert.equal(reply.status, 403)
+    assert.equal(reply.headers['www-authenticate'], undefined)
+    assert.ok(text.includes('User name or password is wrong') && text.includes('value="&#60;b&#62;"'))
+    assert.ok(!text.includes('secret-of-mine'))
+  })
+
   it('serves the script and the style that the page names, to be kept for good under that name only', async () => {
-    const { site, gate } = await world()
-    const text = (await bodyOf((await site(requestOf('GET', '/'), gate.anonymous)) ?? assert.fail())).toString()
-    const addresses = [...text.matchAll(/(?:src|href)="(\/admin\/[^"]+)"/g)].map((match) => match[1] ?? '')
+    const { site, nobody } = await world()
+    const text = (await bodyOf((await site(requestOf('GET', '/'), nobody)) ?? assert.fail())).toString()
+    const addresses = [...text.matchAll(/(?:src|href)="(\/admin\/[^"]+\?v=[^"]+)"/g)].map((match) => match[1] ?? '')
     assert.equal(addresses.length, 2)
     for (const address of addresses) {
-      const reply = (await site(requestOf('GET', address), gate.anonymous)) ?? assert.fail()
+      const reply = (await site(requestOf('GET', address), nobody)) ?? assert.fail()
       assert.match(reply.headers['cache-control'] ?? '', /immutable/)
       assert.ok((await bodyOf(reply)).length > 1000)
-      const other = (await site(requestOf('GET', address.split('?')[0] ?? ''), gate.anonymous)) ?? assert.fail()
+      const other = (await site(requestOf('GET', address.split('?')[0] ?? ''), nobody)) ?? assert.fail()
       assert.equal(other.headers['cache-control'], 'no-cache')
     }
   })
@@ -133,6 +154,12 @@ describe('figures', () => {
   })
 })
 
+function whole(text: string): string {
+  const principal = { name: text, user: undefined, token: undefined }
+  const visitor = { principal, session: { id: text, csrf: text } }
+  return document({ assets: ASSETS, title: text, subtitle: text, visitor, administrator: true }, page(view(text)))
+}
+
 function view(text: string, url?: string): View {
   const node: NodeCard = {
     name: text,
@@ -149,7 +176,7 @@ function view(text: string, url?: string): View {
     origin: text,
     changes: 12,
     uptimeMs: 5000,
-    viewer: { name: text, anonymous: true, administrator: false },
+    anonymous: true,
     nodes: [node, { ...node, state: 'online', lag: 0 }],
     repositories: [
       {
@@ -183,6 +210,7 @@ async function world() {
     by: 'test',
   })
   const gate = new Gate(ledger.state, { verify: async (_, password) => password === 'right' })
+  const refuse = () => Promise.reject(new RegistryError('unauthenticated', 'User name or password is wrong'))
   const format: Format = { name: 'generic', routes: [], hashes: [], snippet: ({ base }) => `use ${base}` }
   const site = await openSite({
     metadata: ledger.state,
@@ -195,6 +223,19 @@ async function world() {
     startedAtMs: 0,
     nowMs: () => 5000,
     open: true,
+    console: {
+      providers: () => [{ key: 'sso', name: 'Example <SSO>' }],
+      enter: refuse,
+      leave: refuse,
+      demandOwn: () => undefined,
+      sessions: async () => [],
+      end: refuse,
+    },
   })
-  return { site, gate }
+  const session = { id: 's', csrf: 'c' }
+  return {
+    site,
+    nobody: { principal: gate.anonymous, session: undefined },
+    root: { principal: { name: 'root', user, token: undefined }, session },
+  }
 }

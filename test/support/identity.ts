@@ -36,7 +36,7 @@ export function testIdentity(
       key: Buffer.alloc(32, 7),
       guard: allowed,
       fetch: guardedFetch(egress),
-      console: { open: async (user) => ({ status: 303, headers: { location: '/', 'x-user': user.name } }) },
+      console: accounts.console,
       endSessions: (user) => accounts.endSessions(user),
       nowMs,
     },

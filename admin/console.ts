@@ -1,0 +1,38 @@
+/** What the pages need of the accounts, as ports: who looks, and the ways in and out. */
+import type { Reply } from '../protocol/http/reply.js'
+import type { HttpRequest } from '../protocol/http/request.js'
+import type { Principal } from '../protocol/ports.js'
+
+/** Who looks at a page, and by which session; `session` undefined: nobody has logged in. */
+export interface Visitor {
+  readonly principal: Principal
+  readonly session: { readonly id: string; readonly csrf: string } | undefined
+}
+
+/** A way of logging in besides the password: the page leads to `/admin/login/{key}`. */
+export interface Provider {
+  key: string
+  name: string
+}
+
+export interface SessionCard {
+  id: string
+  method: string
+  /** ISO 8601. */
+  createdAt: string
+  seenAt: string
+  remote: string
+  agent: string
+}
+
+export interface Console {
+  providers(): Provider[]
+  /** The reply that sets the session's cookie and leads on to `next`. Throws what the page is to say. */
+  enter(credentials: { username: string; password: string }, request: HttpRequest, next: string): Promise<Reply>
+  leave(request: HttpRequest, visitor: Visitor): Promise<Reply>
+  /** Throws unless the request comes from a page that was made for the visitor's session. */
+  demandOwn(request: HttpRequest, visitor: Visitor, token: string | undefined): void
+  sessions(user: string): Promise<SessionCard[]>
+  /** false: there is no such session of that user. */
+  end(request: HttpRequest, visitor: Visitor, id: string): Promise<boolean>
+}
