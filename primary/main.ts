@@ -40,7 +40,9 @@ import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
 import { Federation } from './identity/federation.js'
 import { guardedFetch } from './identity/fetch.js'
+import { IssuerKeys } from './identity/issuer-keys.js'
 import { providerKinds } from './identity/kinds.js'
+import { Once } from './identity/once.js'
 import { Providers } from './identity/providers.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
 import { heldLog } from './log/held.js'
@@ -159,6 +161,9 @@ async function compose(
   const sealingKey = await credentialKey(join(settings.data, 'keys', 'upstreams.key'))
   const credentials = new PostgresCredentials(pool, sealingKey)
 
+  const audit = new Audit(pool)
+  const once = new Once(pool)
+  regularly(() => once.sweep(Date.now()), SWEEP_MS, 'what counts once was not swept')
   const federation: Federation = new Federation({
     pool,
     directory: accounts.directory,
@@ -167,6 +172,8 @@ async function compose(
   })
   const identityEgress = new Egress({ ...outside, connectMs: outside.connectMs ?? 10_000, connections: 8 })
   closers.push(() => identityEgress.close())
+  const identityFetch = guardedFetch(identityEgress)
+  const issuers = new IssuerKeys({ fetch: identityFetch, nowMs: Date.now })
   const providers: Providers = new Providers(
     providerKinds,
     {
@@ -174,7 +181,10 @@ async function compose(
       pool,
       key: sealingKey,
       guard: outside.guard,
-      fetch: guardedFetch(identityEgress),
+      fetch: identityFetch,
+      once,
+      issuers,
+      audit: (entry) => audit.record(entry),
       console: accounts.console,
       endSessions: (user) => accounts.endSessions(user),
       nowMs: Date.now,
@@ -212,7 +222,6 @@ async function compose(
   })
   remoteBlobs.fetchFrom(origin)
 
-  const audit = new Audit(pool)
   const repositories = new Repositories({
     metadata: state,
     ledger,

@@ -1,4 +1,5 @@
 /** The kinds of identity provider that there are. */
+import { oidc } from './oidc/provider.js'
 import type { ProviderKind } from './provider.js'
 
-export const providerKinds: readonly ProviderKind[] = []
+export const providerKinds: readonly ProviderKind[] = [oidc]

@@ -6,10 +6,13 @@ import type pg from 'pg'
 import type { z } from 'zod'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
+import type { AuditEntry } from '../accounts/audit.js'
 import type { ConsoleSessions } from '../accounts/console.js'
 import type { Guard } from '../upstream/guard.js'
 import type { Federation } from './federation.js'
 import type { Identity } from './identity.js'
+import type { IssuerKeys } from './issuer-keys.js'
+import type { Once } from './once.js'
 
 export interface ProviderKind<S extends object = object> {
   readonly kind: 'ldap' | 'oidc' | 'oauth2' | 'saml'
@@ -48,6 +51,10 @@ export interface ProviderParts {
   guard: Guard
   /** As the global one, for allowed addresses: no redirect is followed, replies are small, and there is a deadline. */
   fetch: typeof fetch
+  once: Once
+  /** Keys of those who sign tokens. */
+  issuers: IssuerKeys
+  audit: (entry: AuditEntry) => Promise<void>
   console: Pick<ConsoleSessions, 'open'>
   /** Ends the user's sessions, the console's too. */
   endSessions(user: string): Promise<void>

@@ -3,6 +3,8 @@ import type pg from 'pg'
 import type { PrimaryAccounts } from '../../primary/accounts.js'
 import { Federation } from '../../primary/identity/federation.js'
 import { guardedFetch } from '../../primary/identity/fetch.js'
+import { IssuerKeys } from '../../primary/identity/issuer-keys.js'
+import { Once } from '../../primary/identity/once.js'
 import type { ProviderKind } from '../../primary/identity/provider.js'
 import { Providers } from '../../primary/identity/providers.js'
 import { Egress } from '../../primary/upstream/egress.js'
@@ -25,6 +27,7 @@ export function testIdentity(
   const faults: unknown[] = []
   const allowed = guard(['127.0.0.1', 'localhost'])
   const egress = new Egress({ guard: allowed, connectMs: 1000, connections: 4 })
+  const outside = guardedFetch(egress)
   const { directory, sessions } = accounts
   const admission = (provider: string) => providers.admission(provider)
   const federation: Federation = new Federation({ pool, directory, sessions, admission, nowMs })
@@ -35,7 +38,10 @@ export function testIdentity(
       pool,
       key: Buffer.alloc(32, 7),
       guard: allowed,
-      fetch: guardedFetch(egress),
+      fetch: outside,
+      once: new Once(pool),
+      issuers: new IssuerKeys({ fetch: outside, nowMs }),
+      audit: async () => undefined,
       console: accounts.console,
       endSessions: (user) => accounts.endSessions(user),
       nowMs,
