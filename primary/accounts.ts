@@ -28,6 +28,7 @@ export interface PrimaryAccountsOptions {
   hashes?: PasswordHashes
   /** Asked when an account has no password here: whose password it is elsewhere. */
   elsewhere?: (user: string, password: string) => Promise<UserRecord | undefined>
+  exchange?: Accounts['exchange']
   nowMs?: () => number
 }
 
@@ -48,6 +49,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly #tokens: Tokens
   readonly #throttle: Throttle
   readonly #elsewhere: (user: string, password: string) => Promise<UserRecord | undefined>
+  readonly exchange: Accounts['exchange']
   readonly #nowMs: () => number
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
   readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
@@ -58,6 +60,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     metadata,
     hashes = new PasswordHashes(),
     elsewhere = async () => undefined,
+    exchange = async () => Promise.reject(new RegistryError('unsupported', 'Nobody is trusted here')),
     nowMs = Date.now,
   }: PrimaryAccountsOptions) {
     this.directory = new Directory(metadata, ledger)
@@ -73,6 +76,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     this.#tokens = new Tokens(this.directory, nowMs)
     this.#throttle = new Throttle(nowMs)
     this.#elsewhere = elsewhere
+    this.exchange = exchange
     this.#nowMs = nowMs
   }
 
@@ -159,6 +163,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
       revokeToken: (principal, idOrValue) => this.revokeToken(principal, idOrValue),
       tokens: (principal) => this.tokens(principal),
       session: (principal) => this.session(principal),
+      exchange: this.exchange,
     }
   }
 

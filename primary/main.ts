@@ -62,6 +62,8 @@ import { Egress } from './upstream/egress.js'
 import { upstreamOptions } from './upstream/options.js'
 import { UpstreamOrigin } from './upstream/origin.js'
 import { RemoteBlobs } from './upstream/remote-blobs.js'
+import { Exchange } from './workload/exchange.js'
+import { TrustRules } from './workload/rules.js'
 
 export interface PrimaryRunning extends Running {
   /** Set when it was generated at this start: to be shown once. */
@@ -137,6 +139,7 @@ async function compose(
     ledger,
     metadata: state,
     elsewhere: (user, password) => providers.password(user, password),
+    exchange: (token, { id, origin, remote }) => exchange.exchange({ token, origin, remote, requestId: id }),
   })
   const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
@@ -192,6 +195,16 @@ async function compose(
     (error, provider) => log.warn({ provider, ...errorFields(error) }, 'an identity provider failed'),
   )
   await providers.start()
+  const trustRules = new TrustRules(pool)
+  await trustRules.start()
+  const exchange: Exchange = new Exchange({
+    rules: trustRules,
+    issuers,
+    once,
+    directory: accounts.directory,
+    audit: (entry) => audit.record(entry),
+    nowMs: Date.now,
+  })
   closers.push(() => providers.close())
   regularly(() => providers.tick(), PROVIDERS_TICK_MS, 'identity providers were not asked')
   const documents = new PostgresDocuments(pool)
@@ -297,6 +310,8 @@ async function compose(
     nodes,
     providers,
     federation,
+    trustRules,
+    exchange,
     repositories,
     prover,
     formats,

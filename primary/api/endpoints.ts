@@ -17,6 +17,8 @@ import type { Federation } from '../identity/federation.js'
 import type { Providers } from '../identity/providers.js'
 import type { Nodes } from '../nodes.js'
 import type { Repositories } from '../repositories.js'
+import type { Exchange } from '../workload/exchange.js'
+import type { TrustRules } from '../workload/rules.js'
 import { type ArtifactsOptions, artifactEndpoints } from './artifacts.js'
 import { auditEndpoints } from './audit.js'
 import { authEndpoints } from './auth.js'
@@ -24,6 +26,7 @@ import { grantEndpoints } from './grants.js'
 import { nodeEndpoints } from './nodes.js'
 import { providerEndpoints } from './providers.js'
 import { repositoryEndpoints } from './repositories.js'
+import { trustEndpoints } from './trust.js'
 import { userEndpoints } from './users.js'
 
 export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'downloads'> {
@@ -37,6 +40,8 @@ export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'do
   nodes: Nodes
   providers: Providers
   federation: Federation
+  trustRules: TrustRules
+  exchange: Exchange
   repositories: Repositories
   prover: Prover
   formatRoute: ArtifactsOptions['formatRoute']
@@ -69,6 +74,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...grantEndpoints(metadata, ledger),
     ...nodeEndpoints(nodes),
     ...providerEndpoints(options.providers, options.federation),
+    ...trustEndpoints(options.trustRules, options.exchange, metadata),
     ...auditEndpoints(audit),
   ]
   const document: Endpoint = openApiEndpoint(() => ({ version, endpoints: [...endpoints, document] }))

@@ -370,6 +370,8 @@ async function build({ pool }: TestDatabase) {
     repositories: new Repositories({ metadata: state, ledger, formats: ['files'], types: ['local', 'virtual'] }),
     providers: identity.providers,
     federation: identity.federation,
+    trustRules: identity.trustRules,
+    exchange: identity.exchange,
     formats: [files],
     open: registry.repository.bind(registry),
     members: registry.members.bind(registry),

@@ -9,10 +9,14 @@ import type { ProviderKind } from '../../primary/identity/provider.js'
 import { Providers } from '../../primary/identity/providers.js'
 import { Egress } from '../../primary/upstream/egress.js'
 import { guard } from '../../primary/upstream/guard.js'
+import { Exchange } from '../../primary/workload/exchange.js'
+import { TrustRules } from '../../primary/workload/rules.js'
 
 export interface TestIdentity {
   providers: Providers
   federation: Federation
+  trustRules: TrustRules
+  exchange: Exchange
   /** What went wrong at providers. */
   faults: unknown[]
   close(): Promise<void>
@@ -28,6 +32,8 @@ export function testIdentity(
   const allowed = guard(['127.0.0.1', 'localhost'])
   const egress = new Egress({ guard: allowed, connectMs: 1000, connections: 4 })
   const outside = guardedFetch(egress)
+  const once = new Once(pool)
+  const issuers = new IssuerKeys({ fetch: outside, nowMs })
   const { directory, sessions } = accounts
   const admission = (provider: string) => providers.admission(provider)
   const federation: Federation = new Federation({ pool, directory, sessions, admission, nowMs })
@@ -39,8 +45,8 @@ export function testIdentity(
       key: Buffer.alloc(32, 7),
       guard: allowed,
       fetch: outside,
-      once: new Once(pool),
-      issuers: new IssuerKeys({ fetch: outside, nowMs }),
+      once,
+      issuers,
       audit: async () => undefined,
       console: accounts.console,
       endSessions: (user) => accounts.endSessions(user),
@@ -48,9 +54,12 @@ export function testIdentity(
     },
     (error) => void faults.push(error),
   )
+  const trustRules = new TrustRules(pool)
   return {
     providers,
     federation,
+    trustRules,
+    exchange: new Exchange({ rules: trustRules, issuers, once, directory, audit: async () => undefined, nowMs }),
     faults,
     close: async () => {
       await providers.close()
