@@ -13,6 +13,7 @@ import { providerCommand } from './commands/provider.js'
 import { repoCommand } from './commands/repo.js'
 import { primaryCommand, upCommand } from './commands/run.js'
 import { statusCommand } from './commands/status.js'
+import { trustCommand } from './commands/trust.js'
 import { verifyCommand } from './commands/verify.js'
 import { EXIT, EXIT_HELP, exitCodeOf } from './exit-code.js'
 import type { Terminal } from './terminal.js'
@@ -41,6 +42,7 @@ export function program(terminal: Terminal): Command {
     repoCommand(terminal),
     tokenCommand(terminal),
     providerCommand(terminal),
+    trustCommand(terminal),
     explainCommand(terminal),
     prefetchCommand(terminal),
     readyCommand(terminal),

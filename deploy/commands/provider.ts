@@ -1,9 +1,9 @@
 /** `cairn provider …`: where people sign on. Settings come from a file: a command line, which everybody sees, is no place for secrets. */
-import { readFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
 import { RegistryError } from '../../protocol/errors.js'
 import { record } from '../client.js'
 import { type ClientFlags, connect, print, type Terminal, table } from '../terminal.js'
+import { jsonIn } from './given-file.js'
 import { clientCommand } from './options.js'
 
 const API = '/api/v1/identity-providers'
@@ -48,7 +48,7 @@ function addProvider(terminal: Terminal): Command {
     .requiredOption('--settings <file>', 'JSON')
     .action(async (key: string, flags: SettingsFlags) => {
       const { kind, title } = flags
-      const draft = { key, kind, title, settings: await settingsIn(flags.settings ?? '') }
+      const draft = { key, kind, title, settings: await jsonIn(flags.settings ?? '', terminal) }
       const made = record(await (await connect(flags, terminal)).json('POST', API, draft))
       print(terminal, flags, made, () => `Made ${key}`)
     })
@@ -73,7 +73,7 @@ function updateProvider(terminal: Terminal): Command {
     .action(async (key: string, flags: SettingsFlags) => {
       const { title, enable, disable } = flags
       const enabled = enable ? true : disable ? false : undefined
-      const settings = flags.settings === undefined ? undefined : await settingsIn(flags.settings)
+      const settings = flags.settings === undefined ? undefined : await jsonIn(flags.settings, terminal)
       const changed = await (await connect(flags, terminal)).json('PATCH', addressOf(key), { title, enabled, settings })
       print(terminal, flags, record(changed), () => `Changed ${key}`)
     })
@@ -96,17 +96,6 @@ function testProvider(terminal: Terminal): Command {
       if (result.works !== true) throw new RegistryError('unavailable', String(result.reason))
       print(terminal, flags, result, () => `${key} works`)
     })
-}
-
-async function settingsIn(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new RegistryError('invalid', `${path} cannot be read`, { cause, code: 'usage' })
-  })
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new RegistryError('invalid', `${path} is not JSON`, { cause, code: 'usage' })
-  }
 }
 
 function addressOf(key: string): string {

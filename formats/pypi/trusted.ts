@@ -24,8 +24,8 @@ export async function mintToken({ request, accounts, forward }: RootCall): Promi
   const sent = await readJson(request, BODY_LIMIT)
   if (!isObject(sent) || typeof sent.token !== 'string') throw new RegistryError('invalid', 'The body needs "token"')
   try {
-    const { value, expiresInSeconds } = await accounts.exchange(sent.token, request)
-    return json({ success: true, token: value, expires: expiresInSeconds }, 200, NO_STORE)
+    const { value } = await accounts.exchange(sent.token, request)
+    return json({ success: true, token: value }, 200, NO_STORE)
   } catch (error) {
     if (!(error instanceof RegistryError) || statusOf(error) >= 500) throw error
     const { code, message } = error
