@@ -68,7 +68,8 @@ async function discover(settings: OidcSettings, fetcher: typeof fetch): Promise<
   return configuration
 }
 
-function explained(error: unknown, issuer: string): unknown {
+/** What the library, or a limit, said about a provider at this address, as an error of ours. */
+export function explained(error: unknown, issuer: string): unknown {
   for (let cause = error; cause instanceof Error; cause = cause.cause) if (cause instanceof RegistryError) return cause
   const host = new URL(issuer).host
   if (error instanceof client.ResponseBodyError || error instanceof client.AuthorizationResponseError)
