@@ -1,20 +1,42 @@
-/** A page about oneself: the sessions of the console that are open. */
+/** A page about oneself: the second factor, and the sessions of the console that are open. */
 
-import type { SessionCard, Visitor } from './console.js'
+import type { NewFactor, SessionCard, Visitor } from './console.js'
 import { type Content, type Html, html } from './html.js'
 import { proof } from './layout.js'
+import { codeField, secret } from './login.js'
 import { duration } from './words.js'
 
 export interface AccountView {
   visitor: Visitor
   sessions: SessionCard[]
+  hasSecondFactor: boolean
   nowMs: number
 }
 
 export function account(view: AccountView): Content {
-  return html`<section><h2>Sessions</h2>
+  return html`${byPassword(view) && secondFactor(view)}
+<section><h2>Sessions</h2>
 <div class="scroll"><table><thead><tr>${['Browser', 'Address', 'By', 'Logged in', 'Last used', ''].map((title) => html`<th scope="col">${title}</th>`)}</tr></thead>
 <tbody>${view.sessions.map((session) => row(view, session))}</tbody></table></div></section>`
+}
+
+/** A key for an authenticator, and the form that takes the first code. */
+export function newFactor(visitor: Visitor, factor: NewFactor): Content {
+  return html`<section class="entry"><h2>Second factor</h2>${secret(factor)}
+<form method="post" action="/admin/account/second-factor/confirm">${proof(visitor)}${codeField()}<button>Turn on</button></form></section>`
+}
+
+/** Providers have second factors of their own. */
+function byPassword({ visitor, sessions }: AccountView): boolean {
+  return sessions.find(({ id }) => id === visitor.session?.id)?.method === 'password'
+}
+
+function secondFactor({ visitor, hasSecondFactor }: AccountView): Html {
+  const form = hasSecondFactor
+    ? html`<p>On: logging in takes a code, and programs need an API token.</p>
+<form method="post" action="/admin/account/second-factor/remove">${proof(visitor)}${codeField()}<button>Turn off</button></form>`
+    : html`<form method="post" action="/admin/account/second-factor">${proof(visitor)}<button>Set up an authenticator</button></form>`
+  return html`<section><h2>Second factor</h2>${form}</section>`
 }
 
 function row({ visitor, nowMs }: AccountView, { id, agent, remote, method, createdAt, seenAt }: SessionCard): Html {

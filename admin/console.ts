@@ -25,14 +25,36 @@ export interface SessionCard {
   agent: string
 }
 
+/** A secret that an authenticator is to take: in force once a code of it was shown. */
+export interface NewFactor {
+  /** Base32, to be typed. */
+  secret: string
+  /** For authenticators, `otpauth://…` */
+  uri: string
+}
+
+/** What a step of logging in led to: the reply that opens a session (and recovery codes, to be shown once), or the next step. */
+export type Entered = Opened | { ticket: string; enrol?: NewFactor }
+export interface Opened {
+  reply: Reply
+  codes?: string[]
+}
+
 export interface Console {
   providers(): Provider[]
-  /** The reply that sets the session's cookie and leads on to `next`. Throws what the page is to say. */
-  enter(credentials: { username: string; password: string }, request: HttpRequest, next: string): Promise<Reply>
+  /** The reply sets the session's cookie and leads on to `next`. Throws what the page is to say. */
+  enter(credentials: { username: string; password: string }, request: HttpRequest, next: string): Promise<Entered>
+  /** The step that a ticket stands for. */
+  second(ticket: string, code: string, request: HttpRequest): Promise<Opened>
   leave(request: HttpRequest, visitor: Visitor): Promise<Reply>
   /** Throws unless the request comes from a page that was made for the visitor's session. */
   demandOwn(request: HttpRequest, visitor: Visitor, token: string | undefined): void
   sessions(user: string): Promise<SessionCard[]>
+  hasSecondFactor(user: string): Promise<boolean>
+  beginSecondFactor(request: HttpRequest, visitor: Visitor): Promise<NewFactor>
+  /** Returns recovery codes, to be shown once. */
+  confirmSecondFactor(request: HttpRequest, visitor: Visitor, code: string): Promise<string[]>
+  removeSecondFactor(request: HttpRequest, visitor: Visitor, code: string): Promise<void>
   /** false: there is no such session of that user. */
   end(request: HttpRequest, visitor: Visitor, id: string): Promise<boolean>
 }

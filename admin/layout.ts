@@ -7,6 +7,7 @@ export interface Assets {
   /** Addresses that change with their content. */
   style: string
   script: string
+  icon: string
 }
 
 export interface Frame {
@@ -51,6 +52,7 @@ export function document({ assets, title, subtitle, visitor, administrator }: Fr
 <meta name="color-scheme" content="light dark">
 <meta name="htmx-config" content="${HTMX}">
 <title>${title}</title>
+<link rel="icon" type="image/svg+xml" href="${assets.icon}">
 <link rel="stylesheet" href="${assets.style}">
 <script src="${assets.script}" defer></script>
 </head>
@@ -87,6 +89,13 @@ function viewer(visitor: Visitor, administrator: boolean): Content {
 <form method="post" action="/admin/logout">${proof(visitor)}<button>Log out</button></form>`
 }
 
-function logo(): Html {
-  return html`<svg viewBox="0 0 48 48" width="44" height="44" aria-hidden="true"><g fill="currentColor"><ellipse cx="24" cy="40" rx="20" ry="6"/><ellipse cx="24" cy="28" rx="14" ry="5"/><ellipse cx="25" cy="18" rx="9" ry="4"/><ellipse cx="24" cy="10" rx="5" ry="3"/></g></svg>`
+/** The same in a tab, where no style sheet colours it. */
+export function icon(): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48"><g fill="#2f6f5e">${STONES.text}</g></svg>`
 }
+
+function logo(): Html {
+  return html`<svg viewBox="0 0 48 48" width="44" height="44" aria-hidden="true"><g fill="currentColor">${STONES}</g></svg>`
+}
+
+const STONES = html`<ellipse cx="24" cy="40" rx="20" ry="6"/><ellipse cx="24" cy="28" rx="14" ry="5"/><ellipse cx="25" cy="18" rx="9" ry="4"/><ellipse cx="24" cy="10" rx="5" ry="3"/>`

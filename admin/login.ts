@@ -1,5 +1,5 @@
 /** The page on which people log in: works without scripts, and says the same whatever was wrong. */
-import type { Provider } from './console.js'
+import type { NewFactor, Provider } from './console.js'
 import { type Content, html } from './html.js'
 
 export interface LoginForm {
@@ -23,6 +23,42 @@ ${said(problem)}
 </form>
 ${providers.length > 0 && html`<ul class="ways">${providers.map((provider) => way(provider, next))}</ul>`}
 </section>`
+}
+
+export interface CodeForm {
+  ticket: string
+  enrol?: NewFactor | undefined
+  problem?: string | undefined
+}
+
+/** The step after the password. */
+export function codeForm({ ticket, enrol, problem }: CodeForm): Content {
+  return html`<section class="entry"><h2>Second factor</h2>
+${said(problem)}
+${enrol && html`<p>Your account needs a second factor.</p>${secret(enrol)}`}
+<form method="post" action="/admin/second-factor">
+<input type="hidden" name="ticket" value="${ticket}">
+${codeField()}
+<button>Go on</button>
+</form></section>`
+}
+
+/** For an authenticator to take. */
+export function secret({ secret: text, uri }: NewFactor): Content {
+  return html`<p>Add this key to your authenticator, by <a href="${uri}">this link</a> or by hand, and type the code that it shows:</p>
+<p><code class="secret">${text.replace(/(.{4})(?!$)/g, '$1 ')}</code></p>`
+}
+
+export function codeField(): Content {
+  return html`<label>Code <input name="code" autocomplete="one-time-code" autocapitalize="none" required maxlength="64" autofocus></label>`
+}
+
+/** Shown this once. */
+export function recoveryCodes(codes: readonly string[], next: string): Content {
+  return html`<section class="entry"><h2>Recovery codes</h2>
+<p>Each of these logs you in once when your authenticator is lost. They are not shown again: keep them apart from your password.</p>
+<pre tabindex="0">${codes.join('\n')}</pre>
+<p><a class="way" href="${next}">I have kept them</a></p></section>`
 }
 
 export function said(problem: string | undefined): Content {

@@ -8,12 +8,12 @@ import { RegistryError } from '../protocol/errors.js'
 import { empty, type Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { errorHeaders, statusOf } from '../protocol/http/status.js'
-import { account } from './account.js'
+import { account, newFactor } from './account.js'
 import { openAssets } from './assets.js'
 import type { Console, Visitor } from './console.js'
 import type { Content } from './html.js'
 import { type Assets, document, shown } from './layout.js'
-import { loginForm, said } from './login.js'
+import { codeForm, loginForm, recoveryCodes, said } from './login.js'
 import { live, page } from './page.js'
 import { gather, type ViewSource } from './view.js'
 
@@ -22,6 +22,8 @@ export type Site = (request: HttpRequest, visitor: Visitor) => Promise<Reply> | 
 
 export interface SiteSource extends ViewSource {
   console: Console
+  /** Does this process itself speak https: then browsers are told never to come by http again. */
+  secure: boolean
 }
 
 /** Refreshes itself: nobody need be there. */
@@ -44,14 +46,24 @@ export async function openSite(source: SiteSource): Promise<Site> {
   const forms: Record<string, Answer> = {
     [LOGIN]: (request, visitor) => pages.enter(request, visitor),
     '/admin/logout': (request, visitor) => pages.leave(request, visitor),
+    '/admin/second-factor': (request, visitor) => pages.second(request, visitor),
+    [`${ACCOUNT}/second-factor`]: (request, visitor) => pages.beginFactor(request, visitor),
+    [`${ACCOUNT}/second-factor/confirm`]: (request, visitor) => pages.confirmFactor(request, visitor),
+    [`${ACCOUNT}/second-factor/remove`]: (request, visitor) => pages.removeFactor(request, visitor),
     [`${ACCOUNT}/sessions/end`]: (request, visitor) => pages.endSession(request, visitor),
   }
-  return (request, visitor) => {
+  const site: Site = (request, visitor) => {
     if (request.method === 'POST') return forms[request.path]?.(request, visitor)
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined
     const asset = serve(request)
     return asset ? Promise.resolve(asset) : reads[request.path]?.(request, visitor)
   }
+  return source.secure ? (request, visitor) => site(request, visitor)?.then(strict) : site
+}
+
+/** RFC 6797. */
+function strict(reply: Reply): Reply {
+  return { ...reply, headers: { ...reply.headers, 'strict-transport-security': 'max-age=31536000' } }
 }
 
 class Pages {
@@ -80,9 +92,25 @@ class Pages {
     const [username, password, next] = [form.get('username') ?? '', form.get('password') ?? '', form.get('next') ?? '/']
     try {
       refuseCrossSite(request)
-      return await this.#source.console.enter({ username, password }, request, next)
+      const entered = await this.#source.console.enter({ username, password }, request, next)
+      return 'reply' in entered ? entered.reply : this.#page(request, visitor, 'Log in', codeForm(entered))
     } catch (error) {
       return this.#login(request, visitor, { next, username, ...refused(error) })
+    }
+  }
+
+  async second(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    const form = await readForm(request)
+    const ticket = form.get('ticket') ?? ''
+    try {
+      refuseCrossSite(request)
+      const { reply, codes } = await this.#source.console.second(ticket, form.get('code') ?? '', request)
+      if (!codes) return reply
+      const { location = '/', ...headers } = reply.headers
+      return this.#page(request, visitor, 'Recovery codes', recoveryCodes(codes, location), 200, headers)
+    } catch (error) {
+      const { problem, status, headers } = refused(error)
+      return this.#page(request, visitor, 'Log in', codeForm({ ticket, problem }), status, headers)
     }
   }
 
@@ -92,15 +120,38 @@ class Pages {
 
   async account(request: HttpRequest, visitor: Visitor): Promise<Reply> {
     if (!visitor.session) return toLogin(request)
-    const sessions = await this.#source.console.sessions(visitor.principal.name)
-    return this.#page(request, visitor, 'Account', account({ visitor, sessions, nowMs: this.#source.nowMs() }))
+    const { console, nowMs } = this.#source
+    const { name } = visitor.principal
+    const [sessions, hasSecondFactor] = [await console.sessions(name), await console.hasSecondFactor(name)]
+    return this.#page(request, visitor, 'Account', account({ visitor, sessions, hasSecondFactor, nowMs: nowMs() }))
+  }
+
+  async beginFactor(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#changed(request, visitor, async () => {
+      const factor = await this.#source.console.beginSecondFactor(request, visitor)
+      return this.#page(request, visitor, 'Second factor', newFactor(visitor, factor))
+    })
+  }
+
+  async confirmFactor(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#changed(request, visitor, async (form) => {
+      const codes = await this.#source.console.confirmSecondFactor(request, visitor, form.get('code') ?? '')
+      return this.#page(request, visitor, 'Recovery codes', recoveryCodes(codes, ACCOUNT))
+    })
+  }
+
+  async removeFactor(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#changed(request, visitor, async (form) => {
+      await this.#source.console.removeSecondFactor(request, visitor, form.get('code') ?? '')
+      return toAccount()
+    })
   }
 
   async endSession(request: HttpRequest, visitor: Visitor): Promise<Reply> {
     return this.#changed(request, visitor, async (form) => {
       if (!(await this.#source.console.end(request, visitor, form.get('id') ?? '')))
         throw new RegistryError('missing', 'You have no such session')
-      return empty(303, { location: ACCOUNT, 'cache-control': 'no-store' })
+      return toAccount()
     })
   }
 
@@ -158,4 +209,8 @@ function refused(error: unknown): Refused {
 
 function toLogin({ path }: HttpRequest): Reply {
   return empty(303, { location: `${LOGIN}?${new URLSearchParams({ next: path })}`, 'cache-control': 'no-store' })
+}
+
+function toAccount(): Reply {
+  return empty(303, { location: ACCOUNT, 'cache-control': 'no-store' })
 }

@@ -27,6 +27,7 @@ input { font: inherit; color: inherit; background: var(--ground); border: 1px so
 .entry input { color: var(--ink); font-size: 1rem; }
 .ways { list-style: none; padding: 0; display: grid; gap: .5rem; text-align: center; }
 .way { display: block; text-decoration: none; }
+.secret { font-size: 1.1rem; letter-spacing: .05em; }
 .problem { color: var(--bad); margin: 0 0 .8rem; }
 section { margin-bottom: 2rem; }
 h2 { font-size: 1.05rem; margin: 0 0 .6rem; }

@@ -6,6 +6,7 @@ import { growth } from './rows/growth.js'
 import { image } from './rows/image.js'
 import { indexes } from './rows/index.js'
 import { installs } from './rows/install.js'
+import { loginStorm } from './rows/login-storm.js'
 import { rss } from './rows/memory.js'
 import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
@@ -32,6 +33,7 @@ export const benches: readonly Bench[] = [
   startAndIdle,
   upstreams,
   installs,
+  loginStorm,
   growth,
   nodeStart,
 ]

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { RegistryError } from '../protocol/errors.js'
 import { loginCommand, logoutCommand, tokenCommand, whoamiCommand } from './commands/account.js'
+import { auditCommand } from './commands/audit.js'
 import { benchCommand } from './commands/bench.js'
 import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
@@ -47,6 +48,7 @@ export function program(terminal: Terminal): Command {
     prefetchCommand(terminal),
     readyCommand(terminal),
     verifyCommand(terminal),
+    auditCommand(terminal),
     statusCommand(terminal),
     configCommand(terminal),
     completionCommand(terminal, () => cairn),

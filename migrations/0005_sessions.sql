@@ -33,26 +33,6 @@ create table recovery_code (
   primary key (user_name, hash)
 );
 
-create table passkey (
-  -- Credential id, base64url.
-  id text collate "C" primary key,
-  user_name text collate "C" not null,
-  name text not null,
-  public_key bytea not null,
-  counter bigint not null,
-  transports text[] not null,
-  created_at timestamptz not null,
-  used_at timestamptz
-);
-create index passkey_user on passkey (user_name);
-
--- What was asked once and must not be answered twice (WebAuthn challenges).
-create table challenge (
-  value text collate "C" primary key,
-  user_name text collate "C" not null,
-  expires_at timestamptz not null
-);
-
 -- Each row's hash is SHA-256 over the one before it and the row's own bytes (primary/accounts/chain.ts), from here on; older
 -- rows have none. The head is what the chain ends in.
 alter table audit add column hash bytea;
@@ -67,17 +47,15 @@ insert into audit_head (id, hash) values (0, decode(repeat('00', 32), 'hex'));
 create function audit_append(
   ats timestamptz[], whos text[], actions text[], subjects text[], outcomes text[], request_ids text[], remotes text[],
   details text[], bodies text[]
-) returns void language plpgsql as $$
-declare
-  before bytea;
-  newest bigint;
+) returns table (row_id bigint, row_hash bytea) language plpgsql as $$
 begin
-  select hash into before from audit_head for update;
+  select hash into row_hash from audit_head for update;
   for i in 1 .. cardinality(bodies) loop
-    before := sha256(before || convert_to(bodies[i], 'UTF8'));
+    row_hash := sha256(row_hash || convert_to(bodies[i], 'UTF8'));
     insert into audit (at, who, action, subject, outcome, request_id, remote, detail, hash)
-      values (ats[i], whos[i], actions[i], subjects[i], outcomes[i], request_ids[i], remotes[i], details[i]::json, before)
-      returning id into newest;
+      values (ats[i], whos[i], actions[i], subjects[i], outcomes[i], request_ids[i], remotes[i], details[i]::json, row_hash)
+      returning id into row_id;
+    return next;
   end loop;
-  update audit_head set id = newest, hash = before where newest is not null;
+  update audit_head set id = row_id, hash = row_hash;
 end $$;

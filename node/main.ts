@@ -16,6 +16,7 @@ import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
 import { advertised } from '../protocol/http/origin.js'
 import { parsePath } from '../protocol/http/path.js'
+import { rateLimited } from '../protocol/http/rate-limit.js'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -224,6 +225,7 @@ async function compose(
     }),
     ready: async () => (replica.highest === undefined ? 'this node has not heard of its fleet yet' : undefined),
   })
+  const userOf = (authorization: string) => gate.known(authorization)?.name
   const listening = await serve(
     {
       host: settings.host,
@@ -237,7 +239,7 @@ async function compose(
         logRequest(log, line)
       },
     },
-    withFreshness(answer, replica, link),
+    withFreshness(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), replica, link),
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
   const url = advertised({ ...settings, scheme: settings.tls ? 'https' : 'http', port: listening.port })

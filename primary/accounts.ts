@@ -4,18 +4,23 @@
  */
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
+import type { Entered } from '../admin/console.js'
 import type { Passwords } from '../protocol/access/passwords.js'
 import { scopesAdminister } from '../protocol/access/scope.js'
 import { tokenHash, tokenId } from '../protocol/access/token.js'
 import { RegistryError } from '../protocol/errors.js'
-import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
 import type { TokenRecord, UserRecord } from '../protocol/records.js'
+import type { SecondFactorDemand } from '../protocol/settings.js'
+import { BreachedPasswords } from './accounts/breached.js'
 import { ConsoleSessions } from './accounts/console.js'
 import { Directory } from './accounts/directory.js'
+import { Entry } from './accounts/entry.js'
 import { isPlausible, PasswordHashes } from './accounts/password.js'
+import { SecondFactor } from './accounts/second-factor.js'
+import { SecondSteps } from './accounts/second-steps.js'
 import { type Session, Sessions } from './accounts/sessions.js'
 import { Throttle } from './accounts/throttle.js'
 import { type TokenDraft, Tokens } from './accounts/tokens.js'
@@ -25,6 +30,10 @@ export interface PrimaryAccountsOptions {
   pool: pg.Pool
   ledger: Ledger
   metadata: Metadata
+  /** Seals what must be read back: second factors' secrets. */
+  key: Uint8Array
+  secondFactor?: SecondFactorDemand
+  breached?: BreachedPasswords
   hashes?: PasswordHashes
   /** Asked when an account has no password here: whose password it is elsewhere. */
   elsewhere?: (user: string, password: string) => Promise<UserRecord | undefined>
@@ -46,23 +55,19 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly users: Users
   readonly sessions: Sessions
   readonly console: ConsoleSessions
+  readonly steps: SecondSteps
+  readonly entry: Entry
+  readonly exchange: Accounts['exchange']
   readonly #tokens: Tokens
   readonly #throttle: Throttle
+  readonly #hashes: PasswordHashes
   readonly #elsewhere: (user: string, password: string) => Promise<UserRecord | undefined>
-  readonly exchange: Accounts['exchange']
   readonly #nowMs: () => number
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
   readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
 
-  constructor({
-    pool,
-    ledger,
-    metadata,
-    hashes = new PasswordHashes(),
-    elsewhere = async () => undefined,
-    exchange = async () => Promise.reject(new RegistryError('unsupported', 'Nobody is trusted here')),
-    nowMs = Date.now,
-  }: PrimaryAccountsOptions) {
+  constructor(options: PrimaryAccountsOptions) {
+    const { pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now } = options
     this.directory = new Directory(metadata, ledger)
     this.sessions = new Sessions(pool, this.directory, nowMs)
     this.console = new ConsoleSessions({
@@ -72,11 +77,18 @@ export class PrimaryAccounts implements Accounts, Passwords {
       idleMs: CONSOLE_IDLE_MS,
       longestMs: CONSOLE_LONGEST_MS,
     })
-    this.users = new Users(pool, this.directory, this.sessions, hashes, nowMs)
+    const factor = new SecondFactor(pool, options.key, nowMs)
+    const breached = options.breached ?? new BreachedPasswords()
+    const parts = { pool, directory: this.directory, sessions: this.sessions }
+    this.users = new Users({ ...parts, hashes, breached, factor, nowMs })
+    this.steps = new SecondSteps(factor, options.secondFactor ?? 'optional', this.directory, nowMs)
+    this.entry = new Entry(this.console, this.steps, this.directory)
     this.#tokens = new Tokens(this.directory, nowMs)
     this.#throttle = new Throttle(nowMs)
-    this.#elsewhere = elsewhere
-    this.exchange = exchange
+    this.#hashes = hashes
+    this.#elsewhere = options.elsewhere ?? nowhere
+    this.exchange =
+      options.exchange ?? (() => Promise.reject(new RegistryError('unsupported', 'Nobody is trusted here')))
     this.#nowMs = nowMs
   }
 
@@ -88,20 +100,42 @@ export class PrimaryAccounts implements Accounts, Passwords {
     return password ? undefined : chosen
   }
 
-  /** Is it the password of that user. Throws `throttled` after too many failures. */
+  /** See Passwords. Throws `forbidden` where a right password alone is not enough. */
   async verify(user: string, password: string, remote?: string): Promise<boolean> {
-    return (await this.#identify(user, password, remote))?.name === user
+    const record = await this.#identify(user, password, remote, this.#elsewhere)
+    if (record?.name !== user) return false
+    if ((await this.steps.next(record)) !== 'none')
+      throw new RegistryError(
+        'forbidden',
+        'This account has a second factor: use an API token instead of the password',
+        {
+          code: 'token_needed',
+        },
+      )
+    return true
   }
 
-  /** Logs a user in to the console. Throws `unauthenticated` and `throttled`. */
-  enter(user: string, password: string, request: HttpRequest, next: string | undefined): Promise<Reply> {
-    return this.#checked(user, password, request.remote, (record) =>
-      this.console.open(record, request, { method: 'password', next }),
-    )
+  /** Is it the password that the user has here. Throws `throttled` after too many failures. */
+  async hasPassword(user: string, password: string, remote?: string): Promise<boolean> {
+    return (await this.#identify(user, password, remote, nowhere)) !== undefined
   }
 
-  async signIn(user: string, password: string, remote?: string): Promise<Session> {
-    return this.#checked(user, password, remote, (record) => this.sessions.open(record))
+  /** Puts the second factor that was begun in force. Returns its recovery codes. */
+  enrol(user: UserRecord, code: string, remote: string): Promise<string[]> {
+    return this.directory.turn.run(() => this.steps.enrolled(user, code, remote))
+  }
+
+  /** Logs a user in to the console, or tells what is to follow the password. Throws `unauthenticated` and `throttled`. */
+  enter(user: string, password: string, request: HttpRequest, next: string): Promise<Entered> {
+    return this.#checked(user, password, request.remote, (record) => this.entry.first(record, request, next))
+  }
+
+  /** `code`: of the second factor, where there is one; the errors' codes `second_factor_needed` and `code_wrong` tell of its lack. */
+  async signIn(user: string, password: string, remote?: string, code?: string): Promise<Session> {
+    return this.#checked(user, password, remote, async (record) => {
+      await this.steps.demand(record, code, remote)
+      return this.sessions.open(record)
+    })
   }
 
   /** Ends the principal's own session, and the one of a refresh token. */
@@ -118,7 +152,10 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   async login(user: string, password: string, tokenName: string, remote?: string): Promise<string> {
-    const record = await this.#checked(user, password, remote, async (checked) => checked)
+    const record = await this.#checked(user, password, remote, async (checked) => {
+      await this.steps.demand(checked, undefined, remote)
+      return checked
+    })
     const principal = { name: record.name, user: record, token: undefined }
     return (await this.createToken(principal, { name: tokenName, scopes: ['*'], expiresInDays: LOGIN_TOKEN_DAYS }))
       .value
@@ -180,7 +217,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     remote: string | undefined,
     use: (user: UserRecord) => Promise<T>,
   ): Promise<T> {
-    const identified = await this.#identify(name, password, remote)
+    const identified = await this.#identify(name, password, remote, this.#elsewhere)
     return this.directory.turn.run(async () => {
       const user = identified && this.directory.user(identified.name)
       // A password that was changed, or a user that was disabled, while the old one was being checked.
@@ -191,16 +228,25 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   /** The account whose password it is, as it was when that was found out: here if it has one here, else elsewhere. */
-  async #identify(name: string, password: string, remote: string | undefined): Promise<UserRecord | undefined> {
+  async #identify(
+    name: string,
+    password: string,
+    remote: string | undefined,
+    elsewhere: (user: string, password: string) => Promise<UserRecord | undefined>,
+  ): Promise<UserRecord | undefined> {
     if (!isPlausible(password)) return undefined
+    // Before it counts as an attempt: whoever comes again because there was no room did not fail.
+    this.#hashes.demandRoom()
     const succeeded = this.#throttle.attempt(name, remote)
     const before = this.directory.user(name)
     const right = await this.users.hasPassword(name, password)
-    const user = right === undefined ? await this.#elsewhere(name, password) : right ? before : undefined
+    const user = right === undefined ? await elsewhere(name, password) : right ? before : undefined
     if (user) succeeded()
     return user
   }
 }
+
+async function nowhere(): Promise<undefined> {}
 
 function tokenIdOf({ accessToken }: Session): string {
   return tokenId(tokenHash(accessToken))

@@ -2,7 +2,8 @@
 import type { Console } from '../admin/console.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { HttpRequest } from '../protocol/http/request.js'
-import type { Metadata } from '../protocol/ports.js'
+import type { Metadata, Principal } from '../protocol/ports.js'
+import type { UserRecord } from '../protocol/records.js'
 import type { Audit } from './accounts/audit.js'
 import type { PrimaryAccounts } from './accounts.js'
 import type { Providers } from './identity/providers.js'
@@ -15,7 +16,7 @@ export interface ConsoleParts {
 }
 
 export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts): Console {
-  const sessions = accounts.console
+  const { console: sessions, steps } = accounts
   const audited = async <T>(who: string, action: string, request: HttpRequest, work: () => Promise<T>): Promise<T> => {
     const record = (outcome: string) =>
       audit.record({
@@ -52,9 +53,28 @@ export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts
         const onward = own && providers.logoutPath(own.method)
         return onward === undefined ? left : { ...left, headers: { ...left.headers, location: onward } }
       }),
+    second: (ticket, code, request) =>
+      audited(accounts.entry.userOf(ticket) ?? 'anonymous', 'console.second_factor', request, () =>
+        accounts.entry.second(ticket, code, request),
+      ),
     demandOwn: (request, visitor, token) => sessions.demandOwn(request, visitor, token),
     sessions: (user) => sessions.list(user),
+    hasSecondFactor: (user) => steps.factor.has(user),
+    beginSecondFactor: (_, { principal }) => steps.factor.begin(principal.name),
+    confirmSecondFactor: (request, { principal }, code) =>
+      audited(principal.name, 'second_factor.set_up', request, () =>
+        accounts.enrol(userOf(principal), code, request.remote),
+      ),
+    removeSecondFactor: (request, { principal }, code) =>
+      audited(principal.name, 'second_factor.remove', request, () =>
+        steps.remove(userOf(principal), code, request.remote),
+      ),
     end: (request, { principal }, id) =>
       audited(principal.name, 'console.end_session', request, () => sessions.end(principal.name, id)),
   }
+}
+
+function userOf({ user }: Principal): UserRecord {
+  if (!user) throw new RegistryError('unauthenticated', 'Only a user has a second factor')
+  return user
 }

@@ -15,6 +15,7 @@ import { DiskBlobs } from '../protocol/blobs/disk.js'
 import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { LogEntry } from '../protocol/http/dispatcher.js'
+import { rateLimited } from '../protocol/http/rate-limit.js'
 import type { Reply } from '../protocol/http/reply.js'
 import { type HttpRequest, seenFrom } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
@@ -32,6 +33,7 @@ import type { Single } from '../protocol/repository.js'
 import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protocol/settings.js'
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
+import { BreachedPasswords } from './accounts/breached.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
@@ -140,6 +142,9 @@ async function compose(
     metadata: state,
     elsewhere: (user, password) => providers.password(user, password),
     exchange: (token, { id, origin, remote }) => exchange.exchange({ token, origin, remote, requestId: id }),
+    key: await credentialKey(join(settings.data, 'keys', 'accounts.key')),
+    secondFactor: settings.secondFactor,
+    breached: await BreachedPasswords.with(settings.passwordList),
   })
   const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
@@ -335,6 +340,7 @@ async function compose(
     startedAtMs,
     nowMs: Date.now,
     open: settings.anonymous,
+    secure: settings.tls !== undefined,
     console: consoleOf({ accounts, audit, metadata: state, providers }),
   })
   let blobBytes = 0
@@ -384,7 +390,8 @@ async function compose(
     ready: () => ready(pool),
   }
   const answer = app({ handlers: [interfaces], ...parts })
-  const positioned = withPosition(answer, state)
+  const userOf = (authorization: string) => gate.known(authorization)?.name
+  const positioned = withPosition(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), state)
   const observe = (line: LogEntry) => {
     metrics.request(line.method, line.status, line.ms, line.bytes)
     logRequest(log, line)

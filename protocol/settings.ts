@@ -2,11 +2,15 @@
  * What each main is started with, every value present and already checked. Where values come from (command line,
  * environment, file, default) is deploy/config.ts's business; the mains never read the environment.
  */
+import type { RateLimits } from './http/rate-limit.js'
 import type { TlsFiles } from './http/tls-files.js'
 
 /** Files in a part's data that `cairn up` reads, too. */
 export const LOCAL_TOKEN_FILE = 'local-admin-token'
 export const IDENTITY_FILE = 'identity.json'
+
+/** Who must have a second factor besides the password. */
+export type SecondFactorDemand = 'optional' | 'administrators' | 'everyone'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
@@ -24,6 +28,7 @@ interface PartSettings {
   /** undefined: http. */
   tls: TlsFiles | undefined
   logLevel: LogLevel
+  rates: RateLimits
 }
 
 export interface PrimarySettings extends PartSettings {
@@ -38,6 +43,9 @@ export interface PrimarySettings extends PartSettings {
   adminPassword: string | undefined
   /** May requests without credentials read public repositories. */
   anonymous: boolean
+  secondFactor: SecondFactorDemand
+  /** File of passwords that nobody may have, besides those that are built in. */
+  passwordList: string | undefined
   /** Days in which something removed can be restored. */
   restoreDays: number
   /** Seconds for which bytes that were read and hashed are believed to be unchanged; 0: hashed at every read. */

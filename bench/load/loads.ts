@@ -3,7 +3,8 @@ import { drain } from './drain.js'
 import { firstByte } from './first-byte.js'
 import { publish } from './publish.js'
 import { push } from './push.js'
+import { storm } from './storm.js'
 import { visible } from './visible.js'
 
-export const loads = { drain, firstByte, publish, push, visible }
+export const loads = { drain, firstByte, publish, push, storm, visible }
 export type Loads = typeof loads

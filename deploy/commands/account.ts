@@ -16,6 +16,7 @@ interface LoginFlags extends ClientFlags {
   username?: string
   passwordStdin?: boolean
   oidcTokenFile?: string
+  code?: string
   days: number
 }
 
@@ -23,6 +24,7 @@ export function loginCommand(terminal: Terminal): Command {
   return clientCommand('login', 'log in, and remember an API token for this registry')
     .option('--username <name>')
     .option('--password-stdin', 'read the password from standard input')
+    .option('--code <code>', 'of the second factor; asked for when it is needed')
     .option('--days <number>', 'how long the token is valid', wholeNumber(1, MAX_DAYS), TOKEN_DAYS)
     .addOption(
       new Option(
@@ -36,7 +38,12 @@ export function loginCommand(terminal: Terminal): Command {
       if (flags.oidcTokenFile !== undefined) return exchange(url, flags.oidcTokenFile, flags, terminal)
       const username = flags.username ?? (await ask('Username: ', terminal))
       const password = flags.passwordStdin ? await readLine(terminal) : await ask('Password: ', terminal, true)
-      const token = await tokenFor(url, username, password, flags.days)
+      const token = await tokenFor(
+        url,
+        { username, password },
+        flags.days,
+        async () => flags.code ?? ask('Code: ', terminal),
+      )
       await remember(url, { username, token: String(token.value), id: String(token.id) }, terminal)
       print(
         terminal,
@@ -128,13 +135,16 @@ async function exchange(url: string, file: string, flags: LoginFlags, terminal: 
 /** The session is only for making the token: a token can be revoked by itself, and is good for a time that the user chose. */
 async function tokenFor(
   url: string,
-  username: string,
-  password: string,
+  credentials: { username: string; password: string },
   days: number,
+  askCode: () => Promise<string>,
 ): Promise<Record<string, unknown>> {
-  const session = record(
-    await new Client({ url, token: undefined }).json('POST', '/api/v1/auth/login', { username, password }),
-  )
+  const anonymous = new Client({ url, token: undefined })
+  const logIn = async (given: object) => record(await anonymous.json('POST', '/api/v1/auth/login', given))
+  const session = await logIn(credentials).catch(async (error) => {
+    if (!(error instanceof RegistryError && error.code === 'second_factor_needed')) throw error
+    return logIn({ ...credentials, code: await askCode() })
+  })
   const client = new Client({ url, token: String(session.access_token) })
   const draft = { name: `cairn on ${hostname()}`.slice(0, 100), scopes: ['*'], expires_in_days: days }
   const token = record(await client.json('POST', '/api/v1/auth/tokens', draft))

@@ -1,7 +1,7 @@
 /** How a setting's text becomes its value. Each kind says in words what it takes, for messages and for `cairn config`. */
 import { isIP, isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
-import type { LogLevel } from '../../protocol/settings.js'
+import type { LogLevel, SecondFactorDemand } from '../../protocol/settings.js'
 
 export interface Kind<T> {
   /** As in "must be …". */
@@ -29,6 +29,7 @@ const UNITS: Readonly<Record<string, number>> = {
 const HOST = /^(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
 const TRUE = ['1', 'true', 'yes', 'on']
 const FALSE = ['0', 'false', 'no', 'off']
+const DEMANDS: readonly SecondFactorDemand[] = ['optional', 'administrators', 'everyone']
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
 
 export const text: Kind<string> = { takes: 'some text', parse: (given) => given || undefined }
@@ -61,6 +62,11 @@ export const positive: Kind<number> = {
   parse: (given) => whole(given, 10 ** 9) || undefined,
 }
 
+export const rate: Kind<number> = {
+  takes: 'a number of requests, or 0 for no limit',
+  parse: (given) => whole(given, 10 ** 9),
+}
+
 export const days: Kind<number> = { takes: 'a number of days', parse: (given) => whole(given, 36_500) }
 
 export const bytes: Kind<number> = {
@@ -82,6 +88,11 @@ export const flag: Kind<boolean> = {
 export const level: Kind<LogLevel> = {
   takes: `one of ${LEVELS.join(', ')}`,
   parse: (given) => LEVELS.find((name) => name === given.toLowerCase()),
+}
+
+export const demand: Kind<SecondFactorDemand> = {
+  takes: `one of ${DEMANDS.join(', ')}`,
+  parse: (given) => DEMANDS.find((name) => name === given.toLowerCase()),
 }
 
 export const databaseUrl: Kind<string> = {

@@ -1,6 +1,7 @@
 /** What each main is started with, out of resolved settings: the defaults that depend on other settings are decided here. */
 import { isIPv4 } from 'node:net'
 import { RegistryError } from '../../protocol/errors.js'
+import type { RateLimits } from '../../protocol/http/rate-limit.js'
 import type { TlsFiles } from '../../protocol/http/tls-files.js'
 import type { NodeSettings, PrimarySettings, UpstreamSettings } from '../../protocol/settings.js'
 import type { Values } from './table.js'
@@ -12,7 +13,7 @@ export function primarySettings(values: Values): PrimarySettings {
   const { data, host, port, publicUrls, trustedProxies, logLevel, databaseUrl, adminPassword } = values
   const { anonymous, restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow, fleetUrl } = values
   const fleet = { fleetPort: values.fleetPort ?? fleetPortOf(port), fleetHost: values.fleetHost ?? host, fleetUrl }
-  const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values) }
+  const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values), rates: ratesOf(values) }
   const limits = {
     restoreDays,
     reverifySeconds,
@@ -20,7 +21,8 @@ export function primarySettings(values: Values): PrimarySettings {
     upstreamAllow,
     remoteCacheBytes: values.remoteCacheBytes,
   }
-  return { ...part, ...fleet, databaseUrl, adminPassword, anonymous, ...limits, upstreams: upstreamSettings(values) }
+  const entry = { adminPassword, anonymous, secondFactor: values.secondFactor, passwordList: values.passwordList }
+  return { ...part, ...fleet, databaseUrl, ...entry, ...limits, upstreams: upstreamSettings(values) }
 }
 
 function upstreamSettings(values: Values): UpstreamSettings {
@@ -40,8 +42,12 @@ export function nodeSettings(values: Values): NodeSettings {
   const { meshPort, anonymous, reverifySeconds, maxUploadBytes } = values
   const meshHost = values.meshHost ?? meshHostOf(host)
   const mesh = { meshHost, meshPort, mdns: values.mdns ?? !meshHost.startsWith('127.') }
-  const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values) }
+  const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values), rates: ratesOf(values) }
   return { ...part, ...mesh, name, join, cacheBytes, anonymous, reverifySeconds, maxUploadBytes }
+}
+
+function ratesOf({ loginsPerMinute: logins, apiPerMinute: api, downloadsPerMinute: downloads }: Values): RateLimits {
+  return { logins, api, downloads }
 }
 
 /** Throws `invalid` for one without the other. */

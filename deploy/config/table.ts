@@ -6,6 +6,7 @@ import {
   bytes,
   databaseUrl,
   days,
+  demand,
   file,
   flag,
   fleetHost,
@@ -21,6 +22,7 @@ import {
   port,
   positive,
   proxy,
+  rate,
   seconds,
   text,
   upstreams,
@@ -100,6 +102,27 @@ export const SETTINGS = {
   anonymous: setting(
     { kind: flag, parts: SERVERS, help: 'May requests without credentials read public repositories' },
     'yes',
+  ),
+  secondFactor: setting(
+    { kind: demand, parts: PRIMARY, help: 'Who must have a second factor besides the password' },
+    'optional',
+  ),
+  passwordList: optional(
+    {
+      kind: file,
+      parts: PRIMARY,
+      help: 'File of passwords that nobody may have, one a line, besides the 4,000 most common',
+    },
+    'none',
+  ),
+  loginsPerMinute: setting({ kind: rate, parts: SERVERS, help: 'Most log-ins of one address in a minute' }, '300'),
+  apiPerMinute: setting(
+    { kind: rate, parts: SERVERS, help: 'Most requests of one user or address to REST and pages in a minute' },
+    '6000',
+  ),
+  downloadsPerMinute: setting(
+    { kind: rate, parts: SERVERS, help: 'Most requests of one user or address to repositories in a minute' },
+    '0',
   ),
   maxUploadBytes: setting({ kind: bytes, parts: SERVERS, help: 'Largest file that is taken' }, '64GiB'),
   reverifySeconds: setting(

@@ -113,9 +113,7 @@ function htmlPage(path: string, { folders, files, next }: Page, asked: URLSearch
     ...(next === null ? [] : [link(`?${nextQuery(asked, next)}`, 'more …')]),
   ]
   const body = `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>${title}</title></head>\n<body><h1>${title}</h1>\n<pre>\n${rows.join('\n')}\n</pre>\n</body></html>\n`
-  return reply('text/html; charset=utf-8', body, {
-    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  })
+  return reply('text/html; charset=utf-8', body)
 }
 
 function nextQuery(asked: URLSearchParams, next: string): string {
@@ -133,11 +131,11 @@ function relative(name: string): string {
   return `./${name.split('/').map(encodeURIComponent).join('/')}`
 }
 
-function reply(type: string, body: string, headers: Record<string, string> = {}): Reply {
+function reply(type: string, body: string): Reply {
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`
   return {
     status: 200,
-    headers: { 'content-type': type, 'cache-control': 'no-cache', vary: 'accept', etag, ...headers },
+    headers: { 'content-type': type, 'cache-control': 'no-cache', vary: 'accept', etag },
     body,
   }
 }

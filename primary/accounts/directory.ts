@@ -39,6 +39,11 @@ export class Directory {
     return this.all('token').filter((token) => token.user === user)
   }
 
+  /** The record again, unchanged: whoever remembers the user's password as right hears of it and forgets. Within the turn. */
+  async touch(user: UserRecord): Promise<void> {
+    await this.commit([{ kind: 'access', subject: 'user', id: user.name, record: { ...user } }], user.name)
+  }
+
   /** All of the steps or none. Read back as soon as it returns. */
   commit(steps: Step[], by: string): Promise<Position> {
     return this.#ledger.commit({ scope: FLEET, steps, by })

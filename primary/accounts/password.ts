@@ -1,10 +1,12 @@
 /**
  * Password hashes: `scrypt$N$r$p$salt$hash`, salt and hash in base64url. A check takes as long for users without a password as
- * for those with one. Each needs 32 MiB and 80 ms, so few run at once and the queue is short.
+ * for those with one. Each needs 32 MiB and 80 ms: see derivation.ts.
  */
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { TOKEN_PREFIX } from '../../protocol/access/token.js'
 import { RegistryError } from '../../protocol/errors.js'
+import type { BreachedPasswords } from './breached.js'
+import { Derivation } from './derivation.js'
 
 interface Parameters {
   N: number
@@ -16,19 +18,21 @@ const COST = 2 ** 15
 const MAX_MEMORY = 128 * 1024 * 1024
 const SALT_BYTES = 16
 const HASH_BYTES = 32
-const MAX_RUNNING = 2
-const MAX_WAITING = 64
 const MIN_CHARACTERS = 8
 const MAX_CHARACTERS = 256
 
 export class PasswordHashes {
   readonly #parameters: Parameters
-  #running = 0
-  readonly #waiting: (() => void)[] = []
+  readonly #derivation = new Derivation()
 
   /** `cost`: scrypt's N, of new hashes. Old ones keep theirs. */
   constructor(cost = COST) {
     this.#parameters = { N: cost, r: 8, p: 1 }
+  }
+
+  /** Throws `throttled` when too many wait for their turn. */
+  demandRoom(): void {
+    this.#derivation.demandRoom()
   }
 
   async hash(password: string): Promise<string> {
@@ -44,31 +48,15 @@ export class PasswordHashes {
     return timingSafeEqual(derived, hash) && stored !== undefined
   }
 
-  async #derive(password: string, salt: Uint8Array, parameters: Parameters): Promise<Buffer> {
-    await this.#enter()
-    try {
-      return await derive(password, salt, parameters)
-    } finally {
-      // Whoever waits takes over the place, so the count stays as it is.
-      const next = this.#waiting.shift()
-      if (next) next()
-      else this.#running--
-    }
-  }
-
-  async #enter(): Promise<void> {
-    if (this.#running < MAX_RUNNING) {
-      this.#running++
-      return
-    }
-    if (this.#waiting.length >= MAX_WAITING)
-      throw new RegistryError('throttled', 'Too many passwords are being checked at the moment', { retryAfter: 2 })
-    await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  #derive(password: string, salt: Uint8Array, parameters: Parameters): Promise<Buffer> {
+    const options = { ...parameters, maxmem: MAX_MEMORY }
+    // NFC, so that the same password typed on two systems is the same bytes.
+    return this.#derivation.key({ password: password.normalize('NFC'), salt, bytes: HASH_BYTES, options })
   }
 }
 
-/** Throws `invalid` for a password that must not be set. */
-export function checkNewPassword(user: string, password: string): void {
+/** Throws `invalid` for a password that must not be set. Length and what everybody tries first count, not kinds of characters. */
+export function checkNewPassword(user: string, password: string, breached: BreachedPasswords): void {
   const { length } = Array.from(password)
   if (length < MIN_CHARACTERS || length > MAX_CHARACTERS)
     throw weak(`A password has ${MIN_CHARACTERS} to ${MAX_CHARACTERS} characters`)
@@ -76,6 +64,7 @@ export function checkNewPassword(user: string, password: string): void {
   if (password.startsWith(TOKEN_PREFIX))
     throw weak(`A password does not begin with ${TOKEN_PREFIX}: that is how tokens are told apart`)
   if (password.toLowerCase() === user.toLowerCase()) throw weak('A password differs from the user name')
+  if (breached.has(password)) throw weak('This password is known from breaches: whoever guesses tries it first')
 }
 
 /** Could it be anybody's password. What could not is refused before any work is done. */
@@ -96,16 +85,6 @@ function parse(stored: string): { parameters: Parameters; salt: Buffer; hash: Bu
     salt: Buffer.from(salt, 'base64url'),
     hash: Buffer.from(hash, 'base64url'),
   }
-}
-
-function derive(password: string, salt: Uint8Array, parameters: Parameters): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    // NFC, so that the same password typed on two systems is the same bytes.
-    scrypt(password.normalize('NFC'), salt, HASH_BYTES, { ...parameters, maxmem: MAX_MEMORY }, (error, key) => {
-      if (error) reject(error)
-      else resolve(key)
-    })
-  })
 }
 
 function weak(sentence: string): RegistryError {

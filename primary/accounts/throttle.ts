@@ -17,18 +17,29 @@ interface Bucket {
   atMs: number
 }
 
-const PAIR: Rate = { burst: 10, refillMs: 6_000 }
-const ADDRESS: Rate = { burst: 50, refillMs: 2_000 }
-const ACCOUNT: Rate = { burst: 30, refillMs: 2_000 }
+export interface Rates {
+  /** Of one account from one address. */
+  pair: Rate
+  address: Rate
+  account: Rate
+}
+
+const PASSWORDS: Rates = {
+  pair: { burst: 10, refillMs: 6_000 },
+  address: { burst: 50, refillMs: 2_000 },
+  account: { burst: 30, refillMs: 2_000 },
+}
 const REMEMBERED = 50_000
 
 export class Throttle {
   readonly #nowMs: () => number
+  readonly #rates: Rates
   readonly #buckets = new LRUCache<string, Bucket>({ max: REMEMBERED })
   readonly #familiar = new LRUCache<string, true>({ max: REMEMBERED })
 
-  constructor(nowMs: () => number = Date.now) {
+  constructor(nowMs: () => number = Date.now, rates = PASSWORDS) {
     this.#nowMs = nowMs
+    this.#rates = rates
   }
 
   /**
@@ -37,9 +48,10 @@ export class Throttle {
    */
   attempt(account: string, address: string | undefined): () => void {
     const pair = `${account}\0${address ?? ''}`
+    const rates = this.#rates
     const keys: [string, Rate][] = []
-    if (address !== undefined) keys.push([`pair\0${pair}`, PAIR], [`address\0${address}`, ADDRESS])
-    if (!this.#familiar.has(pair)) keys.push([`account\0${account}`, ACCOUNT])
+    if (address !== undefined) keys.push([`pair\0${pair}`, rates.pair], [`address\0${address}`, rates.address])
+    if (!this.#familiar.has(pair)) keys.push([`account\0${account}`, rates.account])
     const buckets = keys.map(([key, rate]) => ({ bucket: this.#bucket(key, rate), rate }))
     const waits = buckets
       .filter(({ bucket }) => bucket.left < 1)

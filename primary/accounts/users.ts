@@ -5,8 +5,10 @@
 import type pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Step, UserRecord } from '../../protocol/records.js'
+import type { BreachedPasswords } from './breached.js'
 import { type Directory, dropToken } from './directory.js'
 import { checkNewPassword, isPlausible, type PasswordHashes } from './password.js'
+import type { SecondFactor } from './second-factor.js'
 import type { Sessions } from './sessions.js'
 
 export interface UserDraft {
@@ -24,6 +26,16 @@ export interface UserChanges {
   groups?: string[] | undefined
 }
 
+export interface UsersParts {
+  pool: pg.Pool
+  directory: Directory
+  sessions: Sessions
+  hashes: PasswordHashes
+  breached: BreachedPasswords
+  factor: SecondFactor
+  nowMs: () => number
+}
+
 const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,62}$/
 /** Names that mean something else to the gate or in logs. */
 const RESERVED = new Set(['anonymous', 'cairn'])
@@ -37,13 +49,17 @@ export class Users {
   readonly #directory: Directory
   readonly #sessions: Sessions
   readonly #hashes: PasswordHashes
+  readonly #breached: BreachedPasswords
+  readonly #factor: SecondFactor
   readonly #nowMs: () => number
 
-  constructor(pool: pg.Pool, directory: Directory, sessions: Sessions, hashes: PasswordHashes, nowMs: () => number) {
+  constructor({ pool, directory, sessions, hashes, breached, factor, nowMs }: UsersParts) {
     this.#pool = pool
     this.#directory = directory
     this.#sessions = sessions
     this.#hashes = hashes
+    this.#breached = breached
+    this.#factor = factor
     this.#nowMs = nowMs
   }
 
@@ -54,9 +70,18 @@ export class Users {
         'invalid',
         `A user name is 1 to 63 of a-z, 0-9, ".", "_", "@" and "-", begins with a letter or digit, and is not reserved`,
       )
-    if (password !== undefined) checkNewPassword(name, password)
+    if (password !== undefined) checkNewPassword(name, password, this.#breached)
     const hash = password === undefined ? undefined : await this.#hashes.hash(password)
     return this.#directory.turn.run(() => this.#add(draft, hash, by))
+  }
+
+  /** For whoever lost what the codes come from. */
+  removeSecondFactor(name: string): Promise<void> {
+    return this.#directory.turn.run(async () => {
+      const record = this.#existing(name)
+      if (!(await this.#factor.remove(name))) throw new RegistryError('missing', `${name} has no second factor`)
+      await this.#directory.touch(record)
+    })
   }
 
   /** The first start: an administrator with whatever password the operator chose. */
@@ -105,12 +130,13 @@ export class Users {
       await this.#directory.commit(steps, by)
       await this.#pool.query('delete from password where user_name = $1', [name])
       await this.#pool.query('delete from identity where user_name = $1', [name])
+      await this.#factor.remove(name)
     })
   }
 
   /** Ends the user's sessions. API tokens stay: they are revoked one by one. */
   async setPassword(name: string, password: string, by: string): Promise<void> {
-    checkNewPassword(name, password)
+    checkNewPassword(name, password, this.#breached)
     const hash = await this.#hashes.hash(password)
     await this.#directory.turn.run(async () => {
       const record = this.#existing(name)

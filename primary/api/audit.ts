@@ -1,4 +1,4 @@
-/** The audit trail, newest first. */
+/** The audit trail: newest first for people, oldest first and whole for programs, with what its chain ends in. */
 import { z } from 'zod'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { limit, pageOf } from '../../protocol/api/page.js'
@@ -47,6 +47,34 @@ export function auditEndpoints(audit: Audit): Endpoint[] {
           next: rows.length > items.length ? String(items.at(-1)?.id) : null,
         }
       },
+    }),
+    endpoint({
+      name: 'audit.head',
+      method: 'GET',
+      path: `${API}/admin/audit/head`,
+      summary: 'The newest row and its hash: kept elsewhere, it shows later that the trail was not written anew',
+      access: 'administrator',
+      reply: z.object({ id: z.number(), hash: z.string() }).meta({ id: 'AuditHead' }),
+      handle: async () => audit.head(),
+    }),
+    endpoint({
+      name: 'audit.export',
+      method: 'GET',
+      path: `${API}/admin/audit/export`,
+      summary: 'The trail as JSON lines, oldest first, each with its hash and the one before',
+      access: 'administrator',
+      query: z.strictObject({
+        after: z
+          .string()
+          .regex(/^\d{1,15}$/, 'must be the id of a row')
+          .optional(),
+      }),
+      reply: 'raw',
+      handle: async ({ query }) => ({
+        status: 200,
+        headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
+        body: audit.export(Number(query.after ?? 0)),
+      }),
     }),
   ]
 }

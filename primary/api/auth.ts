@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
 import { API } from '../../protocol/api/reads.js'
-import { tokenJson, tokenShape } from '../../protocol/api/shapes.js'
+import { time, tokenJson, tokenShape } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Metadata } from '../../protocol/ports.js'
 import type { Session } from '../accounts/sessions.js'
@@ -19,10 +19,21 @@ const sessionShape = z
   })
   .meta({ id: 'Session' })
 
+const consoleSessionShape = z
+  .object({
+    id: z.string(),
+    method: z.string().meta({ description: 'How the user was known: password, or the key of a provider' }),
+    created_at: time,
+    seen_at: time,
+    remote: z.string(),
+    agent: z.string(),
+  })
+  .meta({ id: 'ConsoleSession' })
+
 const refreshToken = z.string().min(1).max(128)
 
 export function authEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'access'>): Endpoint[] {
-  return [...sessionEndpoints(accounts, metadata), ...tokenEndpoints(accounts)]
+  return [...sessionEndpoints(accounts, metadata), ...consoleEndpoints(accounts), ...tokenEndpoints(accounts)]
 }
 
 function sessionEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'access'>): Endpoint[] {
@@ -33,12 +44,16 @@ function sessionEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'a
       path: `${API}/auth/login`,
       summary: 'A session for user and password',
       access: 'anyone',
-      body: z.strictObject({ username: z.string().min(1).max(256), password: z.string().min(1).max(1024) }),
+      body: z.strictObject({
+        username: z.string().min(1).max(256),
+        password: z.string().min(1).max(1024),
+        code: z.string().min(1).max(64).optional().meta({ description: 'Of the second factor, where there is one' }),
+      }),
       reply: sessionShape,
-      handle: async ({ body: { username, password }, request, note }) => {
-        // Only names that exist: people type passwords into the wrong field, and strangers must not fill the trail.
-        if (metadata.access('user', username)) note.user = username
-        return sessionJson(await accounts.signIn(username, password, request.remote))
+      handle: async ({ body: { username, password, code }, request, note }) => {
+        // Only names that exist: people type passwords into the wrong field. The throttle keeps strangers from filling the trail.
+        note.user = metadata.access('user', username)?.name ?? 'anonymous'
+        return sessionJson(await accounts.signIn(username, password, request.remote, code))
       },
     }),
     endpoint({
@@ -64,6 +79,41 @@ function sessionEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'a
       body: z.strictObject({ refresh_token: refreshToken.optional() }),
       reply: 'empty',
       handle: async ({ body, principal }) => accounts.signOut(principal, body.refresh_token),
+    }),
+  ]
+}
+
+function consoleEndpoints({ console }: PrimaryAccounts): Endpoint[] {
+  return [
+    endpoint({
+      name: 'sessions.list',
+      method: 'GET',
+      path: `${API}/auth/sessions`,
+      summary: 'Your sessions of the console, newest first',
+      access: 'authenticated',
+      reply: z.object({ items: z.array(consoleSessionShape) }),
+      handle: async ({ principal }) => {
+        const sessions = await console.list(principal.name)
+        return {
+          items: sessions.map(({ id, method, createdAt, seenAt, remote, agent }) => ({
+            ...{ id, method, remote, agent },
+            created_at: createdAt,
+            seen_at: seenAt,
+          })),
+        }
+      },
+    }),
+    endpoint({
+      name: 'sessions.end',
+      method: 'DELETE',
+      path: `${API}/auth/sessions/{id}`,
+      summary: 'Ends one of your sessions of the console',
+      access: 'authenticated',
+      reply: 'empty',
+      handle: async ({ principal, params }) => {
+        if (!(await console.end(principal.name, params.id)))
+          throw new RegistryError('missing', 'You have no such session')
+      },
     }),
   ]
 }

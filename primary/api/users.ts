@@ -110,6 +110,15 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       handle: async ({ params, principal }) => users.remove(params.username, principal.name),
     }),
     endpoint({
+      name: 'users.remove_second_factor',
+      method: 'DELETE',
+      path: `${API}/users/{username}/second-factor`,
+      summary: 'Turns the second factor of a user off who lost it',
+      access: 'administrator',
+      reply: 'empty',
+      handle: async ({ params }) => users.removeSecondFactor(params.username),
+    }),
+    endpoint({
       name: 'users.set_password',
       method: 'PUT',
       path: `${API}/users/{username}/password`,
@@ -136,6 +145,6 @@ async function confirm(
 ): Promise<void> {
   if (current === undefined)
     throw new RegistryError('invalid', 'current_password is needed to change your own password')
-  if (!(await accounts.verify(user, current, remote)))
+  if (!(await accounts.hasPassword(user, current, remote)))
     throw new RegistryError('forbidden', 'The current password is wrong')
 }

@@ -68,6 +68,8 @@ async function run(match: Match, request: HttpRequest, principal: Principal, opt
   let reply: Reply
   try {
     refuseCrossSite(request)
+    // Before anything is done: what cannot be written down is not done, and what a crash cut short is in the trail.
+    if (endpoint.access === 'administrator' && options.gate.mayAdminister(principal)) await record('begun')
     reply = await answer(match, request, principal, options, note)
   } catch (error) {
     if (worthRecording(error, principal, note)) await record(error instanceof RegistryError ? error.code : 'internal')

@@ -26,9 +26,17 @@ function layOut(headers: Reply['headers']): string {
   if (known !== undefined) return known
   let lines = 'nosniff'
   for (const name in headers) if (!OWN.has(name)) lines += `\r\n${name}: ${headers[name]}`
+  if (isPage(headers)) lines += `\r\ncontent-security-policy: ${PAGE_POLICY}`
   if (Object.isFrozen(headers)) laidOut.set(headers, lines)
   return lines
 }
+
+/** A page that did not say what it may do may do nothing. */
+function isPage(headers: Reply['headers']): boolean {
+  return headers['content-type']?.startsWith('text/html') === true && headers['content-security-policy'] === undefined
+}
+
+const PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 const laidOut = new WeakMap<Reply['headers'], string>()
 

@@ -15,7 +15,7 @@ import { repositoryRecord } from '../contracts/metadata.js'
 import { bodyOf, requestOf } from '../support/request.js'
 
 const EVIL = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&\``
-const ASSETS = { style: '/admin/style.css?v=1', script: '/admin/htmx.js?v=1' }
+const ASSETS = { style: '/admin/style.css?v=1', script: '/admin/htmx.js?v=1', icon: '/admin/icon.svg?v=1' }
 
 describe('html', () => {
   it('escapes what is put in, however deep, and nothing twice', () => {
@@ -90,6 +90,14 @@ describe('the site', () => {
       assert.equal(site(requestOf(method, path), nobody), undefined, path)
   })
 
+  it('has browsers stay with https where this process speaks it', async () => {
+    const sent = async (secure: boolean) => {
+      const { site, nobody } = await world(secure)
+      return (await site(requestOf('GET', '/admin/login'), nobody))?.headers['strict-transport-security']
+    }
+    assert.deepEqual([await sent(true), await sent(false)], ['max-age=31536000', undefined])
+  })
+
   it('shows each viewer what that one may see', async () => {
     const { site, nobody, root } = await world()
     const anonymous = (await bodyOf((await site(requestOf('GET', '/'), nobody)) ?? assert.fail())).toString()
@@ -122,11 +130,11 @@ describe('the site', () => {
     const { site, nobody } = await world()
     const text = (await bodyOf((await site(requestOf('GET', '/'), nobody)) ?? assert.fail())).toString()
     const addresses = [...text.matchAll(/(?:src|href)="(\/admin\/[^"]+\?v=[^"]+)"/g)].map((match) => match[1] ?? '')
-    assert.equal(addresses.length, 2)
+    assert.equal(addresses.length, 3)
     for (const address of addresses) {
       const reply = (await site(requestOf('GET', address), nobody)) ?? assert.fail()
       assert.match(reply.headers['cache-control'] ?? '', /immutable/)
-      assert.ok((await bodyOf(reply)).length > 1000)
+      assert.ok((await bodyOf(reply)).length > 100)
       const other = (await site(requestOf('GET', address.split('?')[0] ?? ''), nobody)) ?? assert.fail()
       assert.equal(other.headers['cache-control'], 'no-cache')
     }
@@ -195,7 +203,7 @@ function view(text: string, url?: string): View {
   }
 }
 
-async function world() {
+async function world(secure = false) {
   const ledger = await MemoryLedger.open()
   for (const key of ['open', 'closed'])
     await ledger.commit({
@@ -223,9 +231,15 @@ async function world() {
     startedAtMs: 0,
     nowMs: () => 5000,
     open: true,
+    secure,
     console: {
       providers: () => [{ key: 'sso', name: 'Example <SSO>' }],
       enter: refuse,
+      second: refuse,
+      hasSecondFactor: async () => false,
+      beginSecondFactor: refuse,
+      confirmSecondFactor: refuse,
+      removeSecondFactor: refuse,
       leave: refuse,
       demandOwn: () => undefined,
       sessions: async () => [],

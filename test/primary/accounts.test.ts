@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
+import { rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { Audit } from '../../primary/accounts/audit.js'
+import { Secret, TOTP } from 'otpauth'
+import { Audit, type Recorded } from '../../primary/accounts/audit.js'
+import { BreachedPasswords } from '../../primary/accounts/breached.js'
+import { ChainCheck, type Exported } from '../../primary/accounts/chain.js'
 import { checkNewPassword, PasswordHashes } from '../../primary/accounts/password.js'
 import { Throttle } from '../../primary/accounts/throttle.js'
 import { PrimaryAccounts } from '../../primary/accounts.js'
@@ -8,10 +14,13 @@ import { Gate } from '../../protocol/access/gate.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
 import type { Principal } from '../../protocol/ports.js'
+import type { SecondFactorDemand } from '../../protocol/settings.js'
 import { type TestDatabase, testDatabase } from '../support/postgres.js'
+import { requestOf } from '../support/request.js'
 
 const START = Date.parse('2026-01-01T00:00:00Z')
 const PASSWORD = 'correct horse'
+const KEY = Buffer.alloc(32, 7)
 
 let database: TestDatabase
 before(async () => {
@@ -56,18 +65,157 @@ describe('password hashes', () => {
     const cheaper = new PasswordHashes(1024)
     const tried = await Promise.allSettled(Array.from({ length: 80 }, () => cheaper.matches(undefined, 'x')))
     const refused = tried.filter((one) => one.status === 'rejected')
-    assert.equal(refused.length, 80 - 66)
+    assert.equal(refused.length, 80 - 65)
     assert.ok(refused.every((one) => one.reason instanceof RegistryError && one.reason.kind === 'throttled'))
     assert.equal(await cheaper.matches(undefined, 'x'), false, 'and goes on afterwards')
   })
 
-  for (const bad of ['', 'short', ' '.repeat(10), 'cairn_abcdefgh', 'nul\0nul\0nul', 'x'.repeat(257), 'somebody-long'])
+  for (const bad of [
+    '',
+    'short',
+    ' '.repeat(10),
+    'cairn_abcdefgh',
+    'nul\0nul\0nul',
+    'x'.repeat(257),
+    'somebody-long',
+    'Password',
+    '1qaz2wsx',
+  ])
     it(`${JSON.stringify(bad.slice(0, 20))} must not become a password`, () => {
-      assert.throws(() => checkNewPassword('somebody-long', bad), { kind: 'invalid', code: 'password_refused' })
+      assert.throws(() => checkNewPassword('somebody-long', bad, new BreachedPasswords()), {
+        kind: 'invalid',
+        code: 'password_refused',
+      })
     })
 })
 
+describe('passwords of breaches', () => {
+  it('are those that are built in and those of a file, whatever their case', async () => {
+    const path = join(tmpdir(), `passwords-${process.pid}`)
+    await writeFile(path, 'Our Company 2026\r\n\nanother one of ours\n')
+    const list = await BreachedPasswords.with(path)
+    await rm(path)
+    for (const known of ['TRUSTNO1', 'our company 2026', 'another one of ours']) assert.ok(list.has(known), known)
+    assert.equal(list.has('correct horse battery staple'), false)
+    await assert.rejects(BreachedPasswords.with(path), { kind: 'invalid' })
+  })
+})
+
+describe('a second factor', () => {
+  const code = (secret: string, ms: number) => TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: ms })
+  const enrolled = async (demand?: SecondFactorDemand) => {
+    const made = await world(demand)
+    await made.accounts.users.create({ name: 'ann', password: PASSWORD }, 'test')
+    const { secret } = await made.accounts.steps.factor.begin('ann')
+    const user = () => made.ledger.state.access('user', 'ann') ?? assert.fail()
+    const codes = await made.accounts.enrol(user(), code(secret, START), 'home')
+    made.clock.ms += 60_000
+    return { ...made, secret, codes, user, now: () => code(secret, made.clock.ms) }
+  }
+
+  it('is in force only after a code was shown, and then a password alone opens nothing', async () => {
+    const { accounts, ledger, gate } = await world()
+    await accounts.users.create({ name: 'ann', password: PASSWORD }, 'test')
+    const basic = `Basic ${Buffer.from(`ann:${PASSWORD}`).toString('base64')}`
+    const { secret } = await accounts.steps.factor.begin('ann')
+    assert.ok(await accounts.signIn('ann', PASSWORD))
+    assert.equal((await gate.authenticate(basic)).name, 'ann')
+    const user = ledger.state.access('user', 'ann') ?? assert.fail()
+    await assert.rejects(accounts.enrol(user, '000000', 'home'), { code: 'code_wrong' })
+    await accounts.enrol(user, code(secret, START), 'home')
+    await assert.rejects(accounts.signIn('ann', PASSWORD), { kind: 'unauthenticated', code: 'second_factor_needed' })
+    await assert.rejects(accounts.login('ann', PASSWORD, 'npm'), { code: 'second_factor_needed' })
+    await assert.rejects(async () => gate.authenticate(basic), { kind: 'forbidden', code: 'token_needed' })
+  })
+
+  it('takes one code once, also of twenty at the same moment', async () => {
+    const { accounts, clock, now } = await enrolled()
+    const tried = await Promise.allSettled(Array.from({ length: 20 }, () => accounts.steps.factor.use('ann', now())))
+    assert.equal(tried.filter((one) => one.status === 'fulfilled' && one.value).length, 1)
+    assert.equal(await accounts.steps.factor.use('ann', now()), false)
+    clock.ms += 30_000
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home', now()))
+    await assert.rejects(accounts.signIn('ann', PASSWORD, 'home', now()), { code: 'code_wrong' })
+  })
+
+  it('takes each recovery code once, however it is typed', async () => {
+    const { accounts, codes } = await enrolled()
+    assert.equal(new Set(codes).size, 10)
+    const [one = '', two = ''] = codes
+    assert.match(one, /^([a-z2-7]{4}-){3}[a-z2-7]{4}$/)
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home', one))
+    await assert.rejects(accounts.signIn('ann', PASSWORD, 'home', one), { code: 'code_wrong' })
+    const tried = await Promise.all(
+      Array.from({ length: 5 }, () => accounts.steps.factor.use('ann', two.toUpperCase())),
+    )
+    assert.equal(tried.filter(Boolean).length, 1)
+  })
+
+  it('cannot be guessed fast, and a right code from a known address still gets in', async () => {
+    const { accounts, clock, user, now } = await enrolled()
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home', now()))
+    for (let i = 0; i < 5; i++)
+      await assert.rejects(accounts.steps.demand(user(), '000000', 'thief'), { code: 'code_wrong' })
+    await assert.rejects(accounts.steps.demand(user(), '000000', 'thief'), { kind: 'throttled' })
+    clock.ms += 30_000
+    assert.ok(await accounts.signIn('ann', PASSWORD, 'home', now()))
+  })
+
+  it('keeps its secret sealed, and goes with a code, with an administrator, and with the user', async () => {
+    const { accounts, secret, user, now } = await enrolled()
+    const { rows } = await database.pool.query<{ sealed: Buffer }>('select sealed from totp')
+    assert.equal(rows.length, 1)
+    assert.ok(!rows[0]?.sealed.includes(secret))
+    await assert.rejects(accounts.steps.factor.begin('ann'), { kind: 'conflict' })
+    await assert.rejects(accounts.steps.remove(user(), '000000', 'home'), { code: 'code_wrong' })
+    await accounts.steps.remove(user(), now(), 'home')
+    assert.ok(await accounts.signIn('ann', PASSWORD))
+    await assert.rejects(accounts.users.removeSecondFactor('ann'), { kind: 'missing' })
+  })
+
+  it('can be demanded: who has none sets one up at the console', async () => {
+    const { accounts } = await world('everyone')
+    await accounts.users.create({ name: 'ann', password: PASSWORD }, 'test')
+    await assert.rejects(accounts.signIn('ann', PASSWORD), { code: 'second_factor_missing' })
+    const entered = await accounts.enter(
+      'ann',
+      PASSWORD,
+      { ...requestOf('POST', '/admin/login'), origin: 'https://cairn.example' },
+      '/',
+    )
+    const { ticket, enrol } = 'ticket' in entered ? entered : assert.fail()
+    const request = { ...requestOf('POST', '/admin/second-factor'), origin: 'https://cairn.example' }
+    await assert.rejects(accounts.entry.second(ticket, '000000', request), { code: 'code_wrong' })
+    const { codes, reply } = await accounts.entry.second(ticket, code(enrol?.secret ?? '', START), request)
+    assert.equal(codes?.length, 10)
+    assert.match(reply.headers['set-cookie'] ?? '', /^__Host-cairn=/)
+    await assert.rejects(accounts.entry.second(ticket, codes?.[0] ?? '', request), { kind: 'unauthenticated' })
+  })
+})
+
 describe('the throttle', () => {
+  it('lets few of ten thousand guesses a minute through, from one address or from as many, and the owner in', () => {
+    const clock = { ms: START }
+    const throttle = new Throttle(() => clock.ms)
+    throttle.attempt('ann', 'home')()
+    const flood = (from: (i: number) => string) => {
+      let passed = 0
+      for (let i = 0; i < 10_000; i++, clock.ms += 6)
+        try {
+          throttle.attempt('ann', from(i))
+          passed++
+        } catch (error) {
+          assert.ok(error instanceof RegistryError && (error.retryAfter ?? 0) <= 6)
+        }
+      return passed
+    }
+    assert.ok(flood(() => 'bot') <= 20)
+    assert.ok(flood((i) => `bot-${i}`) <= 60)
+    throttle.attempt('ann', 'home')()
+    clock.ms += 2_000
+    throttle.attempt('ann', 'a new place')()
+  })
+
   it('slows one address down and lets it go on after a while', () => {
     const clock = { ms: START }
     const throttle = new Throttle(() => clock.ms)
@@ -394,20 +542,73 @@ describe('the audit trail', () => {
     assert.deepEqual(first[0]?.detail, { n: 1 })
   })
 
+  const entry = { who: 'ann', action: 'x.y', subject: 's', outcome: 'ok', requestId: 'r', remote: 'a', detail: {} }
+  const lines = async (audit: Audit, after = 0) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of audit.export(after)) chunks.push(Buffer.from(chunk))
+    const text = Buffer.concat(chunks).toString().trim()
+    return text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as Exported)
+  }
+  const check = (rows: Exported[]) => {
+    const chain = new ChainCheck()
+    for (const row of rows) chain.push(row)
+    return chain
+  }
+
+  it('is one chain, however many write at once, whatever they write, and from each row on', async () => {
+    const recorded: Recorded[] = []
+    const audit = new Audit(database.pool, { onRecorded: (row) => recorded.push(row) })
+    const other = new Audit(database.pool)
+    const odd = { n: 1.5, no: null, yes: true, text: 'ü\ud800\0"\n\u2028' }
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) => (i % 2 ? audit : other).record({ ...entry, subject: `p${i}`, detail: odd })),
+    )
+    const rows = await lines(audit)
+    const { hash, from } = check(rows)
+    assert.deepEqual([await audit.head(), from], [{ id: rows.at(-1)?.id, hash }, undefined])
+    assert.equal(recorded.length, 25)
+    assert.ok(recorded.every((row) => rows.some(({ id, hash }) => id === row.id && hash === row.hash)))
+    const tail = await lines(audit, rows.at(-4)?.id)
+    assert.equal(tail.length, 3)
+    assert.equal(check(tail).from, tail[0]?.id)
+  })
+
+  it('shows a row that was changed, left out, moved, put in, or written past the chain', async () => {
+    const rows = await lines(new Audit(database.pool))
+    const [a, b, c] = rows.slice(-3) as [Exported, Exported, Exported]
+    const before = rows.slice(0, -3)
+    const broken = (...tail: Exported[]) =>
+      assert.throws(() => check([...before, ...tail]), { kind: 'corrupt', code: 'audit_broken' })
+    check([...before, a, b, c])
+    for (const name of ['at', 'username', 'action', 'subject', 'outcome', 'request_id', 'remote'] as const)
+      broken(a, { ...b, [name]: `${b[name]}x` }, c)
+    broken(a, { ...b, detail: { ...b.detail, n: 2 } }, c)
+    broken(a, c)
+    broken(b, a, c)
+    broken(a, { ...a, id: b.id }, c)
+    broken(a, b, { ...c, hash: null, previous: null })
+    await database.pool.query(
+      `insert into audit (who, action, subject, outcome, request_id, remote, detail) values ('x', 'x', 'x', 'ok', 'x', 'x', '{}')`,
+    )
+    await assert.rejects(async () => check(await lines(new Audit(database.pool))), /written past the chain/)
+  })
+
   it('cannot be changed, not even by the program', async () => {
     for (const sql of ["update audit set who = 'x'", 'delete from audit', 'truncate audit'])
       await assert.rejects(database.pool.query(sql), /append only/)
   })
 })
 
-async function world() {
-  await database.pool.query('truncate password, refresh_token')
+async function world(secondFactor: SecondFactorDemand = 'optional') {
+  await database.pool.query('truncate password, refresh_token, totp, recovery_code')
   const clock = { ms: START }
   const ledger = await MemoryLedger.open(() => new Date(clock.ms).toISOString())
   const accounts = new PrimaryAccounts({
     pool: database.pool,
     ledger,
     metadata: ledger.state,
+    key: KEY,
+    secondFactor,
     hashes: new PasswordHashes(1024),
     nowMs: () => clock.ms,
   })

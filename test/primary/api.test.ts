@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { Audit } from '../../primary/accounts/audit.js'
 import { PasswordHashes } from '../../primary/accounts/password.js'
@@ -270,6 +271,17 @@ describe('the REST interface', () => {
     assert.equal(await world.status('admin', 'DELETE', `${A}/edge-nodes/absent`), 404)
   })
 
+  it('does nothing for administrators that cannot be written down', async () => {
+    await database.pool.query('alter table audit_head rename to audit_head_away')
+    try {
+      const made = { username: 'unseen', password: 'never to be made' }
+      assert.equal(await world.status('admin', 'POST', `${A}/users`, made), 503)
+    } finally {
+      await database.pool.query('alter table audit_head_away rename to audit_head')
+    }
+    assert.equal(await world.status('admin', 'GET', `${A}/users/unseen`), 404)
+  })
+
   it('shows administrators who did what, and holds no secret there', async () => {
     const { items } = await world.ok('admin', 'GET', `${A}/admin/audit?limit=1000`)
     const actions = new Set(items.map((item: { action: string }) => item.action))
@@ -330,7 +342,13 @@ async function build({ pool }: TestDatabase) {
   })
   const ledger = new PostgresLedger(pool, state, () => new Date().toISOString())
   const clock = { ahead: 0 }
-  const accounts = new PrimaryAccounts({ pool, ledger, metadata: state, hashes: new PasswordHashes(1024) })
+  const accounts = new PrimaryAccounts({
+    pool,
+    ledger,
+    metadata: state,
+    key: randomBytes(32),
+    hashes: new PasswordHashes(1024),
+  })
   await accounts.firstStart(PASSWORD)
   const identity = testIdentity(pool, accounts)
   const gate = new Gate(state, accounts)

@@ -1,6 +1,10 @@
 /** Sessions of the console at a primary that runs: what a browser, a foreign page and a thief get. */
 import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { Secret, TOTP } from 'otpauth'
+import { cairn } from '../deploy/scripted.js'
 import { ADMIN_PASSWORD, type TestFleet, testFleet } from '../support/fleet.js'
 
 const PASSWORD = 'correct horse battery'
@@ -150,6 +154,64 @@ describe('the console', () => {
     assert.equal(await lives(ann), true)
   })
 
+  it('lists and ends the sessions of oneself by REST too', async () => {
+    const admin = await logIn('admin', ADMIN_PASSWORD)
+    const ann = await logIn()
+    const { items } = (await fleet.api('GET', '/api/v1/auth/sessions')) as { items: { id: string; method: string }[] }
+    assert.equal(items[0]?.method, 'password')
+    assert.ok(!items.some(({ id }) => admin.cookie.includes(id)))
+    await assert.rejects(fleet.api('DELETE', `/api/v1/auth/sessions/${(await ids(ann))[0]}`), /404/)
+    await fleet.api('DELETE', `/api/v1/auth/sessions/${items[0]?.id}`)
+    assert.deepEqual([await lives(admin), await lives(ann)], [false, true])
+  })
+
+  it('sets a second factor up, asks for it, and lets programs in by token only', async () => {
+    const password = `${PASSWORD} of bob`
+    await fleet.api('POST', '/api/v1/users', { username: 'bob', password })
+    const bob = await logIn('bob', password)
+    const form = (path: string, fields: Record<string, string> = {}) =>
+      post(path, { csrf: bob.csrf, ...fields }, { cookie: bob.cookie })
+    assert.equal((await post('/admin/account/second-factor', {}, { cookie: bob.cookie })).status, 403)
+    const page = await (await form('/admin/account/second-factor')).text()
+    const key = /<code class="secret">([A-Z2-7 ]+)</.exec(page)?.[1]?.replaceAll(' ', '') ?? ''
+    assert.ok(page.includes('href="otpauth://totp/Cairn:bob?'), page)
+    const code = (steps: number) =>
+      TOTP.generate({ secret: Secret.fromBase32(key), timestamp: Date.now() + steps * 30_000 })
+    const kept = await (await form('/admin/account/second-factor/confirm', { code: code(-1) })).text()
+    const recovery = kept.match(/([a-z2-7]{4}-){3}[a-z2-7]{4}/g) ?? []
+    assert.equal(recovery.length, 10)
+
+    const asked = await enter('bob', password)
+    assert.equal(asked.headers.get('set-cookie'), null)
+    const ticket = /name="ticket" value="([\w-]+)"/.exec(await asked.text())?.[1] ?? ''
+    const wrong = await post('/admin/second-factor', { ticket, code: '000000' })
+    assert.deepEqual([wrong.status, wrong.headers.get('set-cookie')], [403, null])
+    const right = await post('/admin/second-factor', { ticket, code: recovery[0] ?? '' })
+    assert.equal(right.status, 303)
+    assert.equal((await get('/admin/account', cookieOf(right))).status, 200)
+    assert.equal((await post('/admin/second-factor', { ticket, code: recovery[1] ?? '' })).status, 403)
+
+    const login = (more: object) =>
+      fetch(`${fleet.primaryUrl}/api/v1/auth/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ username: 'bob', password, ...more }),
+      })
+    const refused = await login({})
+    assert.deepEqual([refused.status, ((await refused.json()) as { code: string }).code], [401, 'second_factor_needed'])
+    assert.equal((await login({ code: recovery[2] })).status, 200)
+    const scene = { folder: fleet.dir, environment: { CAIRN_URL: fleet.primaryUrl }, input: `${password}\n` }
+    const command = ['login', '--username', 'bob', '--password-stdin', '--code', recovery[3] ?? '']
+    assert.equal((await cairn(command, scene)).code, 0)
+    assert.equal((await cairn(command, scene)).code, 4, 'each code is good once')
+    const authorization = `Basic ${Buffer.from(`bob:${password}`).toString('base64')}`
+    const basic = await fetch(`${fleet.primaryUrl}/api/v1/auth/me`, { headers: { authorization } })
+    assert.equal(basic.status, 403)
+    assert.match(await basic.text(), /use an API token/)
+    await fleet.api('DELETE', '/api/v1/users/bob/second-factor')
+    assert.equal((await login({})).status, 200)
+  })
+
   it('has log-ins, log-outs and refusals in the audit trail, and no password', async () => {
     await enter('ann', 'a secret that was typed')
     const { items } = (await fleet.api('GET', '/api/v1/admin/audit?limit=200')) as { items: Record<string, unknown>[] }
@@ -157,6 +219,26 @@ describe('the console', () => {
     for (const line of ['console.login ann ok', 'console.login ann login_failed', 'console.logout ann ok'])
       assert.ok(told.includes(line), line)
     assert.ok(!JSON.stringify(items).includes('a secret that was typed'))
+  })
+
+  it('has a trail that anybody can check, here and as a file', async () => {
+    const environment = { CAIRN_URL: fleet.primaryUrl, CAIRN_TOKEN: fleet.admin.replace('Bearer ', '') }
+    const run = (...args: string[]) => cairn(['audit', ...args], { folder: fleet.dir, environment })
+    const { code, out, err } = await run('verify', '--json')
+    assert.equal(code, 0, err)
+    const { rows, hash } = JSON.parse(out) as { rows: number; hash: string }
+    assert.ok(rows > 20)
+    assert.equal((await run('export', 'trail.jsonl')).code, 0)
+    assert.match((await run('verify', 'trail.jsonl', '--head', hash)).out, new RegExp(`^${rows} rows are as they were`))
+    const path = join(fleet.dir, 'trail.jsonl')
+    const text = await readFile(path, 'utf8')
+    await writeFile(path, text.replace('"login_failed"', '"ok"'))
+    const changed = await run('verify', 'trail.jsonl')
+    assert.equal(changed.code, 7)
+    assert.match(changed.err, /Row \d+ of the audit trail was changed/)
+    await writeFile(path, `${text.split('\n').slice(0, 3).join('\n')}\n`)
+    assert.equal((await run('verify', 'trail.jsonl')).code, 0)
+    assert.equal((await run('verify', 'trail.jsonl', '--head', hash)).code, 7, 'its end was cut off')
   })
 })
 

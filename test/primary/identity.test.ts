@@ -232,6 +232,7 @@ async function world() {
     pool: database.pool,
     ledger,
     metadata: ledger.state,
+    key: Buffer.alloc(32, 7),
     hashes: new PasswordHashes(1024),
     elsewhere: (user, password) => identity.providers.password(user, password),
   })

@@ -33,7 +33,13 @@ describe('signing on at a forge', () => {
   const build = async () => {
     const ledger = await MemoryLedger.open()
     const hashes = new PasswordHashes(1024)
-    const accounts = new PrimaryAccounts({ pool: database.pool, ledger, metadata: ledger.state, hashes })
+    const accounts = new PrimaryAccounts({
+      pool: database.pool,
+      ledger,
+      metadata: ledger.state,
+      key: Buffer.alloc(32, 7),
+      hashes,
+    })
     const identity = testIdentity(database.pool, accounts, [oauth2])
     const create = (key: string, preset: string) =>
       identity.providers.create({

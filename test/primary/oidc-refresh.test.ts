@@ -75,6 +75,7 @@ describe('a log-in with OpenID Connect, afterwards', () => {
       pool: database.pool,
       ledger,
       metadata: ledger.state,
+      key: Buffer.alloc(32, 7),
       hashes: new PasswordHashes(1024),
     })
     const { providers, faults } = testIdentity(database.pool, accounts, [oidc], () => clock.ms)

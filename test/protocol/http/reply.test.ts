@@ -206,3 +206,18 @@ withCurl('every reply carries a request id, the given one when it is well formed
   assert.match(generated ?? '', /^[0-9a-f]{10}-\w+$/)
   assert.notEqual(await id(), generated)
 })
+
+test('a page that does not say what it may do may do nothing, in a frame neither', async (t) => {
+  const policies: Record<string, string> = {}
+  for (const [name, headers] of Object.entries({
+    bare: { 'content-type': 'text/html; charset=utf-8' },
+    kept: Object.freeze({ 'content-type': 'text/html' }),
+    own: { 'content-type': 'text/html', 'content-security-policy': "default-src 'self'" },
+    data: { 'content-type': 'application/json' },
+  })) {
+    const { url } = await serving(t, () => ({ status: 200, headers, body: '' }))
+    policies[name] = (await fetch(url)).headers.get('content-security-policy') ?? ''
+  }
+  const none = "default-src 'none'; frame-ancestors 'none'"
+  assert.deepEqual(policies, { bare: none, kept: none, own: "default-src 'self'", data: '' })
+})
