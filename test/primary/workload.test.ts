@@ -93,6 +93,39 @@ describe('keyless CI', { timeout: 120_000 }, () => {
     await until(async () => (await put(access_token, 'files/node.txt', node)).status === 201)
   })
 
+  it('gives what the token flow of images takes, no wider than it is (C12)', async () => {
+    await fleet.api('POST', '/api/v1/repositories', {
+      key: 'images',
+      name: 'images',
+      format: 'oci',
+      repo_type: 'local',
+    })
+    await fleet.api('PUT', `${RULES}/images`, {
+      issuer: issuer.url,
+      allow_http: true,
+      claims: { sub: 'images:*' },
+      account: 'ci',
+      scopes: ['write:images', 'read'],
+    })
+    const begin = async (scopes?: string[]) => {
+      const reply = await exchange(await job({ sub: 'images:push' }), { rule: 'images', ...(scopes && { scopes }) })
+      const { access_token } = (await reply.json()) as { access_token: string }
+      const basic = `Basic ${Buffer.from(`ci:${access_token}`).toString('base64')}`
+      const flow = await fetch(
+        `${fleet.primaryUrl}/v2/_token?service=x&scope=repository:images/a:pull,push&offline_token=true`,
+        {
+          headers: { authorization: basic },
+        },
+      )
+      const { token, refresh_token } = (await flow.json()) as Record<string, string>
+      assert.equal(refresh_token, undefined, 'nothing to keep')
+      const upload = { method: 'POST', headers: { authorization: `Bearer ${token}` } }
+      return (await fetch(`${fleet.primaryUrl}/v2/images/a/blobs/uploads/`, upload)).status
+    }
+    assert.equal(await begin(), 202)
+    assert.equal(await begin(['read']), 403)
+  })
+
   it('answers as RFC 8693 has it', async () => {
     const ask = (fields: Record<string, string>) =>
       fetch(`${fleet.primaryUrl}/api/v1/auth/oidc/token`, { method: 'POST', body: new URLSearchParams(fields) })

@@ -12,7 +12,7 @@ export interface Said {
   groups: string[]
 }
 
-export interface Preset {
+interface Preset {
   /** Below the forge's address. */
   authorize: string
   token: string
