@@ -12,7 +12,7 @@ export interface ConsoleParts {
   accounts: PrimaryAccounts
   audit: Audit
   metadata: Pick<Metadata, 'access'>
-  providers: Pick<Providers, 'starts' | 'logoutPath'>
+  providers: Pick<Providers, 'starts' | 'logoutPath' | 'handle'>
 }
 
 export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts): Console {
@@ -41,6 +41,7 @@ export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts
   }
   return {
     providers: () => providers.starts(),
+    way: (request) => providers.handle(request),
     // Only names that exist: people type passwords into the wrong field.
     enter: ({ username, password }, request, next) =>
       audited(metadata.access('user', username)?.name ?? 'anonymous', 'console.login', request, () =>

@@ -371,8 +371,6 @@ async function compose(
   }
   // The pages go by the cookie alone, and the REST interface never does: no page can make a browser call it.
   const interfaces: Handler = (request) => {
-    const login = providers.handle(request)
-    if (login) return login
     if (request.path.startsWith('/api/v1/')) return answered(signedIn(request), (principal) => api(request, principal))
     if (request.path !== '/' && !request.path.startsWith('/admin/')) return undefined
     return shown(request)

@@ -107,7 +107,7 @@ describe('signing on in a browser', { timeout: 120_000, ...missing(CHROMIUM) }, 
       await page.waitForURL(`${fleet.primaryUrl}/admin/login**`)
       await page.getByRole('link', { name: 'Log in with Corp <b>' }).click()
       await page.waitForURL(`${fleet.primaryUrl}/admin/login/corp/callback**`)
-      assert.match((await page.textContent('body')) ?? '', /disabled/)
+      assert.equal(await page.getByRole('alert').textContent(), 'The account is disabled.')
     })
   })
 

@@ -87,6 +87,9 @@ describe('signing on with OpenID Connect', { timeout: 120_000 }, () => {
       assert.equal((await who.fetch(address)).status, 400, address)
     const other = await begun.fetch(callback.replace('/corp/', '/hostile/'))
     assert.equal(other.status, 400, 'at another provider')
+    const twice = await returning({ sub: 'h-twice', preferred_username: 'twice' })
+    assert.equal((await twice.jar.fetch(twice.callback)).status, 303)
+    assert.equal((await twice.jar.fetch(twice.callback)).status, 400, 'also where the provider would take it again')
   })
 
   it('asks for exactly its own address, and leads to no other afterwards (D04)', async () => {
@@ -128,8 +131,8 @@ describe('signing on with OpenID Connect', { timeout: 120_000 }, () => {
     assert.equal((await ending({ ...eva, email_verified: true })).status, 303)
   })
 
-  /** Ends a log-in at the hostile provider with an ID token of these claims. */
-  const ending = async (claims: Claims, header = {}, token?: string) => {
+  /** A log-in that has come back from the hostile provider, which will tell these claims. */
+  const returning = async (claims: Claims, header = {}, token?: string) => {
     const jar = new CookieJar()
     const asked = leadsTo(await jar.fetch(`${fleet.primaryUrl}/admin/login/hostile`)).searchParams
     const nonce = asked.get('nonce') ?? ''
@@ -137,7 +140,11 @@ describe('signing on with OpenID Connect', { timeout: 120_000 }, () => {
     const id_token = token ?? (await hostile.sign(said, header))
     hostile.answers.set('/token', { json: { access_token: 'a', token_type: 'Bearer', id_token } })
     const query = new URLSearchParams({ code: 'c', state: asked.get('state') ?? '' })
-    return jar.fetch(`${fleet.primaryUrl}/admin/login/hostile/callback?${query}`)
+    return { jar, callback: `${fleet.primaryUrl}/admin/login/hostile/callback?${query}` }
+  }
+  const ending = async (...said: Parameters<typeof returning>) => {
+    const { jar, callback } = await returning(...said)
+    return jar.fetch(callback)
   }
 
   it('believes no ID token that is not right (D02, D05, C04 to C07, C11)', async () => {
