@@ -138,6 +138,7 @@ export class Federation {
       const { rows } = await this.#pool.query<Row>('select * from identity where provider = $1', [provider])
       await this.#take(rows, by)
       await this.#pool.query('delete from identity where provider = $1', [provider])
+      await this.#pool.query('delete from identity_grant where provider = $1', [provider])
     })
   }
 

@@ -8,14 +8,12 @@ export interface Grant {
   subject: string
   /** undefined: there is nothing to ask with. */
   refreshToken: string | undefined
-  failingSinceMs: number | undefined
 }
 
 interface Row {
   session: string
   subject: string
   sealed: Buffer | null
-  failing_since: Date | null
 }
 
 const LONGEST_MS = 30 * 86_400_000
@@ -44,18 +42,18 @@ export class Grants {
     )
   }
 
-  /** Those that were not asked with for so long, longest first. */
+  /** Those that were not asked with for so long; first those that did not fail. */
   async due(periodMs: number): Promise<Grant[]> {
     const { rows } = await this.#pool.query<Row>(
-      `select session, subject, sealed, failing_since from identity_grant
-       where provider = $1 and sealed is not null and asked_at <= $2 order by asked_at limit ${AT_ONCE}`,
-      [this.#provider, new Date(this.#nowMs() - periodMs).toISOString()],
+      `select session, subject, sealed from identity_grant
+       where provider = $1 and sealed is not null and asked_at <= $2
+       order by failing_since nulls first, asked_at limit ${AT_ONCE}`,
+      [this.#provider, this.#ago(periodMs)],
     )
-    return rows.map(({ session, subject, sealed, failing_since }) => ({
+    return rows.map(({ session, subject, sealed }) => ({
       session,
       subject,
       refreshToken: sealed === null ? undefined : unseal(this.#key, this.#scope(), sealed),
-      failingSinceMs: failing_since?.getTime(),
     }))
   }
 
@@ -66,11 +64,22 @@ export class Grants {
     )
   }
 
-  async failed(session: string): Promise<void> {
+  /** They could not be asked with: one, or all that are due. */
+  async failed(periodMs: number, session?: string): Promise<void> {
     await this.#pool.query(
-      'update identity_grant set failing_since = coalesce(failing_since, $3) where provider = $1 and session = $2',
-      [this.#provider, session, this.#now()],
+      `update identity_grant set failing_since = coalesce(failing_since, $2)
+       where provider = $1 and sealed is not null and asked_at <= $3 and ($4::text is null or session = $4)`,
+      [this.#provider, this.#now(), this.#ago(periodMs), session ?? null],
     )
+  }
+
+  /** Ends those that could not be asked with for so long; their subjects. */
+  async endFailing(graceMs: number): Promise<string[]> {
+    const { rows } = await this.#pool.query<{ subject: string }>(
+      'delete from identity_grant where provider = $1 and failing_since <= $2 returning subject',
+      [this.#provider, this.#ago(graceMs)],
+    )
+    return [...new Set(rows.map(({ subject }) => subject))]
   }
 
   /** The subjects whose grants were among them. */
@@ -87,7 +96,7 @@ export class Grants {
   async sweep(): Promise<void> {
     await this.#pool.query('delete from identity_grant where provider = $1 and asked_at <= $2', [
       this.#provider,
-      new Date(this.#nowMs() - LONGEST_MS).toISOString(),
+      this.#ago(LONGEST_MS),
     ])
   }
 
@@ -100,6 +109,10 @@ export class Grants {
   }
 
   #now(): string {
-    return new Date(this.#nowMs()).toISOString()
+    return this.#ago(0)
+  }
+
+  #ago(ms: number): string {
+    return new Date(this.#nowMs() - ms).toISOString()
   }
 }

@@ -63,12 +63,15 @@ class OidcProvider implements Provider {
 
   async tick(signal: AbortSignal): Promise<void> {
     await this.#grants.sweep()
-    const { refresh_minutes } = this.#settings
+    const { refresh_minutes, outage_grace_hours } = this.#settings
     if (refresh_minutes === 0) return
-    for (const grant of await this.#grants.due(refresh_minutes * MINUTE_MS)) {
+    const periodMs = refresh_minutes * MINUTE_MS
+    for (const grant of await this.#grants.due(periodMs)) {
       signal.throwIfAborted()
-      await this.#renew(grant)
+      if (!(await this.#renewed(grant, periodMs))) break
     }
+    for (const subject of await this.#grants.endFailing(outage_grace_hours * 60 * MINUTE_MS))
+      await this.#endSessions(subject)
   }
 
   async #start(request: HttpRequest): Promise<Reply> {
@@ -146,25 +149,24 @@ class OidcProvider implements Provider {
     for (const one of new Set([...ended, ...(subject ? [subject] : [])])) await this.#endSessions(one)
   }
 
-  async #renew(grant: Grant): Promise<void> {
+  /** false: the provider is away, and the others need not be tried. */
+  async #renewed(grant: Grant, periodMs: number): Promise<boolean> {
     try {
       const tokens = await this.#client.ask((configuration) =>
         client.refreshTokenGrant(configuration, grant.refreshToken ?? ''),
       )
-      const claims = await this.#complete(
-        (tokens.claims() as Claims | undefined) ?? {},
-        grant.subject,
-        tokens.access_token,
-      )
+      const claimed = (tokens.claims() as Claims | undefined) ?? {}
+      const claims = await this.#complete(claimed, grant.subject, tokens.access_token)
       await this.#grants.asked(grant.session, tokens.refresh_token)
       if (!(await this.#parts.federation.renew(this.#identity(grant.subject, claims)))) await this.#over(grant)
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error
-      if (error.code === 'provider_invalid_grant') return this.#over(grant)
-      await this.#grants.failed(grant.session)
-      const failingMs = this.#parts.nowMs() - (grant.failingSinceMs ?? this.#parts.nowMs())
-      if (failingMs >= this.#settings.outage_grace_hours * 60 * MINUTE_MS) await this.#over(grant)
+      if (error.code === 'provider_invalid_grant') await this.#over(grant)
+      else if (error.kind === 'unavailable') await this.#grants.failed(periodMs)
+      else await this.#grants.failed(periodMs, grant.session)
+      return error.kind !== 'unavailable'
     }
+    return true
   }
 
   async #over({ session, subject }: Grant): Promise<void> {
