@@ -63,7 +63,7 @@ export class Federation {
       const admission = this.#admission(identity.provider)
       const row = await this.#row(identity.provider, identity.subject)
       const known = row && this.#directory.user(row.user_name)
-      const before = known ?? this.#joined(identity, admission) ?? this.#created(identity, row, admission)
+      const before = known ?? (await this.#joined(identity, admission)) ?? this.#created(identity, row, admission)
       if (before.disabled) throw refused('The account is disabled')
       return this.#tell(identity, admission, before, row?.groups ?? [])
     })
@@ -154,10 +154,15 @@ export class Federation {
     }))
   }
 
-  #joined({ email, emailVerified }: Identity, { link_by_email }: Admission): UserRecord | undefined {
+  /** Only an account whose address an administrator wrote: one that a provider told may be anybody's. */
+  async #joined({ email, emailVerified }: Identity, { link_by_email }: Admission): Promise<UserRecord | undefined> {
     if (!link_by_email || !emailVerified || email === '') return undefined
-    const same = this.#directory.all('user').filter((user) => user.email.toLowerCase() === email.toLowerCase())
-    return same.length === 1 && !same[0]?.admin ? same[0] : undefined
+    const [same, ...others] = this.#directory
+      .all('user')
+      .filter((user) => user.email.toLowerCase() === email.toLowerCase())
+    if (!same || others.length > 0 || same.admin) return undefined
+    const { rows } = await this.#pool.query('select 1 from identity where user_name = $1 limit 1', [same.name])
+    return rows.length === 0 ? same : undefined
   }
 
   /** A new account's record. A row without its account is one whose making was interrupted. */

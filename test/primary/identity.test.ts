@@ -69,6 +69,10 @@ describe('identities', () => {
     await accounts.users.remove('l', 'admin')
     await accounts.users.remove('m', 'admin')
     assert.equal((await federation.admit({ ...claims, subject: 'c' })).name, 'local')
+    const trap = { provider: 'corp2', name: 'trap', email: 'later@corp.test' }
+    assert.equal((await federation.admit(said(trap))).name, 'trap')
+    const later = { ...claims, subject: 'e', name: 'later', email: 'later@corp.test' }
+    assert.equal((await federation.admit(later)).name, 'later', 'not who claimed the address before')
     const boss = await federation.admit({ ...claims, subject: 'd', name: 'n', email: 'boss@corp.test' })
     assert.deepEqual([boss.name, boss.admin], ['n', false])
   })
