@@ -98,7 +98,7 @@ export class Exchange {
       {
         audiences: rule.audiences ?? audiencesOf(origin),
         maxAgeSeconds: rule.max_age_minutes * 60,
-        requiredClaims: rule.reusable ? ['sub'] : ['sub', 'jti'],
+        requiredClaims: ['sub'],
       },
     )
   }
@@ -116,7 +116,7 @@ export class Exchange {
     const left = (before?.untilMs ?? 0) - this.#options.nowMs()
     if (before && left > rule.lifetime_minutes * 30_000 && this.#options.directory.token(before.token.id))
       return { ...before, expiresInSeconds: Math.floor(left / 1000) }
-    if (!rule.reusable && !(await this.#first(claims)))
+    if (!rule.reusable && !(await this.#first(asked.token, claims)))
       throw new RegistryError('forbidden', 'This token was exchanged before', { code: 'token_replayed' })
     const exchanged = await this.#token(key, rule, scopes)
     const untilMs = this.#options.nowMs() + exchanged.expiresInSeconds * 1000
@@ -124,8 +124,10 @@ export class Exchange {
     return exchanged
   }
 
-  #first({ iss, jti, exp = 0 }: Claims): Promise<boolean> {
-    return this.#options.once.use('workload', `${iss}\0${jti}`, (exp + 2 * LEEWAY_SECONDS) * 1000)
+  /** Issuers that give no id are told by what they signed: the signature itself could be written in several ways. */
+  #first(token: string, { iss, jti, exp = 0 }: Claims): Promise<boolean> {
+    const id = jti ?? token.slice(0, token.lastIndexOf('.'))
+    return this.#options.once.use('workload', `${iss}\0${id}`, (exp + 2 * LEEWAY_SECONDS) * 1000)
   }
 
   #token(key: string, { account, lifetime_minutes }: TrustRule, scopes: string[]): Promise<Exchanged> {
