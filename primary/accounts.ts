@@ -34,6 +34,8 @@ export interface PrimaryAccountsOptions {
   key: Uint8Array
   secondFactor?: SecondFactorDemand
   breached?: BreachedPasswords
+  /** Told when a client that sends a password with its requests is let in or refused, `outcome` being `ok` or an error's code. */
+  onPassword?: (who: string, outcome: string, remote: string) => void
   hashes?: PasswordHashes
   /** Asked when an account has no password here: whose password it is elsewhere. */
   elsewhere?: (user: string, password: string) => Promise<UserRecord | undefined>
@@ -63,6 +65,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly #hashes: PasswordHashes
   readonly #elsewhere: (user: string, password: string) => Promise<UserRecord | undefined>
   readonly #nowMs: () => number
+  readonly #onPassword: NonNullable<PrimaryAccountsOptions['onPassword']>
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
   readonly #exchanged = new WeakMap<UserRecord, { session: Session; untilMs: number }>()
 
@@ -89,6 +92,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     this.#elsewhere = options.elsewhere ?? nowhere
     this.exchange =
       options.exchange ?? (() => Promise.reject(new RegistryError('unsupported', 'Nobody is trusted here')))
+    this.#onPassword = options.onPassword ?? (() => undefined)
     this.#nowMs = nowMs
   }
 
@@ -101,18 +105,17 @@ export class PrimaryAccounts implements Accounts, Passwords {
   }
 
   /** See Passwords. Throws `forbidden` where a right password alone is not enough. */
-  async verify(user: string, password: string, remote?: string): Promise<boolean> {
-    const record = await this.#identify(user, password, remote, this.#elsewhere)
-    if (record?.name !== user) return false
-    if ((await this.steps.next(record)) !== 'none')
-      throw new RegistryError(
-        'forbidden',
-        'This account has a second factor: use an API token instead of the password',
-        {
-          code: 'token_needed',
-        },
-      )
-    return true
+  async verify(user: string, password: string, remote = ''): Promise<boolean> {
+    const record = await this.#identify(user, password, remote || undefined, this.#elsewhere)
+    const right = record?.name === user
+    const alone = !right || (await this.steps.next(record)) === 'none'
+    // Only names that exist: people type passwords into the wrong field.
+    const who = this.directory.user(user)?.name ?? 'anonymous'
+    this.#onPassword(who, right ? (alone ? 'ok' : 'token_needed') : 'login_failed', remote)
+    if (alone) return right
+    throw new RegistryError('forbidden', 'This account has a second factor: use an API token instead of the password', {
+      code: 'token_needed',
+    })
   }
 
   /** Is it the password that the user has here. Throws `throttled` after too many failures. */

@@ -34,6 +34,7 @@ import { LOCAL_TOKEN_FILE, type PrimarySettings, type Running } from '../protoco
 import { ORIGIN_HEADER, POSITION_HEADER } from '../protocol/wire/identity.js'
 import { Audit } from './accounts/audit.js'
 import { BreachedPasswords } from './accounts/breached.js'
+import { Syslog } from './accounts/syslog.js'
 import { FIRST_ADMINISTRATOR, PrimaryAccounts } from './accounts.js'
 import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
@@ -136,6 +137,21 @@ async function compose(
   await signer.start(ledger)
   closers.push(() => signer.close())
 
+  const syslog =
+    settings.syslog === undefined
+      ? undefined
+      : new Syslog({
+          url: new URL(settings.syslog),
+          onFault: (sentence, error) => log.warn(error === undefined ? {} : errorFields(error), sentence),
+        })
+  if (syslog) closers.push(() => syslog.close())
+  const audit = new Audit(pool, {
+    onRecorded: (row) => {
+      syslog?.send(row)
+      if (row.who === settings.breakGlass)
+        log.error({ alarm: true, audit: row }, 'the account for emergencies is in use')
+    },
+  })
   const accounts: PrimaryAccounts = new PrimaryAccounts({
     pool,
     ledger,
@@ -145,6 +161,10 @@ async function compose(
     key: await credentialKey(join(settings.data, 'keys', 'accounts.key')),
     secondFactor: settings.secondFactor,
     breached: await BreachedPasswords.with(settings.passwordList),
+    onPassword: (who, outcome, remote) =>
+      void audit
+        .record({ who, action: 'auth.password', subject: '', outcome, requestId: '', remote, detail: {} })
+        .catch((error) => log.error(errorFields(error), 'a log-in is not in the audit trail')),
   })
   const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
@@ -169,7 +189,6 @@ async function compose(
   const sealingKey = await credentialKey(join(settings.data, 'keys', 'upstreams.key'))
   const credentials = new PostgresCredentials(pool, sealingKey)
 
-  const audit = new Audit(pool)
   const once = new Once(pool)
   regularly(() => once.sweep(Date.now()), SWEEP_MS, 'what counts once was not swept')
   const federation: Federation = new Federation({

@@ -46,6 +46,10 @@ export interface PrimarySettings extends PartSettings {
   secondFactor: SecondFactorDemand
   /** File of passwords that nobody may have, besides those that are built in. */
   passwordList: string | undefined
+  /** Where the audit trail is sent as well: `udp://`, `tcp://` or `tls://` with host and port; undefined: nowhere. */
+  syslog: string | undefined
+  /** A local account for when nothing else lets anybody in: whoever uses it is heard. */
+  breakGlass: string | undefined
   /** Days in which something removed can be restored. */
   restoreDays: number
   /** Seconds for which bytes that were read and hashed are believed to be unchanged; 0: hashed at every read. */

@@ -95,6 +95,15 @@ export const demand: Kind<SecondFactorDemand> = {
   parse: (given) => DEMANDS.find((name) => name === given.toLowerCase()),
 }
 
+export const syslog: Kind<string> = {
+  takes: 'a URL such as udp://host:514, tcp://host:601 or tls://host:6514',
+  parse: (given) => {
+    const url = URL.canParse(given) ? new URL(given) : undefined
+    const bare = url && url.hostname !== '' && url.username === '' && /^\/?$/.test(url.pathname) && url.search === ''
+    return bare && /^(udp|tcp|tls):$/.test(url.protocol) ? given : undefined
+  },
+}
+
 export const databaseUrl: Kind<string> = {
   takes: 'a URL such as postgres://user:password@host:5432/database',
   parse: (given) => (/^(postgres(ql)?|socket):\/?\/?\S+$/.test(given) ? given : undefined),

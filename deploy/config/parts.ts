@@ -22,7 +22,8 @@ export function primarySettings(values: Values): PrimarySettings {
     remoteCacheBytes: values.remoteCacheBytes,
   }
   const entry = { adminPassword, anonymous, secondFactor: values.secondFactor, passwordList: values.passwordList }
-  return { ...part, ...fleet, databaseUrl, ...entry, ...limits, upstreams: upstreamSettings(values) }
+  const watch = { syslog: values.syslog, breakGlass: values.breakGlass }
+  return { ...part, ...fleet, databaseUrl, ...entry, ...watch, ...limits, upstreams: upstreamSettings(values) }
 }
 
 function upstreamSettings(values: Values): UpstreamSettings {

@@ -24,6 +24,7 @@ import {
   proxy,
   rate,
   seconds,
+  syslog,
   text,
   upstreams,
 } from './kinds.js'
@@ -113,6 +114,14 @@ export const SETTINGS = {
       parts: PRIMARY,
       help: 'File of passwords that nobody may have, one a line, besides the 4,000 most common',
     },
+    'none',
+  ),
+  syslog: optional(
+    { kind: syslog, parts: PRIMARY, help: 'Where the audit trail is sent as well (RFC 5424)' },
+    'nowhere',
+  ),
+  breakGlass: optional(
+    { kind: text, parts: PRIMARY, help: 'Local administrator for emergencies: each use is an alarm in the log' },
     'none',
   ),
   loginsPerMinute: setting({ kind: rate, parts: SERVERS, help: 'Most log-ins of one address in a minute' }, '300'),

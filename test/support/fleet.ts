@@ -118,6 +118,8 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     anonymous: true,
     secondFactor: 'optional',
     passwordList: undefined,
+    syslog: undefined,
+    breakGlass: undefined,
     restoreDays: 30,
     reverifySeconds: 3600,
     maxUploadBytes: 5 * 1024 ** 3,
