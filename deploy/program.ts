@@ -13,6 +13,7 @@ import { nodeCommand } from './commands/node.js'
 import { providerCommand } from './commands/provider.js'
 import { repoCommand } from './commands/repo.js'
 import { primaryCommand, upCommand } from './commands/run.js'
+import { runCommand } from './commands/run-client.js'
 import { statusCommand } from './commands/status.js'
 import { trustCommand } from './commands/trust.js'
 import { verifyCommand } from './commands/verify.js'
@@ -20,7 +21,8 @@ import { EXIT, EXIT_HELP, exitCodeOf } from './exit-code.js'
 import type { Terminal } from './terminal.js'
 import { programVersion } from './version.js'
 
-export function program(terminal: Terminal): Command {
+/** `ended`: told the exit code of a command that ran another. */
+export function program(terminal: Terminal, ended: (code: number) => void = () => undefined): Command {
   const cairn = new Command('cairn')
     .description('A distributed artifact registry.')
     .version(programVersion())
@@ -33,6 +35,7 @@ export function program(terminal: Terminal): Command {
     upCommand(terminal),
     primaryCommand(terminal),
     nodeCommand(terminal),
+    runCommand(terminal, ended),
     loginCommand(terminal),
     logoutCommand(terminal),
     whoamiCommand(terminal),
@@ -64,9 +67,12 @@ export function program(terminal: Terminal): Command {
 
 /** Runs one command line (without node and script); the exit code. Errors are said here, in one sentence, and nowhere else. */
 export async function runProgram(args: readonly string[], terminal: Terminal): Promise<number> {
+  let code: number = EXIT.ok
   try {
-    await program(terminal).parseAsync([...args], { from: 'user' })
-    return EXIT.ok
+    await program(terminal, (other) => {
+      code = other
+    }).parseAsync([...args], { from: 'user' })
+    return code
   } catch (error) {
     // Help and version are errors to commander; what it has to say it has said.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
