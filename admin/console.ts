@@ -41,6 +41,8 @@ export interface Opened {
 }
 
 export interface Console {
+  /** A log-in on its way over a provider's pages, below `/admin/login/`. Throws what the page is to say; undefined: no such way. */
+  way(request: HttpRequest): Promise<Reply> | undefined
   providers(): Provider[]
   /** The reply sets the session's cookie and leads on to `next`. Throws what the page is to say. */
   enter(credentials: { username: string; password: string }, request: HttpRequest, next: string): Promise<Entered>

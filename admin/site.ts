@@ -53,6 +53,8 @@ export async function openSite(source: SiteSource): Promise<Site> {
     [`${ACCOUNT}/sessions/end`]: (request, visitor) => pages.endSession(request, visitor),
   }
   const site: Site = (request, visitor) => {
+    const way = source.console.way(request)
+    if (way) return way.catch((error: unknown) => pages.turnedBack(request, visitor, error))
     if (request.method === 'POST') return forms[request.path]?.(request, visitor)
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined
     const asset = serve(request)
@@ -112,6 +114,12 @@ class Pages {
       const { problem, status, headers } = refused(error)
       return this.#page(request, visitor, 'Log in', codeForm({ ticket, problem }), status, headers)
     }
+  }
+
+  /** By a provider, or on the way to it. Only a person has use for a page. */
+  async turnedBack(request: HttpRequest, visitor: Visitor, error: unknown): Promise<Reply> {
+    if (!request.headers.get('accept')?.includes('text/html')) throw error
+    return this.#login(request, visitor, { next: '/', ...refused(error) })
   }
 
   async leave(request: HttpRequest, visitor: Visitor): Promise<Reply> {

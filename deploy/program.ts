@@ -10,10 +10,12 @@ import { explainCommand } from './commands/explain.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
 import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
+import { providerCommand } from './commands/provider.js'
 import { repoCommand } from './commands/repo.js'
 import { primaryCommand, upCommand } from './commands/run.js'
 import { runCommand } from './commands/run-client.js'
 import { statusCommand } from './commands/status.js'
+import { trustCommand } from './commands/trust.js'
 import { verifyCommand } from './commands/verify.js'
 import { EXIT, EXIT_HELP, exitCodeOf } from './exit-code.js'
 import type { Terminal } from './terminal.js'
@@ -43,6 +45,8 @@ export function program(terminal: Terminal, ended: (code: number) => void = () =
     rmCommand(terminal),
     repoCommand(terminal),
     tokenCommand(terminal),
+    providerCommand(terminal),
+    trustCommand(terminal),
     explainCommand(terminal),
     prefetchCommand(terminal),
     readyCommand(terminal),

@@ -4,6 +4,7 @@
  */
 import { type Call, type Format, type Params, type Route, type RouteOptions, read, write } from '../protocol/format.js'
 import { json, type Reply } from '../protocol/http/reply.js'
+import { rootRoute } from '../protocol/root.js'
 import { readCollaborators, readVisibility, refuseTeams, setAccess } from './npm/access.js'
 import {
   changeProfile,
@@ -26,6 +27,7 @@ import { search } from './npm/search.js'
 import { bulkAdvisories, quickAudit, readKeys } from './npm/security.js'
 import { readTags, removeTag, setTag, setTags } from './npm/tags.js'
 import { createToken, listTokens, revokeToken } from './npm/tokens.js'
+import { exchangeToken } from './npm/trusted.js'
 import { putRevision, removePackage, removeTarball } from './npm/unpublish.js'
 import { upstream } from './npm/upstream.js'
 
@@ -40,6 +42,7 @@ const OPEN = { action: 'read', open: true } as const
 export const npm: Format = {
   name: 'npm',
   hashes: ['sha1', 'sha512'],
+  rootRoutes: [rootRoute('POST', '/-/npm/v1/oidc/token/exchange/package/:package*', exchangeToken)],
   routes: [
     read('/-/ping', ok),
     read('/-/whoami', whoami),

@@ -4,6 +4,7 @@
  */
 import { type Format, read, write } from '../protocol/format.js'
 import { contentTypeOf } from '../protocol/http/mime.js'
+import { rootRoute } from '../protocol/root.js'
 import { readProvenance } from './pypi/attestations.js'
 import { readProjectJson, readVersionJson } from './pypi/json-api.js'
 import { lock } from './pypi/lock.js'
@@ -11,6 +12,7 @@ import { normalName } from './pypi/name.js'
 import { removeFile, removeVersion } from './pypi/remove.js'
 import { moveToRoot, readRoot, readTop } from './pypi/root.js'
 import { moveToProject, readProject } from './pypi/simple.js'
+import { mintToken, readAudience } from './pypi/trusted.js'
 import { upload } from './pypi/upload.js'
 import { upstream } from './pypi/upstream.js'
 import { compareTexts } from './pypi/version.js'
@@ -24,6 +26,7 @@ const DISTRIBUTION = { file: /[^/]+\.(?:whl|tar\.gz|zip)/ }
 export const pypi: Format = {
   name: 'pypi',
   hashes: ['md5'],
+  rootRoutes: [rootRoute('GET', '/_/oidc/audience', readAudience), rootRoute('POST', '/_/oidc/mint-token', mintToken)],
   routes: [
     read('/', readTop),
     write('POST', '/', upload),

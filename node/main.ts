@@ -354,6 +354,7 @@ function readOnly(state: Replica['state']): Accounts {
     createToken: refuse,
     revokeToken: refuse,
     session: refuse,
+    exchange: refuse,
     tokens: ({ user }) =>
       user ? state.accessAll('token').filter((token) => token.user === user.name && token.use === 'api') : [],
   }

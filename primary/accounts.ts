@@ -37,6 +37,9 @@ export interface PrimaryAccountsOptions {
   /** Told when a client that sends a password with its requests is let in or refused, `outcome` being `ok` or an error's code. */
   onPassword?: (who: string, outcome: string, remote: string) => void
   hashes?: PasswordHashes
+  /** Asked when an account has no password here: whose password it is elsewhere. */
+  elsewhere?: (user: string, password: string) => Promise<UserRecord | undefined>
+  exchange?: Accounts['exchange']
   nowMs?: () => number
 }
 
@@ -50,15 +53,17 @@ const CONSOLE_IDLE_MS = 60 * 60_000
 const CONSOLE_LONGEST_MS = 12 * 60 * 60_000
 
 export class PrimaryAccounts implements Accounts, Passwords {
+  readonly directory: Directory
   readonly users: Users
   readonly sessions: Sessions
   readonly console: ConsoleSessions
   readonly steps: SecondSteps
   readonly entry: Entry
-  readonly #directory: Directory
+  readonly exchange: Accounts['exchange']
   readonly #tokens: Tokens
   readonly #throttle: Throttle
   readonly #hashes: PasswordHashes
+  readonly #elsewhere: (user: string, password: string) => Promise<UserRecord | undefined>
   readonly #nowMs: () => number
   readonly #onPassword: NonNullable<PrimaryAccountsOptions['onPassword']>
   /** Sessions for clients that exchange the password each time. A record that changes is another one, and gets another session. */
@@ -66,8 +71,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
 
   constructor(options: PrimaryAccountsOptions) {
     const { pool, ledger, metadata, hashes = new PasswordHashes(), nowMs = Date.now } = options
-    this.#directory = new Directory(metadata, ledger)
-    this.sessions = new Sessions(pool, this.#directory, nowMs)
+    this.directory = new Directory(metadata, ledger)
+    this.sessions = new Sessions(pool, this.directory, nowMs)
     this.console = new ConsoleSessions({
       pool,
       metadata,
@@ -77,20 +82,23 @@ export class PrimaryAccounts implements Accounts, Passwords {
     })
     const factor = new SecondFactor(pool, options.key, nowMs)
     const breached = options.breached ?? new BreachedPasswords()
-    const parts = { pool, directory: this.#directory, sessions: this.sessions }
+    const parts = { pool, directory: this.directory, sessions: this.sessions }
     this.users = new Users({ ...parts, hashes, breached, factor, nowMs })
-    this.steps = new SecondSteps(factor, options.secondFactor ?? 'optional', this.#directory, nowMs)
-    this.entry = new Entry(this.console, this.steps, this.#directory)
-    this.#tokens = new Tokens(this.#directory, nowMs)
+    this.steps = new SecondSteps(factor, options.secondFactor ?? 'optional', this.directory, nowMs)
+    this.entry = new Entry(this.console, this.steps, this.directory)
+    this.#tokens = new Tokens(this.directory, nowMs)
     this.#throttle = new Throttle(nowMs)
     this.#hashes = hashes
+    this.#elsewhere = options.elsewhere ?? nowhere
+    this.exchange =
+      options.exchange ?? (() => Promise.reject(new RegistryError('unsupported', 'Nobody is trusted here')))
     this.#onPassword = options.onPassword ?? (() => undefined)
     this.#nowMs = nowMs
   }
 
   /** Makes the first administrator when there is no user yet. Returns the password if it was generated: to be shown once. */
   async firstStart(password?: string): Promise<string | undefined> {
-    if (this.#directory.all('user').length > 0) return undefined
+    if (this.directory.all('user').length > 0) return undefined
     const chosen = password || randomBytes(GENERATED_PASSWORD_BYTES).toString('base64url')
     await this.users.createFirst(FIRST_ADMINISTRATOR, chosen)
     return password ? undefined : chosen
@@ -98,31 +106,26 @@ export class PrimaryAccounts implements Accounts, Passwords {
 
   /** See Passwords. Throws `forbidden` where a right password alone is not enough. */
   async verify(user: string, password: string, remote = ''): Promise<boolean> {
-    const right = await this.hasPassword(user, password, remote || undefined)
-    const record = this.#directory.user(user)
-    const alone = !right || !record || (await this.steps.next(record)) === 'none'
+    const record = await this.#identify(user, password, remote || undefined, this.#elsewhere)
+    const right = record?.name === user
+    const alone = !right || (await this.steps.next(record)) === 'none'
     // Only names that exist: people type passwords into the wrong field.
-    this.#onPassword(record?.name ?? 'anonymous', right ? (alone ? 'ok' : 'token_needed') : 'login_failed', remote)
+    const who = this.directory.user(user)?.name ?? 'anonymous'
+    this.#onPassword(who, right ? (alone ? 'ok' : 'token_needed') : 'login_failed', remote)
     if (alone) return right
     throw new RegistryError('forbidden', 'This account has a second factor: use an API token instead of the password', {
       code: 'token_needed',
     })
   }
 
-  /** Is it the password of that user. Throws `throttled` after too many failures. */
+  /** Is it the password that the user has here. Throws `throttled` after too many failures. */
   async hasPassword(user: string, password: string, remote?: string): Promise<boolean> {
-    if (!isPlausible(password)) return false
-    // Before it counts as an attempt: whoever comes again because there was no room did not fail.
-    this.#hashes.demandRoom()
-    const succeeded = this.#throttle.attempt(user, remote)
-    const right = await this.users.hasPassword(user, password)
-    if (right) succeeded()
-    return right
+    return (await this.#identify(user, password, remote, nowhere)) !== undefined
   }
 
   /** Puts the second factor that was begun in force. Returns its recovery codes. */
   enrol(user: UserRecord, code: string, remote: string): Promise<string[]> {
-    return this.#directory.turn.run(() => this.steps.enrolled(user, code, remote))
+    return this.directory.turn.run(() => this.steps.enrolled(user, code, remote))
   }
 
   /** Logs a user in to the console, or tells what is to follow the password. Throws `unauthenticated` and `throttled`. */
@@ -143,6 +146,14 @@ export class PrimaryAccounts implements Accounts, Passwords {
     return this.sessions.close(principal.token?.use === 'session' ? principal.token.id : undefined, refreshToken)
   }
 
+  /** Ends all sessions of a user; API tokens stay. */
+  endSessions(user: string): Promise<void> {
+    return this.directory.turn.run(async () => {
+      const ended = await this.sessions.closeAll(user)
+      if (ended.length > 0) await this.directory.commit(ended, user)
+    })
+  }
+
   async login(user: string, password: string, tokenName: string, remote?: string): Promise<string> {
     const record = await this.#checked(user, password, remote, async (checked) => {
       await this.steps.demand(checked, undefined, remote)
@@ -157,12 +168,12 @@ export class PrimaryAccounts implements Accounts, Passwords {
   async session(principal: Principal): Promise<{ value: string; expiresInSeconds: number }> {
     const { user, token } = principal
     if (!user || token) throw new RegistryError('unauthenticated', 'A session is opened with a password')
-    return this.#directory.turn.run(async () => {
-      if (this.#directory.user(user.name) !== user)
+    return this.directory.turn.run(async () => {
+      if (this.directory.user(user.name) !== user)
         throw new RegistryError('unauthenticated', 'The account has changed; try again')
       const known = this.#exchanged.get(user)
       const now = this.#nowMs()
-      if (known && known.untilMs - now > SESSION_LEFT_MS && this.#directory.token(tokenIdOf(known.session)))
+      if (known && known.untilMs - now > SESSION_LEFT_MS && this.directory.token(tokenIdOf(known.session)))
         return { value: known.session.accessToken, expiresInSeconds: Math.floor((known.untilMs - now) / 1000) }
       const session = await this.sessions.open(user)
       this.#exchanged.set(user, { session, untilMs: now + session.expiresIn * 1000 })
@@ -192,6 +203,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
       revokeToken: (principal, idOrValue) => this.revokeToken(principal, idOrValue),
       tokens: (principal) => this.tokens(principal),
       session: (principal) => this.session(principal),
+      exchange: this.exchange,
     }
   }
 
@@ -208,17 +220,36 @@ export class PrimaryAccounts implements Accounts, Passwords {
     remote: string | undefined,
     use: (user: UserRecord) => Promise<T>,
   ): Promise<T> {
-    const before = this.#directory.user(name)
-    const right = await this.hasPassword(name, password, remote)
-    return this.#directory.turn.run(async () => {
-      const user = this.#directory.user(name)
+    const identified = await this.#identify(name, password, remote, this.#elsewhere)
+    return this.directory.turn.run(async () => {
+      const user = identified && this.directory.user(identified.name)
       // A password that was changed, or a user that was disabled, while the old one was being checked.
-      if (!right || !user || user.disabled || user !== before)
+      if (!user || user.disabled || user !== identified)
         throw new RegistryError('unauthenticated', 'User name or password is wrong', { code: 'login_failed' })
       return use(user)
     })
   }
+
+  /** The account whose password it is, as it was when that was found out: here if it has one here, else elsewhere. */
+  async #identify(
+    name: string,
+    password: string,
+    remote: string | undefined,
+    elsewhere: (user: string, password: string) => Promise<UserRecord | undefined>,
+  ): Promise<UserRecord | undefined> {
+    if (!isPlausible(password)) return undefined
+    // Before it counts as an attempt: whoever comes again because there was no room did not fail.
+    this.#hashes.demandRoom()
+    const succeeded = this.#throttle.attempt(name, remote)
+    const before = this.directory.user(name)
+    const right = await this.users.hasPassword(name, password)
+    const user = right === undefined ? await elsewhere(name, password) : right ? before : undefined
+    if (user) succeeded()
+    return user
+  }
 }
+
+async function nowhere(): Promise<undefined> {}
 
 function tokenIdOf({ accessToken }: Session): string {
   return tokenId(tokenHash(accessToken))

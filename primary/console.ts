@@ -1,18 +1,18 @@
 /** The pages' way to the accounts. Every log-in, log-out and refusal is in the audit trail. */
-import type { Console, Provider } from '../admin/console.js'
+import type { Console } from '../admin/console.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import type { Metadata, Principal } from '../protocol/ports.js'
 import type { UserRecord } from '../protocol/records.js'
 import type { Audit } from './accounts/audit.js'
 import type { PrimaryAccounts } from './accounts.js'
+import type { Providers } from './identity/providers.js'
 
 export interface ConsoleParts {
   accounts: PrimaryAccounts
   audit: Audit
   metadata: Pick<Metadata, 'access'>
-  /** Asked each time: they come and go while the primary runs. */
-  providers: () => Provider[]
+  providers: Pick<Providers, 'starts' | 'logoutPath' | 'handle'>
 }
 
 export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts): Console {
@@ -40,18 +40,24 @@ export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts
     return result
   }
   return {
-    providers,
+    providers: () => providers.starts(),
+    way: (request) => providers.handle(request),
     // Only names that exist: people type passwords into the wrong field.
     enter: ({ username, password }, request, next) =>
       audited(metadata.access('user', username)?.name ?? 'anonymous', 'console.login', request, () =>
         accounts.enter(username, password, request, next),
       ),
+    leave: (request, { principal, session }) =>
+      audited(principal.name, 'console.logout', request, async () => {
+        const own = (await sessions.list(principal.name)).find(({ id }) => id === session?.id)
+        const left = await sessions.leave(request)
+        const onward = own && providers.logoutPath(own.method)
+        return onward === undefined ? left : { ...left, headers: { ...left.headers, location: onward } }
+      }),
     second: (ticket, code, request) =>
       audited(accounts.entry.userOf(ticket) ?? 'anonymous', 'console.second_factor', request, () =>
         accounts.entry.second(ticket, code, request),
       ),
-    leave: (request, { principal }) =>
-      audited(principal.name, 'console.logout', request, () => sessions.leave(request)),
     demandOwn: (request, visitor, token) => sessions.demandOwn(request, visitor, token),
     sessions: (user) => sessions.list(user),
     hasSecondFactor: (user) => steps.factor.has(user),

@@ -42,6 +42,12 @@ import { collect } from './collect.js'
 import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
+import { Federation } from './identity/federation.js'
+import { guardedFetch } from './identity/fetch.js'
+import { IssuerKeys } from './identity/issuer-keys.js'
+import { providerKinds } from './identity/kinds.js'
+import { Once } from './identity/once.js'
+import { Providers } from './identity/providers.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
 import { heldLog } from './log/held.js'
 import { Signer } from './log/signer.js'
@@ -56,9 +62,12 @@ import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
 import { PostgresDocuments } from './upstream/documents.js'
+import { Egress } from './upstream/egress.js'
 import { upstreamOptions } from './upstream/options.js'
 import { UpstreamOrigin } from './upstream/origin.js'
 import { RemoteBlobs } from './upstream/remote-blobs.js'
+import { Exchange } from './workload/exchange.js'
+import { TrustRules } from './workload/rules.js'
 
 export interface PrimaryRunning extends Running {
   /** Set when it was generated at this start: to be shown once. */
@@ -71,6 +80,7 @@ const INDEX_CACHE_BYTES = 64 * 1024 * 1024
 const LISTINGS_BYTES = 64 * 1024 * 1024
 const DOWNLOADS_FLUSH_MS = 5_000
 const SWEEP_MS = 3_600_000
+const PROVIDERS_TICK_MS = 60_000
 const GRACE_MS = 5_000
 const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
@@ -143,10 +153,12 @@ async function compose(
         log.error({ alarm: true, audit: row }, 'the account for emergencies is in use')
     },
   })
-  const accounts = new PrimaryAccounts({
+  const accounts: PrimaryAccounts = new PrimaryAccounts({
     pool,
     ledger,
     metadata: state,
+    elsewhere: (user, password) => providers.password(user, password),
+    exchange: (token, { id, origin, remote }) => exchange.exchange({ token, origin, remote, requestId: id }),
     key: await credentialKey(join(settings.data, 'keys', 'accounts.key')),
     secondFactor: settings.secondFactor,
     breached: await BreachedPasswords.with(settings.passwordList),
@@ -172,9 +184,54 @@ async function compose(
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: keptMs, nowMs: Date.now }
   regularly(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
-  const client = new UpstreamClient(await upstreamOptions(settings))
+  const outside = await upstreamOptions(settings)
+  const client = new UpstreamClient(outside)
   closers.push(() => client.close())
-  const credentials = new PostgresCredentials(pool, await credentialKey(join(settings.data, 'keys', 'upstreams.key')))
+  const sealingKey = await credentialKey(join(settings.data, 'keys', 'upstreams.key'))
+  const credentials = new PostgresCredentials(pool, sealingKey)
+
+  const once = new Once(pool)
+  regularly(() => once.sweep(Date.now()), SWEEP_MS, 'what counts once was not swept')
+  const federation: Federation = new Federation({
+    pool,
+    directory: accounts.directory,
+    sessions: accounts.sessions,
+    admission: (provider) => providers.admission(provider),
+  })
+  const identityEgress = new Egress({ ...outside, connectMs: outside.connectMs ?? 10_000, connections: 8 })
+  closers.push(() => identityEgress.close())
+  const identityFetch = guardedFetch(identityEgress)
+  const issuers = new IssuerKeys({ fetch: identityFetch, nowMs: Date.now })
+  const providers: Providers = new Providers(
+    providerKinds,
+    {
+      federation,
+      pool,
+      key: sealingKey,
+      guard: outside.guard,
+      fetch: identityFetch,
+      once,
+      issuers,
+      audit: (entry) => audit.record(entry),
+      console: accounts.console,
+      endSessions: (user) => accounts.endSessions(user),
+      nowMs: Date.now,
+    },
+    (error, provider) => log.warn({ provider, ...errorFields(error) }, 'an identity provider failed'),
+  )
+  await providers.start()
+  const trustRules = new TrustRules(pool)
+  await trustRules.start()
+  const exchange: Exchange = new Exchange({
+    rules: trustRules,
+    issuers,
+    once,
+    directory: accounts.directory,
+    audit: (entry) => audit.record(entry),
+    nowMs: Date.now,
+  })
+  closers.push(() => providers.close())
+  regularly(() => providers.tick(), PROVIDERS_TICK_MS, 'identity providers were not asked')
   const documents = new PostgresDocuments(pool)
   const listings = new Listings(LISTINGS_BYTES)
   const remoteBlobs = new RemoteBlobs({
@@ -276,6 +333,10 @@ async function compose(
     audit,
     downloads,
     nodes,
+    providers,
+    federation,
+    trustRules,
+    exchange,
     repositories,
     prover,
     formats,
@@ -300,7 +361,7 @@ async function compose(
     nowMs: Date.now,
     open: settings.anonymous,
     secure: settings.tls !== undefined,
-    console: consoleOf({ accounts, audit, metadata: state, providers: () => [] }),
+    console: consoleOf({ accounts, audit, metadata: state, providers }),
   })
   let blobBytes = 0
   const fleet = new Fleet({

@@ -232,7 +232,7 @@ export interface Format {
   readonly routes: readonly Route[]
   /** A first segment of paths that clients cannot do without: /{root}/{key}/… is /repository/{key}/{root}/…. */
   readonly root?: string
-  /** What is answered below `root` without a repository. */
+  /** What is answered without a repository: below `root`, or where this ecosystem's clients look whatever the registry's path. */
   readonly rootRoutes?: readonly RootRoute[]
   /** Hashes computed at acceptance, besides SHA-256. */
   readonly hashes: readonly HashName[]

@@ -2,6 +2,7 @@
  * What the two sides must provide. Postgres, LevelDB and memory implement Metadata; disk and memory implement Blobs;
  * the contract suites in test/contracts give these signatures their meaning.
  */
+import type { HttpRequest } from './http/request.js'
 import type { Arrival } from './kinds/arrival.js'
 import type {
   AccessKind,
@@ -184,6 +185,14 @@ export interface Accounts {
    * while it lasts a while longer, so that asking often costs nothing.
    */
   session(principal: Principal): Promise<{ value: string; expiresInSeconds: number }>
+  /**
+   * A short-lived token for one that a trusted issuer gave a workload. `seen`: the request that brought it. Throws `unauthenticated`
+   * and `forbidden`.
+   */
+  exchange(
+    token: string,
+    seen: Pick<HttpRequest, 'origin' | 'remote' | 'id'>,
+  ): Promise<{ value: string; expiresInSeconds: number }>
   /** API tokens of the principal's user; never their values. */
   tokens(principal: Principal): TokenRecord[]
 }

@@ -172,8 +172,8 @@ export interface TokenRecord {
   createdAt: string
   /** ISO 8601; undefined: never. */
   expiresAt?: string
-  /** What made it: sessions are short and not listed among a user's tokens. */
-  use: 'api' | 'session'
+  /** What made it: a log-in, or the exchange of a workload's token; both are short and not listed among a user's tokens. */
+  use: 'api' | 'session' | 'exchanged'
 }
 
 /** Lets a user, group or token act on repositories whose key matches `repository` (a glob), below `path` (a literal prefix, '' is all). */

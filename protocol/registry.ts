@@ -81,10 +81,13 @@ export class Registry {
     this.#options = options
     this.#formats = new Map(options.formats.map((format) => [format.name, { format, matcher: compile(format.routes) }]))
     this.#roots = new Map(
-      options.formats.flatMap((format) =>
-        format.root === undefined ? [] : [[format.root, { format, matcher: compile(format.rootRoutes ?? []) }]],
-      ),
+      options.formats.flatMap((format) => {
+        const routes = format.rootRoutes ?? []
+        const matcher = compile(routes)
+        return [...new Set(routes.map(({ pattern }) => firstOf(pattern)))].map((first) => [first, { format, matcher }])
+      }),
     )
+    const owners = new Map(options.formats.flatMap(({ root, name }) => (root === undefined ? [] : [[root, name]])))
     this.#members = new Members({
       ...options,
       grammar: ({ format }) => this.#formats.get(format)?.format.grammar,
@@ -94,7 +97,7 @@ export class Registry {
     this.#hot = new HotReplies(options.metadata, options.access)
     this.#forms = {
       isFormat: (name) => this.#formats.has(name),
-      rootOf: (segment) => this.#roots.get(segment)?.format.name,
+      rootOf: (segment) => owners.get(segment),
     }
   }
 
@@ -104,7 +107,7 @@ export class Registry {
     if (hot) return hot
     const address = addressOf(request.path, this.#forms)
     if (address) return this.#answer(request, address)
-    const root = this.#roots.get(request.path.split('/', 2)[1] ?? '')
+    const root = this.#roots.get(firstOf(request.path))
     return root && this.#answerRoot(request, root)
   }
 
@@ -312,6 +315,10 @@ export class Registry {
       },
     )
   }
+}
+
+function firstOf(path: string): string {
+  return path.split('/', 2)[1] ?? ''
 }
 
 function repositoriesOf(members: Member[]): Repository[] {

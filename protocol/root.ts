@@ -1,5 +1,5 @@
 /**
- * What a format answers below its root without a repository: a version check, a catalogue, a log-in. Anybody may ask; the routes
+ * What a format answers without a repository: a version check, a catalogue, a log-in. Anybody may ask; the routes
  * look at who it is themselves.
  */
 import type { Reply } from './http/reply.js'
@@ -20,7 +20,7 @@ export interface RootCall {
 
 export interface RootRoute {
   readonly method: string
-  /** With the root: '/v2/_catalog'. */
+  /** From the root of the host: '/v2/_catalog'. Its first segment is no other format's. */
   readonly pattern: string
   readonly params: Readonly<Record<string, RegExp>>
   handle(call: RootCall): Promise<Reply>

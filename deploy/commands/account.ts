@@ -1,10 +1,12 @@
 /** `cairn login`, `logout`, `whoami` and `cairn token …`. */
 import { hostname } from 'node:os'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import { tokenHash, tokenId } from '../../protocol/access/token.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { Client, record } from '../client.js'
 import { credentialFor, remember } from '../credentials.js'
 import { ask, type ClientFlags, connect, print, readLine, settingsFor, type Terminal, table } from '../terminal.js'
+import { textIn } from './given-file.js'
 import { clientCommand, several, wholeNumber } from './options.js'
 
 const TOKEN_DAYS = 90
@@ -13,6 +15,7 @@ const MAX_DAYS = 3650
 interface LoginFlags extends ClientFlags {
   username?: string
   passwordStdin?: boolean
+  oidcTokenFile?: string
   code?: string
   days: number
 }
@@ -23,9 +26,16 @@ export function loginCommand(terminal: Terminal): Command {
     .option('--password-stdin', 'read the password from standard input')
     .option('--code <code>', 'of the second factor; asked for when it is needed')
     .option('--days <number>', 'how long the token is valid', wholeNumber(1, MAX_DAYS), TOKEN_DAYS)
+    .addOption(
+      new Option(
+        '--oidc-token-file <file>',
+        'log in with the token that a CI system or cluster gave; for minutes, by a trust rule',
+      ).conflicts(['username', 'passwordStdin']),
+    )
     .action(async (flags: LoginFlags) => {
       const { values } = await settingsFor('client', { url: flags.url }, terminal)
       const url = values.url[0] ?? ''
+      if (flags.oidcTokenFile !== undefined) return exchange(url, flags.oidcTokenFile, flags, terminal)
       const username = flags.username ?? (await ask('Username: ', terminal))
       const password = flags.passwordStdin ? await readLine(terminal) : await ask('Password: ', terminal, true)
       const token = await tokenFor(
@@ -106,6 +116,20 @@ function createToken(terminal: Terminal): Command {
       const token = record(await (await connect(flags, terminal)).json('POST', '/api/v1/auth/tokens', draft))
       print(terminal, flags, token, () => String(token.value))
     })
+}
+
+async function exchange(url: string, file: string, flags: LoginFlags, terminal: Terminal): Promise<void> {
+  const token = await textIn(file, terminal)
+  const client = new Client({ url, token: undefined })
+  const given = record(await client.json('POST', '/api/v1/auth/oidc/exchange', { token: token.trim() }))
+  const [username, value, seconds] = [String(given.username), String(given.access_token), Number(given.expires_in)]
+  await remember(url, { username, token: value, id: tokenId(tokenHash(value)) }, terminal)
+  print(
+    terminal,
+    flags,
+    { url, username, expires_in: seconds },
+    () => `Logged in to ${url} as ${username} for ${Math.floor(seconds / 60)} minutes`,
+  )
 }
 
 /** The session is only for making the token: a token can be revoked by itself, and is good for a time that the user chose. */

@@ -87,7 +87,7 @@ export class Sessions {
     await this.#pool.query('delete from refresh_token where expires_at <= $1', [now])
     const expired = this.#directory
       .all('token')
-      .filter((token) => token.use === 'session' && (token.expiresAt ?? '') <= now)
+      .filter((token) => token.use !== 'api' && (token.expiresAt ?? '') <= now)
     for (let i = 0; i < expired.length; i += SWEEP_STEPS)
       await this.#drop(
         expired.slice(i, i + SWEEP_STEPS).map((token) => token.id),

@@ -77,10 +77,10 @@ export class Tokens {
     })
   }
 
-  /** What an API token makes ends with it at the latest; a session is how people make lasting ones. */
+  /** What a token makes ends with it at the latest; a session is how people make lasting ones. */
   #expiry(days: number | undefined, held: TokenRecord | undefined): string | undefined {
     const asked = days === undefined ? undefined : new Date(this.#nowMs() + days * DAY_MS).toISOString()
-    const cap = held?.use === 'api' ? held.expiresAt : undefined
+    const cap = held && held.use !== 'session' ? held.expiresAt : undefined
     if (cap === undefined) return asked
     return asked === undefined || asked > cap ? cap : asked
   }

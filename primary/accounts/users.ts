@@ -40,6 +40,10 @@ const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,62}$/
 /** Names that mean something else to the gate or in logs. */
 const RESERVED = new Set(['anonymous', 'cairn'])
 
+export function isUserName(name: string): boolean {
+  return USER_NAME.test(name) && !RESERVED.has(name)
+}
+
 export class Users {
   readonly #pool: pg.Pool
   readonly #directory: Directory
@@ -61,7 +65,7 @@ export class Users {
 
   async create(draft: UserDraft, by: string): Promise<UserRecord> {
     const { name, password } = draft
-    if (!USER_NAME.test(name) || RESERVED.has(name))
+    if (!isUserName(name))
       throw new RegistryError(
         'invalid',
         `A user name is 1 to 63 of a-z, 0-9, ".", "_", "@" and "-", begins with a letter or digit, and is not reserved`,
@@ -125,6 +129,7 @@ export class Users {
       ]
       await this.#directory.commit(steps, by)
       await this.#pool.query('delete from password where user_name = $1', [name])
+      await this.#pool.query('delete from identity where user_name = $1', [name])
       await this.#factor.remove(name)
     })
   }
@@ -142,10 +147,11 @@ export class Users {
     })
   }
 
-  /** Is it the user's password. Takes as long for users that do not exist. */
-  async hasPassword(name: string, password: string): Promise<boolean> {
+  /** Is it the user's password; undefined: the user has none. Takes as long for users that do not exist. */
+  async hasPassword(name: string, password: string): Promise<boolean | undefined> {
     const { rows } = await this.#pool.query<{ hash: string }>('select hash from password where user_name = $1', [name])
-    return this.#hashes.matches(rows[0]?.hash, password)
+    const matches = await this.#hashes.matches(rows[0]?.hash, password)
+    return rows.length === 0 ? undefined : matches
   }
 
   async #add({ name, email, admin, groups }: UserDraft, hash: string | undefined, by: string): Promise<UserRecord> {
@@ -159,7 +165,8 @@ export class Users {
       groups: groups ?? [],
       createdAt: new Date(this.#nowMs()).toISOString(),
     }
-    // A password that an earlier user of the name left behind must not be this one's.
+    // A password, or an identity elsewhere, that an earlier user of the name left behind must not be this one's.
+    await this.#pool.query('delete from identity where user_name = $1', [name])
     if (hash === undefined) await this.#pool.query('delete from password where user_name = $1', [name])
     else await this.#store(name, hash)
     await this.#directory.commit([{ kind: 'access', subject: 'user', id: name, record }], by)

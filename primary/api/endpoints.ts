@@ -13,14 +13,20 @@ import type { Metadata } from '../../protocol/ports.js'
 import type { Audit } from '../accounts/audit.js'
 import type { PrimaryAccounts } from '../accounts.js'
 import type { Downloads } from '../downloads.js'
+import type { Federation } from '../identity/federation.js'
+import type { Providers } from '../identity/providers.js'
 import type { Nodes } from '../nodes.js'
 import type { Repositories } from '../repositories.js'
+import type { Exchange } from '../workload/exchange.js'
+import type { TrustRules } from '../workload/rules.js'
 import { type ArtifactsOptions, artifactEndpoints } from './artifacts.js'
 import { auditEndpoints } from './audit.js'
 import { authEndpoints } from './auth.js'
 import { grantEndpoints } from './grants.js'
 import { nodeEndpoints } from './nodes.js'
+import { providerEndpoints } from './providers.js'
 import { repositoryEndpoints } from './repositories.js'
+import { trustEndpoints } from './trust.js'
 import { userEndpoints } from './users.js'
 
 export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'downloads'> {
@@ -32,6 +38,10 @@ export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'do
   audit: Audit
   downloads: Downloads
   nodes: Nodes
+  providers: Providers
+  federation: Federation
+  trustRules: TrustRules
+  exchange: Exchange
   repositories: Repositories
   prover: Prover
   formatRoute: ArtifactsOptions['formatRoute']
@@ -63,6 +73,8 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...artifactEndpoints({ ...options, downloads, nowMs }),
     ...grantEndpoints(metadata, ledger),
     ...nodeEndpoints(nodes),
+    ...providerEndpoints(options.providers, options.federation),
+    ...trustEndpoints(options.trustRules, options.exchange, metadata),
     ...auditEndpoints(audit),
   ]
   const document: Endpoint = openApiEndpoint(() => ({ version, endpoints: [...endpoints, document] }))

@@ -112,12 +112,20 @@ export class Gate implements Access {
     return this.#verify(name, password, mark, remote)
   }
 
-  async #verify(name: string, password: string, mark: string, remote: string | undefined): Promise<Principal> {
+  async #verify(
+    name: string,
+    password: string,
+    mark: string,
+    remote: string | undefined,
+    again = true,
+  ): Promise<Principal> {
     const before = this.#metadata.access('user', name)
     // The answer for an unknown or disabled user is asked for too, so that it takes as long.
     const right = await this.#check(mark, () => this.#passwords.verify(name, password, remote))
     this.#follow()
     const user = this.#metadata.access('user', name)
+    // A log-in elsewhere may make the account, or change its groups, by being right: then it is right a second time.
+    if (right && again && user !== before) return this.#verify(name, password, mark, remote, false)
     if (!right || !user || user.disabled || user !== before) throw new RegistryError('unauthenticated', NOT_VALID)
     this.#known.add(mark, user, this.#nowMs())
     return this.#principalOf(user)

@@ -195,7 +195,7 @@ function otherReads(reads: Reads): Endpoint[] {
         is_admin: user?.admin ?? false,
         email: user?.email ?? '',
         groups: user?.groups ?? [],
-        token: token?.use === 'api' ? tokenJson(token) : null,
+        token: token && token.use !== 'session' ? tokenJson(token) : null,
       }),
     }),
     endpoint({

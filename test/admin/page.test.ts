@@ -234,6 +234,7 @@ async function world(secure = false) {
     secure,
     console: {
       providers: () => [{ key: 'sso', name: 'Example <SSO>' }],
+      way: () => undefined,
       enter: refuse,
       second: refuse,
       hasSecondFactor: async () => false,

@@ -18,6 +18,8 @@ export interface Client {
 export interface RunOptions {
   cwd: string
   home: string
+  /** Besides what each program gets. */
+  variables?: Record<string, string>
   /** What to type when these words appear, in this order. */
   answers?: [prompt: string, answer: string][]
   deadlineMs?: number
@@ -92,9 +94,9 @@ export async function fails(client: Client, args: string[], options: RunOptions)
 export async function run({ name, command }: Client, args: string[], options: RunOptions): Promise<Ran> {
   if (!command) throw new Error(`${name} is not installed; .ci/run installs it`)
   const [file, ...first] = command
-  const { cwd, home, answers = [], deadlineMs = DEADLINE_MS } = options
+  const { cwd, home, variables, answers = [], deadlineMs = DEADLINE_MS } = options
   // A group of its own, so that the deadline ends its children too.
-  const child = spawn(file, [...first, ...args], { cwd, env: environment(home), detached: true })
+  const child = spawn(file, [...first, ...args], { cwd, env: { ...environment(home), ...variables }, detached: true })
   const ran = { stdout: '', output: '' }
   const left = [...answers]
   let seen = 0

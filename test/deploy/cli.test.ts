@@ -429,6 +429,55 @@ it('progress is written only where somebody watches', () => {
   assert.match(line('f', 50, 100, 2048), /f {2}\[={12} {12}\] {2}50 % {2}50 B of 100 B {2}2\.0 KiB\/s/)
 })
 
+describe('signing on elsewhere', () => {
+  const answering = (status: number, body: object): void => {
+    registry.intercept = (_request, reply) => {
+      json(reply, status, body)
+      return true
+    }
+  }
+
+  it('login takes the token that a job was given, and keeps what it is exchanged for', async () => {
+    await writeFile(join(folder, 'token'), 'of.the.job\n')
+    const value = `cairn_${'x'.repeat(43)}`
+    answering(200, { access_token: value, username: 'ci', expires_in: 900, scopes: ['read'] })
+    const { code, out } = await run('login', '--oidc-token-file', 'token')
+    assert.deepEqual([code, out], [0, `Logged in to ${registry.url} as ci for 15 minutes\n`])
+    assert.deepEqual(JSON.parse(registry.seen[0]?.body ?? ''), { token: 'of.the.job' })
+    answering(200, { username: 'ci' })
+    await run('whoami')
+    assert.equal(registry.seen.at(-1)?.authorization, `Bearer ${value}`)
+    assert.equal((await run('login', '--oidc-token-file', 'missing')).code, 2)
+    assert.equal((await run('login', '--oidc-token-file', 'token', '--username', 'x')).code, 2)
+  })
+
+  it('providers and trust rules are made from files', async () => {
+    await writeFile(join(folder, 'corp.json'), '{"issuer":"https://id.test","client_secret":"s"}')
+    answering(201, { key: 'corp' })
+    const added = await run('provider', 'add', 'corp', '--kind', 'oidc', '--title', 'Corp', '--settings', 'corp.json')
+    assert.deepEqual([added.code, added.out], [0, 'Made corp\n'])
+    const settings = { issuer: 'https://id.test', client_secret: 's' }
+    assert.deepEqual(JSON.parse(registry.seen.at(-1)?.body ?? ''), {
+      key: 'corp',
+      kind: 'oidc',
+      title: 'Corp',
+      settings,
+    })
+    answering(200, { works: false, reason: 'The identity provider id.test cannot be reached' })
+    const tested = await run('provider', 'test', 'corp')
+    assert.deepEqual(
+      [tested.code === 0, tested.err],
+      [false, 'cairn: The identity provider id.test cannot be reached\n'],
+    )
+    answering(204, {})
+    assert.equal((await run('trust', 'set', 'release', '--rule', 'corp.json')).code, 0)
+    const { method, path } = registry.seen.at(-1) ?? {}
+    assert.deepEqual([method, path], ['PUT', '/api/v1/trust-rules/release'])
+    await writeFile(join(folder, 'broken'), '{')
+    assert.equal((await run('trust', 'set', 'release', '--rule', 'broken')).code, 2)
+  })
+})
+
 it('completions know every command', () => {
   const terminal = {
     out: process.stdout,

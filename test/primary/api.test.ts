@@ -21,6 +21,7 @@ import { Hosted } from '../../protocol/kinds/hosted.js'
 import { Prover } from '../../protocol/log/prover.js'
 import { State } from '../../protocol/metadata/state.js'
 import { Registry } from '../../protocol/registry.js'
+import { testIdentity } from '../support/identity.js'
 import { type TestDatabase, testDatabase } from '../support/postgres.js'
 import { bodyOf, requestOf, type Sent } from '../support/request.js'
 
@@ -349,6 +350,7 @@ async function build({ pool }: TestDatabase) {
     hashes: new PasswordHashes(1024),
   })
   await accounts.firstStart(PASSWORD)
+  const identity = testIdentity(pool, accounts)
   const gate = new Gate(state, accounts)
   const blobs = new MemoryBlobs()
   const downloads = new Downloads(pool)
@@ -384,6 +386,10 @@ async function build({ pool }: TestDatabase) {
       primary: { url: 'https://primary.test', logKey: 'k'.repeat(43), tlsPin: 't'.repeat(43) },
     }),
     repositories: new Repositories({ metadata: state, ledger, formats: ['files'], types: ['local', 'virtual'] }),
+    providers: identity.providers,
+    federation: identity.federation,
+    trustRules: identity.trustRules,
+    exchange: identity.exchange,
     formats: [files],
     open: registry.repository.bind(registry),
     members: registry.members.bind(registry),

@@ -309,6 +309,9 @@ function memoryAccounts(fleet: MemoryFleet): Accounts {
       const { value } = await accounts.createToken(principal, { name: 'session', scopes: ['*'] })
       return { value, expiresInSeconds: 3600 }
     },
+    async exchange() {
+      throw new RegistryError('unauthenticated', 'Nobody is trusted here')
+    },
     async revokeToken(principal, idOrValue) {
       const token = tokensOf(principal.name).find(({ id, hash }) => id === idOrValue || hash === tokenHash(idOrValue))
       if (token) await fleet.configure([{ kind: 'access', subject: 'token', id: token.id, record: null }])

@@ -60,6 +60,7 @@ describe('rate limits', () => {
     assert.equal((await ask('POST', '/api/v1/auth/login')).status, 429)
     assert.equal((await ask('POST', '/admin/login/sso')).status, 429)
     assert.equal((await ask('GET', '/admin/login')).status, 200)
+    assert.equal((await ask('POST', '/admin/login/sso/backchannel')).status, 200, 'a provider that ends sessions')
   })
 
   it('leave downloads as they are until one too many, and never touch health and metrics', async () => {

@@ -1,0 +1,6 @@
+/** The kinds of identity provider that there are. */
+import { oauth2 } from './oauth2/provider.js'
+import { oidc } from './oidc/provider.js'
+import type { ProviderKind } from './provider.js'
+
+export const providerKinds: readonly ProviderKind[] = [oidc, oauth2]

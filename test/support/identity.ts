@@ -1,0 +1,69 @@
+/** Providers over accounts, as the primary composes them, for tests without one. Addresses of this machine are allowed. */
+import type pg from 'pg'
+import type { PrimaryAccounts } from '../../primary/accounts.js'
+import { Federation } from '../../primary/identity/federation.js'
+import { guardedFetch } from '../../primary/identity/fetch.js'
+import { IssuerKeys } from '../../primary/identity/issuer-keys.js'
+import { Once } from '../../primary/identity/once.js'
+import type { ProviderKind } from '../../primary/identity/provider.js'
+import { Providers } from '../../primary/identity/providers.js'
+import { Egress } from '../../primary/upstream/egress.js'
+import { guard } from '../../primary/upstream/guard.js'
+import { Exchange } from '../../primary/workload/exchange.js'
+import { TrustRules } from '../../primary/workload/rules.js'
+
+export interface TestIdentity {
+  providers: Providers
+  federation: Federation
+  trustRules: TrustRules
+  exchange: Exchange
+  /** What went wrong at providers. */
+  faults: unknown[]
+  close(): Promise<void>
+}
+
+export function testIdentity(
+  pool: pg.Pool,
+  accounts: PrimaryAccounts,
+  kinds: readonly ProviderKind[] = [],
+  nowMs: () => number = Date.now,
+): TestIdentity {
+  const faults: unknown[] = []
+  const allowed = guard(['127.0.0.1', 'localhost'])
+  const egress = new Egress({ guard: allowed, connectMs: 1000, connections: 4 })
+  const outside = guardedFetch(egress)
+  const once = new Once(pool)
+  const issuers = new IssuerKeys({ fetch: outside, nowMs })
+  const { directory, sessions } = accounts
+  const admission = (provider: string) => providers.admission(provider)
+  const federation: Federation = new Federation({ pool, directory, sessions, admission, nowMs })
+  const providers: Providers = new Providers(
+    kinds,
+    {
+      federation,
+      pool,
+      key: Buffer.alloc(32, 7),
+      guard: allowed,
+      fetch: outside,
+      once,
+      issuers,
+      audit: async () => undefined,
+      console: accounts.console,
+      endSessions: (user) => accounts.endSessions(user),
+      nowMs,
+    },
+    (error) => void faults.push(error),
+  )
+  const trustRules = new TrustRules(pool)
+  return {
+    providers,
+    federation,
+    trustRules,
+    exchange: new Exchange({ rules: trustRules, issuers, once, directory, audit: async () => undefined, nowMs }),
+    faults,
+    close: async () => {
+      await providers.close()
+      await egress.close()
+    },
+  }
+}
