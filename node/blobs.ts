@@ -17,7 +17,7 @@ import { isSmall } from './mesh/pieces.js'
 import type { PrimaryBytes } from './mesh/primary-bytes.js'
 import { type Entitled, type Holdings, Serving } from './mesh/serving.js'
 import { Slots } from './mesh/slots.js'
-import { MeshSwarm, type Swarm } from './mesh/swarm.js'
+import { MeshSwarm } from './mesh/swarm.js'
 import { Transfer } from './mesh/transfer.js'
 
 export interface NodeBlobsOptions {
@@ -50,7 +50,7 @@ interface SmallFlight {
 export class NodeBlobs implements Blobs {
   readonly #options: NodeBlobsOptions
   readonly #cache: Cache
-  readonly #swarm: Swarm
+  readonly #swarm: MeshSwarm
   readonly #serving: Serving
   readonly #budget: Budget
   readonly #transfers = new Map<Digest, Transfer>()
@@ -74,6 +74,11 @@ export class NodeBlobs implements Blobs {
   /** Bytes of pieces sent to peers since the start. */
   get served(): number {
     return this.#serving.served
+  }
+
+  /** Bytes of pieces that peers sent since the start. */
+  get received(): number {
+    return this.#swarm.received
   }
 
   /** Blobs that are arriving. */

@@ -75,6 +75,8 @@ export interface NodeSettings extends PartSettings {
   meshHost: string
   /** 0 takes a free port. */
   meshPort: number
+  /** 0 takes a free port. */
+  bulkPort: number
   /** Find peers on the local network by multicast DNS. */
   mdns: boolean
   anonymous: boolean

@@ -184,6 +184,10 @@ export const SETTINGS = {
   cacheBytes: setting({ kind: bytes, parts: ['up', 'node'], help: 'Disk space for cached blobs' }, '10GiB'),
   meshHost: optional({ kind: ipv4, parts: ['up', 'node'], help: 'Address that the mesh listens on' }, 'as host'),
   meshPort: setting({ kind: port, parts: ['node'], help: 'Port that the mesh listens on' }, '0'),
+  bulkPort: setting(
+    { kind: port, parts: ['node'], help: 'Port that other nodes fetch bytes from (TLS); beside the mesh’s own' },
+    '0',
+  ),
   mdns: optional(
     { kind: flag, parts: ['up', 'node'], help: 'Find peers on the local network by multicast DNS' },
     'yes, unless the mesh listens on this machine only',

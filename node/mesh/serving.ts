@@ -2,6 +2,7 @@
  * Answers what peers ask about blobs. A peer gets bytes only of scopes that its certificate covers and of blobs that this node's
  * own records know in that scope; it makes this node fetch only as the blob's home; and only so many pieces at once.
  */
+import { LRUCache } from 'lru-cache'
 import type { DiskBlobs } from '../../protocol/blobs/disk.js'
 import type { Certificate } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
@@ -51,8 +52,12 @@ const WAITING = 64
 const ALL_AT_ONCE = 16
 const ALL_WAITING = 1024
 
-/** News are gathered for so long before they are sent. */
-const NEWS_MS = 10
+/** News are gathered for so long before they are sent: the first ones are awaited most. */
+const [FIRST_NEWS_MS, NEWS_MS] = [5, 50]
+const FIRST_PIECES = 16
+/** A decision holds for so long: a transfer asks hundreds of times. */
+const DECIDED_MS = 500
+const DECISIONS = 4096
 const NEWS_PIECES = 4096
 const NEWS_PEERS = 64
 
@@ -63,6 +68,10 @@ export class Serving {
   readonly #slots = new Map<string, Slots>()
   readonly #rosters = new Rosters()
   readonly #all = new Slots(ALL_AT_ONCE, ALL_WAITING)
+  readonly #decided = new LRUCache<string, { certificate: Certificate; stored: Stored }>({
+    max: DECISIONS,
+    ttl: DECIDED_MS,
+  })
   #served = 0
 
   constructor(mesh: Mesh, holdings: Holdings, entitled: Entitled) {
@@ -155,9 +164,13 @@ export class Serving {
   }
 
   async #check(from: Member, { scope, digest }: SwarmAsk): Promise<Stored> {
+    const key = `${from.peer} ${digest} ${scope}`
+    const known = this.#decided.get(key)
+    if (known?.certificate === from.certificate) return known.stored
     const stored = await this.#entitled(from.certificate, scope, digest)
     if (!stored) throw new RegistryError('forbidden', 'The peer may not have this blob, or it is not known here')
     if (stored.size === 0) throw new RegistryError('invalid', 'An empty blob has no pieces')
+    this.#decided.set(key, { certificate: from.certificate, stored })
     return stored
   }
 
@@ -186,7 +199,7 @@ async function* news(
     if (add.length + peers.length > 0) yield encodeSwarmNews({ add, peers })
     if (told < (transfer?.arrivals.length ?? 0) || introduced < roster.peers.length) continue
     await Pulse.any(pulses, { signal })
-    await new Pulse().next({ signal, timeoutMs: NEWS_MS })
+    await new Pulse().next({ signal, timeoutMs: told < FIRST_PIECES ? FIRST_NEWS_MS : NEWS_MS })
   }
 }
 

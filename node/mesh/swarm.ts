@@ -50,6 +50,7 @@ export class MeshSwarm implements Swarm {
   readonly #now: () => number
   readonly #slots = new Map<string, Slots>()
   readonly #silentUntilMs = new Map<string, number>()
+  #received = 0
 
   /** `covers`: may the certificate's owner hold what belongs to the scope. */
   constructor(mesh: Mesh, covers: (certificate: Certificate, scope: string) => boolean, now: () => number) {
@@ -61,6 +62,11 @@ export class MeshSwarm implements Swarm {
 
   get self(): string {
     return this.#mesh.self
+  }
+
+  /** Bytes of answers to `piece` since the start, whether they were of use or not. */
+  get received(): number {
+    return this.#received
   }
 
   entitled(scope: string): string[] {
@@ -83,14 +89,18 @@ export class MeshSwarm implements Swarm {
     await slots.enter(signal)
     try {
       const limit = bytes + PIECE_OVERHEAD_BYTES
+      const into = Buffer.allocUnsafeSlow(bytes)
       const parts: Uint8Array[] = []
       let unseen = 0
       for await (const part of this.#mesh.request(peer, 'piece', encodePieceAsk(ask), {
         signal,
         limit,
         idleMs: PIECE_IDLE_MS,
+        into,
+        bulk: true,
       })) {
         parts.push(part)
+        this.#received += part.length
         unseen += part.length
         if (unseen < PROGRESS_BYTES) continue
         unseen = 0

@@ -87,14 +87,26 @@ export function encodePieceAnswer({ first, proof, bytes }: PieceAnswer): [Uint8A
 
 /** Throws `invalid` when it is too short for what it says. `parts`: the answer, cut anywhere. */
 export function decodePieceAnswer(parts: readonly Uint8Array[]): PieceAnswer {
-  const [header, bytes] = parts
-  // As it is sent, header and piece arrive in parts of their own, and the piece need not be copied.
-  if (parts.length === 2 && header && bytes && header.length === headerLength(header))
-    return { ...decodeHeader(header), bytes }
+  const [header, ...rest] = parts
+  // As it is sent, the header arrives in a part of its own, and the piece need not be copied.
+  const bytes = header?.length === (header && headerLength(header)) ? joined(rest) : undefined
+  if (header && bytes) return { ...decodeHeader(header), bytes }
   const answer = Buffer.concat(parts)
   const end = headerLength(answer)
   if (end > answer.length) throw malformed()
   return { ...decodeHeader(answer.subarray(0, end)), bytes: answer.subarray(end) }
+}
+
+/** What lies in memory one after the other; undefined when it does not. */
+function joined(parts: readonly Uint8Array[]): Uint8Array | undefined {
+  const [first] = parts
+  if (!first) return undefined
+  let end = first.byteOffset
+  for (const part of parts) {
+    if (part.buffer !== first.buffer || part.byteOffset !== end) return undefined
+    end += part.length
+  }
+  return new Uint8Array(first.buffer, first.byteOffset, end - first.byteOffset)
 }
 
 function headerLength(answer: Uint8Array): number {

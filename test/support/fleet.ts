@@ -147,6 +147,7 @@ export async function nodeAt(dir: string, index: number, joinToken: string): Pro
     cacheBytes: 1024 ** 3,
     meshHost: '127.0.0.1',
     meshPort: await freePort(),
+    bulkPort: 0,
     mdns: false,
     anonymous: true,
     reverifySeconds: 3600,
