@@ -93,17 +93,18 @@ export class Company {
 
   /** Another node wants the blob, too: it will have pieces. */
   meet(peer: string): void {
-    const { swarm, scope } = this.#parts
-    if (peer === swarm.self || this.#followed.has(peer) || this.#followed.size >= FOLLOWED) return
-    if (swarm.entitled(scope).includes(peer)) this.#follow(peer, false)
+    const { swarm, scope, plan } = this.#parts
+    if (peer === swarm.self || this.#followed.has(peer)) return
+    if (this.#followed.size >= FOLLOWED) plan.meet(peer)
+    else if (swarm.entitled(scope).includes(peer)) this.#follow(peer, false)
   }
 
   /** Has nothing to do with it any more. False when it had not before. */
   drop(peer: string): boolean {
+    this.#parts.plan.leave(peer)
     const followed = this.#followed.get(peer)
     if (!followed) return false
     this.#followed.delete(peer)
-    this.#parts.plan.leave(peer)
     followed.stop.abort(new RegistryError('unavailable', 'The peer is not asked any more'))
     return true
   }

@@ -5,7 +5,7 @@ import { type Ask, Plan, PRIMARY } from '../../../node/mesh/plan.js'
 const room = () => true
 
 function newPlan(pieces = 100, options: { depth?: number; window?: number } = {}): Plan {
-  const plan = new Plan({ pieces, depth: 4, random: seeded(7), ...options })
+  const plan = new Plan({ pieces, self: 'self', depth: 4, random: seeded(7), ...options })
   plan.want({ next: 0, end: pieces })
   return plan
 }
@@ -35,7 +35,7 @@ function settle(plan: Plan, { source, first, count }: Ask, nowMs: number): void 
 }
 
 test('nothing is asked that nobody waits for', () => {
-  const plan = new Plan({ pieces: 10, depth: 4, random: seeded(1) })
+  const plan = new Plan({ pieces: 10, self: 'self', depth: 4, random: seeded(1) })
   give(plan, 'a', [0, 1, 2])
   plan.direct = true
   assert.deepEqual(plan.next(0, room), [])
@@ -141,12 +141,12 @@ test('a source that fails three times in a row has used up its chances', () => {
 
 test('thirty-two simulated nodes take one copy from the primary, and no node serves everybody', () => {
   const [pieces, nodes, capacity] = [96, 32, 4]
+  const name = (at: number) => (at === 0 ? 'home' : `node-${at}`)
   const plans = Array.from({ length: nodes }, (_, at) => {
-    const plan = new Plan({ pieces, depth: 4, random: seeded(at) })
+    const plan = new Plan({ pieces, self: name(at), depth: 4, random: seeded(at) })
     plan.want({ next: 0, end: pieces })
     return plan
   })
-  const name = (at: number) => (at === 0 ? 'home' : `node-${at}`)
   for (const [at, plan] of plans.entries()) {
     for (let other = 0; other < nodes; other++)
       if (other !== at && (other === 0 || (other + at) % 3 === 0)) plan.join(name(other), other === 0)
