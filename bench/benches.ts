@@ -7,6 +7,7 @@ import { image } from './rows/image.js'
 import { indexes } from './rows/index.js'
 import { installs } from './rows/install.js'
 import { rss } from './rows/memory.js'
+import { meshChannel } from './rows/mesh-channel.js'
 import { meshSwarm } from './rows/mesh-swarm.js'
 import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
@@ -35,5 +36,6 @@ export const benches: readonly Bench[] = [
   installs,
   growth,
   meshSwarm,
+  meshChannel,
   nodeStart,
 ]

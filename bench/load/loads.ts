@@ -1,9 +1,11 @@
 /** The load generators by name. */
+
+import { channel, channelSource } from './channel.js'
 import { drain } from './drain.js'
 import { firstByte } from './first-byte.js'
 import { publish } from './publish.js'
 import { push } from './push.js'
 import { visible } from './visible.js'
 
-export const loads = { drain, firstByte, publish, push, visible }
+export const loads = { channel, channelSource, drain, firstByte, publish, push, visible }
 export type Loads = typeof loads

@@ -31,8 +31,8 @@ export interface Office {
   rest: Rest
   /** Of a public repository for files. */
   base: string
-  /** Waits until all nodes have applied what the primary has. */
-  settled(): Promise<void>
+  /** Waits until these nodes, by default all, have applied what the primary has. */
+  settled(nodes?: readonly Part[]): Promise<void>
 }
 
 const REPOSITORY = 'files'
@@ -67,7 +67,7 @@ export async function office(rig: Rig, { nodes, hosts = [], env = {} }: OfficeOp
     nodes: parts,
     rest,
     base: `/repository/${REPOSITORY}`,
-    settled: () => settled(primary, parts),
+    settled: (some: readonly Part[] = parts) => settled(primary, some),
   }
   await made.settled()
   for (const { url } of parts) {
