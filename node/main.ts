@@ -40,6 +40,7 @@ import { LinkBytes } from './link/bytes.js'
 import { forward } from './link/forward.js'
 import { Link } from './link/link.js'
 import { LinkOrigin } from './link/origin.js'
+import { Limits } from './mesh/limits.js'
 import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
@@ -105,6 +106,7 @@ async function compose(
     listen: [`/ip4/${settings.meshHost}/tcp/${settings.meshPort}`],
     bulk: { host: settings.meshHost, port: settings.bulkPort },
     mdns: settings.mdns,
+    site: settings.site,
     onFault: (sentence, error) => log.warn(errorFields(error), sentence),
   })
   const covers = (repositories: readonly string[], scope: string) => {
@@ -121,6 +123,10 @@ async function compose(
     cache,
     mesh,
     primary,
+    limits: new Limits(
+      { upload: settings.uploadRate, download: settings.downloadRate, link: settings.linkRate },
+      Date.now,
+    ),
     entitled: async (certificate, scope, digest) =>
       covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
         ? replica.held(scope, digest)

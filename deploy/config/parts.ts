@@ -41,7 +41,21 @@ export function nodeSettings(values: Values): NodeSettings {
   const meshHost = values.meshHost ?? meshHostOf(host)
   const mesh = { meshHost, meshPort, bulkPort, mdns: values.mdns ?? !meshHost.startsWith('127.') }
   const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values) }
-  return { ...part, ...mesh, name, join, cacheBytes, anonymous, reverifySeconds, maxUploadBytes }
+  const { site, uploadRate, downloadRate, linkRate } = values
+  return {
+    ...part,
+    ...mesh,
+    site,
+    uploadRate,
+    downloadRate,
+    linkRate,
+    name,
+    join,
+    cacheBytes,
+    anonymous,
+    reverifySeconds,
+    maxUploadBytes,
+  }
 }
 
 /** Throws `invalid` for one without the other. */

@@ -21,6 +21,7 @@ import {
   port,
   positive,
   proxy,
+  rate,
   seconds,
   text,
   upstreams,
@@ -188,6 +189,20 @@ export const SETTINGS = {
     { kind: port, parts: ['node'], help: 'Port that other nodes fetch bytes from (TLS); beside the mesh’s own' },
     '0',
   ),
+  site: optional(
+    {
+      kind: text,
+      parts: ['node'],
+      help: 'Where the node stands; nodes of one site share bytes before they ask others',
+    },
+    'nodes within 5 ms are near',
+  ),
+  uploadRate: optional({ kind: rate, parts: ['node'], help: 'Limit of what peers are sent' }, 'no limit'),
+  downloadRate: optional(
+    { kind: rate, parts: ['node'], help: 'Limit of what is fetched from peers and the primary' },
+    'no limit',
+  ),
+  linkRate: optional({ kind: rate, parts: ['node'], help: 'Limit of each peer by itself, each way' }, 'no limit'),
   mdns: optional(
     { kind: flag, parts: ['up', 'node'], help: 'Find peers on the local network by multicast DNS' },
     'yes, unless the mesh listens on this machine only',

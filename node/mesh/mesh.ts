@@ -6,10 +6,11 @@ import { type Message, TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Connection, PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
+import { z } from 'zod'
 import { type Certificate, expired, type Keyring, verify } from '../../protocol/certificate.js'
 import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
-import { EXCHANGE } from '../../protocol/wire/peer.js'
+import { EXCHANGE, parseJson } from '../../protocol/wire/peer.js'
 import { privateKeyOf } from '../peer-id.js'
 import type { AskOptions } from './asker.js'
 import { Channels } from './channels.js'
@@ -53,6 +54,8 @@ export interface MeshOptions {
   announce?: string[]
   /** Where bulk bytes are listened for; undefined: libp2p carries all. */
   bulk?: { host: string; port: number }
+  /** Where this node stands, as its operator calls it. */
+  site?: string | undefined
   /** Find peers on the local network by multicast. */
   mdns?: boolean
   /** No further dials at so many connections; twice as many are accepted. Default 64. */
@@ -65,6 +68,12 @@ export interface MeshOptions {
 
 const CONNECTIONS = 64
 const MAX_CHANNEL_BYTES = 1024
+const MAX_ABOUT_BYTES = 4096
+const ABOUT_MS = 5000
+/** Within a building, or between those of a town. */
+const NEAR_MS = 5
+/** What a node tells of itself as soon as somebody is connected; unknown fields are ignored. */
+const about = z.object({ site: z.string().max(256).optional() })
 const REVIEW_MS = 15_000
 const RENEW_MS = 10_000
 const VALIDATION = {
@@ -81,6 +90,8 @@ export class Mesh {
   readonly #members = new Map<string, Member>()
   /** Certificates that passed the handshake, of connections that may not be open yet. */
   readonly #shown = new Map<string, Certificate>()
+  /** What peers call the place where they stand. */
+  readonly #sites = new Map<string, string>()
   readonly #exchange: Exchange
   readonly #joined = new Set<(member: Member) => void>()
   readonly #left = new Set<(member: Member) => void>()
@@ -102,6 +113,7 @@ export class Mesh {
       fault: (error) => options.onFault?.('A request of a peer could not be answered', error),
     })
     this.handle('certificate', (from, payload) => this.#renewed(from, payload))
+    this.handle('about', () => this.#about())
     this.handle('channel', (from, payload) => this.#channel(from, payload))
   }
 
@@ -178,6 +190,14 @@ export class Mesh {
       repositories: certificate.repositories,
       rttMs: this.#connections(peer).find(({ rtt }) => rtt !== undefined)?.rtt,
     }))
+  }
+
+  /** Is it at this node's site: by its name where both have one, else by the measured round trip. */
+  near(peer: string): boolean {
+    const [own, other] = [this.#options.site, this.#sites.get(peer)]
+    if (own !== undefined && other !== undefined) return own === other
+    const rttMs = this.#connections(peer).find(({ rtt }) => rtt !== undefined)?.rtt
+    return rttMs === undefined || rttMs <= NEAR_MS
   }
 
   /** The returned function ends it. */
@@ -342,6 +362,23 @@ export class Mesh {
     yield Uint8Array.of(1)
   }
 
+  async *#about(): AsyncGenerator<Uint8Array, void, undefined> {
+    yield Buffer.from(JSON.stringify(this.#options.site === undefined ? {} : { site: this.#options.site }))
+  }
+
+  /** What it does not tell, or too late, is not known. */
+  async #askAbout(peer: string): Promise<void> {
+    const signal = AbortSignal.timeout(ABOUT_MS)
+    const limit = MAX_ABOUT_BYTES
+    try {
+      const answer = await collect(this.#exchange.request(peer, 'about', Buffer.of(), { signal, limit }), limit)
+      const { site } = about.parse(parseJson(answer))
+      if (site !== undefined && this.#members.has(peer)) this.#sites.set(peer, site)
+    } catch {
+      // An older version, or a peer that is gone again.
+    }
+  }
+
   async *#channel(from: Member, payload: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
     if (!this.#channels) throw new RegistryError('unsupported', 'This node has no channel for bulk bytes')
     yield await this.#channels.answer(from.peer, payload)
@@ -356,6 +393,7 @@ export class Mesh {
     }
     const member = { peer, certificate }
     this.#members.set(peer, member)
+    void this.#askAbout(peer)
     this.#dialling?.changed(peer)
     for (const listener of this.#joined) listener(member)
   }
@@ -364,6 +402,7 @@ export class Mesh {
     const peer = id.toString()
     const member = this.#members.get(peer)
     this.#members.delete(peer)
+    this.#sites.delete(peer)
     this.#exchange.forget(peer)
     this.#channels?.drop(peer)
     this.#dialling?.changed(peer)

@@ -18,6 +18,7 @@ import {
   type SwarmAsk,
 } from '../../protocol/wire/swarm.js'
 import { outranks } from './homes.js'
+import type { Limits } from './limits.js'
 import type { Member, Mesh } from './mesh.js'
 import { geometryOf, isSmall } from './pieces.js'
 import { Pulse } from './pulse.js'
@@ -65,6 +66,7 @@ export class Serving {
   readonly #holdings: Holdings
   readonly #entitled: Entitled
   readonly #mesh: Mesh
+  readonly #limits: Limits
   readonly #slots = new Map<string, Slots>()
   readonly #rosters = new Rosters()
   readonly #all = new Slots(ALL_AT_ONCE, ALL_WAITING)
@@ -74,7 +76,8 @@ export class Serving {
   })
   #served = 0
 
-  constructor(mesh: Mesh, holdings: Holdings, entitled: Entitled) {
+  constructor(mesh: Mesh, holdings: Holdings, entitled: Entitled, limits: Limits) {
+    this.#limits = limits
     this.#mesh = mesh
     this.#holdings = holdings
     this.#entitled = entitled
@@ -99,6 +102,7 @@ export class Serving {
       await this.#all.enter(signal)
       try {
         const answer = await this.#read(ask, stored, transfer, signal)
+        await this.#limits.upload(from.peer, answer.bytes.length, signal)
         this.#served += answer.bytes.length
         yield* encodePieceAnswer(answer)
       } finally {

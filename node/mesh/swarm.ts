@@ -15,6 +15,7 @@ import {
   type SwarmAsk,
   type SwarmNews,
 } from '../../protocol/wire/swarm.js'
+import { Limits } from './limits.js'
 import type { Mesh } from './mesh.js'
 import { Slots } from './slots.js'
 
@@ -23,6 +24,8 @@ export interface Swarm {
   readonly self: string
   /** Connected peers whose certificate covers the scope's repository, without those that were silent a moment ago. */
   entitled(scope: string): string[]
+  /** Is the peer at this node's site. */
+  near(peer: string): boolean
   /** Unverified. `bytes`: how many are expected. `progress` is called as they arrive. */
   piece(peer: string, ask: PieceAsk, bytes: number, signal: AbortSignal, progress?: () => void): Promise<PieceAnswer>
   /** What the peer has, and then everything it gets, until the reader stops. */
@@ -48,16 +51,26 @@ export class MeshSwarm implements Swarm {
   readonly #mesh: Mesh
   readonly #covers: (certificate: Certificate, scope: string) => boolean
   readonly #now: () => number
+  readonly #limits: Limits
   readonly #slots = new Map<string, Slots>()
   readonly #silentUntilMs = new Map<string, number>()
   #received = 0
 
   /** `covers`: may the certificate's owner hold what belongs to the scope. */
-  constructor(mesh: Mesh, covers: (certificate: Certificate, scope: string) => boolean, now: () => number) {
+  constructor(
+    mesh: Mesh,
+    covers: (certificate: Certificate, scope: string) => boolean,
+    now: () => number,
+    limits = new Limits({}, now),
+  ) {
+    this.#limits = limits
     this.#mesh = mesh
     this.#covers = covers
     this.#now = now
-    mesh.onLeave(({ peer }) => this.#silentUntilMs.delete(peer))
+    mesh.onLeave(({ peer }) => {
+      this.#silentUntilMs.delete(peer)
+      limits.forget(peer)
+    })
   }
 
   get self(): string {
@@ -77,6 +90,10 @@ export class MeshSwarm implements Swarm {
     })
   }
 
+  near(peer: string): boolean {
+    return this.#mesh.near(peer)
+  }
+
   async piece(
     peer: string,
     ask: PieceAsk,
@@ -88,6 +105,7 @@ export class MeshSwarm implements Swarm {
     this.#slots.set(peer, slots)
     await slots.enter(signal)
     try {
+      await this.#limits.download(peer, bytes, signal, progress)
       const limit = bytes + PIECE_OVERHEAD_BYTES
       const into = Buffer.allocUnsafeSlow(bytes)
       const parts: Uint8Array[] = []

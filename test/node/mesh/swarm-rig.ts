@@ -45,6 +45,7 @@ export interface SwarmRig {
 }
 
 export interface NodeOptions extends Partial<NodeBlobsOptions> {
+  site?: string
   repositories?: string[]
   limit?: number
 }
@@ -133,8 +134,8 @@ async function newNode(
   name: string,
   options: NodeOptions = {},
 ): Promise<TestNode> {
-  const { repositories = ['*'], limit = 1e9, ...rest } = options
-  const mesh = await rig.join(name, { repositories })
+  const { repositories = ['*'], limit = 1e9, site, ...rest } = options
+  const mesh = await rig.join(name, { repositories }, { site })
   const cache = await Cache.open(dir, { limit, onFault: (error) => rig.faults.push(error) })
   const entitled = (certificate: Certificate, scope: string, digest: string): Stored | undefined => {
     const blob = primary.blobs.get(digest)

@@ -72,6 +72,37 @@ test('a range is exact, and what lies far behind it is not fetched', () =>
     assert.ok(swarm.primary.sent <= 2 * MIB, `${swarm.primary.sent} bytes for a range`)
   }))
 
+test('two sites fetch one blob at once: about one copy passes between them', () =>
+  withSwarm(async (swarm) => {
+    const crossed = { bytes: 0 }
+    for (const site of ['a', 'b'])
+      for (let at = 0; at < 3; at++) countCrossing(await swarm.node(`${site}${at}`, { site }), swarm, crossed)
+    await swarm.connect()
+    const of = (self: string) => swarm.nodes.find(({ mesh }) => mesh.self === self)?.name[0]
+    // Each says where it stands as soon as it is connected.
+    for (const { mesh } of swarm.nodes)
+      while (mesh.members().some(({ peer }) => mesh.near(peer) !== (of(peer) === of(mesh.self))))
+        await new Promise((resolve) => setImmediate(resolve))
+    const blob = await swarm.blob(16 * MIB)
+    const read = await Promise.all(swarm.nodes.map((node) => node.read(blob)))
+    for (const { body } of read) assert.ok(body.equals(blob.bytes))
+    assert.ok(swarm.primary.sent <= 1.2 * blob.bytes.length, `${swarm.primary.sent} bytes left the primary`)
+    const copies = crossed.bytes / blob.bytes.length
+    assert.ok(copies > 0.8 && copies < 1.2, `${copies} copies passed between the sites`)
+  }))
+
+/** Counts what the node gets of blobs from the other site. */
+function countCrossing({ mesh, name }: TestNode, swarm: SwarmRig, crossed: { bytes: number }): void {
+  const request = mesh.request.bind(mesh)
+  mesh.request = async function* (peer, what, ...rest) {
+    const other = swarm.nodes.find((node) => node.mesh.self === peer)?.name
+    for await (const part of request(peer, what, ...rest)) {
+      if (what === 'piece' && other?.[0] !== name[0]) crossed.bytes += part.length
+      yield part
+    }
+  }
+}
+
 test('the primary is away and one peer has it: it is served, large or small, to everybody', () =>
   withSwarm(async (swarm) => {
     const nodes = await fleet(swarm, 4)
