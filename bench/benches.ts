@@ -8,6 +8,7 @@ import { indexes } from './rows/index.js'
 import { installs } from './rows/install.js'
 import { rss } from './rows/memory.js'
 import { meshChannel } from './rows/mesh-channel.js'
+import { meshSmall } from './rows/mesh-small.js'
 import { meshSwarm } from './rows/mesh-swarm.js'
 import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
@@ -37,5 +38,6 @@ export const benches: readonly Bench[] = [
   growth,
   meshSwarm,
   meshChannel,
+  meshSmall,
   nodeStart,
 ]

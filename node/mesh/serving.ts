@@ -9,10 +9,14 @@ import { RegistryError } from '../../protocol/errors.js'
 import { leafCount, pieceLevel } from '../../protocol/merkle.js'
 import type { Digest, Stored } from '../../protocol/records.js'
 import {
+  type BundleAsk,
+  decodeBundleAsk,
   decodePieceAsk,
   decodeSwarmAsk,
+  encodeBundled,
   encodePieceAnswer,
   encodeSwarmNews,
+  MAX_BUNDLE_BYTES,
   type PieceAnswer,
   type PieceAsk,
   type SwarmAsk,
@@ -82,6 +86,7 @@ export class Serving {
     this.#holdings = holdings
     this.#entitled = entitled
     mesh.handle('piece', (from, payload, signal) => this.#piece(from, decodePieceAsk(payload), signal))
+    mesh.handle('bundle', (from, payload, signal) => this.#bundle(from, decodeBundleAsk(payload), signal))
     mesh.handle('swarm', (from, payload, signal) => this.#swarm(from, decodeSwarmAsk(payload), signal))
   }
 
@@ -95,23 +100,71 @@ export class Serving {
     pieceLevel(ask.first, ask.count, leafCount(stored.size))
     if (ask.count > geometryOf(stored.size).pieceLeaves) throw new RegistryError('invalid', 'A piece is not that large')
     const transfer = await this.#available(from, ask, stored, signal)
-    const slots = this.#slots.get(from.peer) ?? new Slots(AT_ONCE, WAITING)
-    this.#slots.set(from.peer, slots)
-    await slots.enter(signal)
+    const leave = await this.#enter(from, signal)
     try {
-      await this.#all.enter(signal)
-      try {
-        const answer = await this.#read(ask, stored, transfer, signal)
-        await this.#limits.upload(from.peer, answer.bytes.length, signal)
-        this.#served += answer.bytes.length
-        yield* encodePieceAnswer(answer)
-      } finally {
-        this.#all.leave()
+      const answer = await this.#read(ask, stored, transfer, signal)
+      await this.#send(from, answer.bytes, signal)
+      yield* encodePieceAnswer(answer)
+    } finally {
+      leave()
+    }
+  }
+
+  /** Blobs as soon as they are here; of those that are not, and those that are too much, nothing is said. */
+  async *#bundle(from: Member, ask: BundleAsk, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const { scope, fetch } = ask
+    const leave = await this.#enter(from, signal)
+    try {
+      let bytes = 0
+      const reading = new Map<number, Promise<{ place: number; bytes: Uint8Array | undefined }>>()
+      for (const [place, digest] of ask.digests.entries()) {
+        const stored = await this.#check(from, { scope, digest, fetch })
+        bytes += stored.size
+        if (!isSmall(stored.size) || (place > 0 && bytes > MAX_BUNDLE_BYTES)) continue
+        const piece = { digest, scope, fetch, first: 0, count: leafCount(stored.size) }
+        const read = this.#read(piece, stored, undefined, signal)
+        reading.set(
+          place,
+          read.then(
+            (answer) => ({ place, bytes: answer.bytes }),
+            () => ({ place, bytes: undefined }),
+          ),
+        )
+      }
+      while (reading.size > 0) {
+        const { place, bytes: blob } = await Promise.race(reading.values())
+        reading.delete(place)
+        if (!blob) continue
+        await this.#send(from, blob, signal)
+        yield* encodeBundled({ place, bytes: blob })
       }
     } finally {
-      slots.leave()
-      if (slots.idle) this.#slots.delete(from.peer)
+      leave()
     }
+  }
+
+  /** The returned function leaves the place in the queue to others. */
+  async #enter({ peer }: Member, signal: AbortSignal): Promise<() => void> {
+    const slots = this.#slots.get(peer) ?? new Slots(AT_ONCE, WAITING)
+    this.#slots.set(peer, slots)
+    const leave = (): void => {
+      slots.leave()
+      if (slots.idle) this.#slots.delete(peer)
+    }
+    await slots.enter(signal)
+    await this.#all.enter(signal).catch((error: unknown) => {
+      leave()
+      throw error
+    })
+    return () => {
+      this.#all.leave()
+      leave()
+    }
+  }
+
+  async #send({ peer }: Member, { length }: Uint8Array, signal: AbortSignal): Promise<void> {
+    await this.#limits.upload(peer, length, signal)
+    this.#served += length
   }
 
   /** Waits, without holding a slot, until a fetched piece is here. */

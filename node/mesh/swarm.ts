@@ -5,8 +5,12 @@
 import type { Certificate } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
 import {
+  BUNDLE_OVERHEAD_BYTES,
+  type Bundled,
+  decodeBundle,
   decodePieceAnswer,
   decodeSwarmNews,
+  encodeBundleAsk,
   encodePieceAsk,
   encodeSwarmAsk,
   PIECE_OVERHEAD_BYTES,
@@ -15,6 +19,7 @@ import {
   type SwarmAsk,
   type SwarmNews,
 } from '../../protocol/wire/swarm.js'
+import { Bundles } from './bundles.js'
 import { Limits } from './limits.js'
 import type { Mesh } from './mesh.js'
 import { Slots } from './slots.js'
@@ -28,6 +33,8 @@ export interface Swarm {
   near(peer: string): boolean
   /** Unverified. `bytes`: how many are expected. `progress` is called as they arrive. */
   piece(peer: string, ask: PieceAsk, bytes: number, signal: AbortSignal, progress?: () => void): Promise<PieceAnswer>
+  /** A whole small blob, unverified. */
+  small(peer: string, ask: SwarmAsk, bytes: number, signal: AbortSignal): Promise<Uint8Array>
   /** What the peer has, and then everything it gets, until the reader stops. */
   follow(peer: string, ask: SwarmAsk, signal: AbortSignal): AsyncIterable<SwarmNews>
   /** It let this node wait in vain: it is left alone for half a minute, or until it is connected anew. */
@@ -54,6 +61,7 @@ export class MeshSwarm implements Swarm {
   readonly #limits: Limits
   readonly #slots = new Map<string, Slots>()
   readonly #silentUntilMs = new Map<string, number>()
+  readonly #bundles = new Bundles((...bundle) => this.#bundle(...bundle))
   #received = 0
 
   /** `covers`: may the certificate's owner hold what belongs to the scope. */
@@ -128,6 +136,27 @@ export class MeshSwarm implements Swarm {
     } finally {
       slots.leave()
       if (slots.idle) this.#slots.delete(peer)
+    }
+  }
+
+  small(peer: string, ask: SwarmAsk, bytes: number, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#bundles.get(peer, ask, bytes, signal)
+  }
+
+  async *#bundle(
+    peer: string,
+    asks: readonly SwarmAsk[],
+    bytes: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Bundled, void, undefined> {
+    const [{ scope, fetch } = { scope: '', fetch: false }] = asks
+    await this.#limits.download(peer, bytes, signal)
+    const limit = bytes + BUNDLE_OVERHEAD_BYTES
+    const payload = encodeBundleAsk({ scope, fetch, digests: asks.map(({ digest }) => digest) })
+    const options = { signal, limit, idleMs: PIECE_IDLE_MS, bulk: true }
+    for await (const blob of decodeBundle(this.#mesh.request(peer, 'bundle', payload, options))) {
+      this.#received += blob.bytes.length
+      yield blob
     }
   }
 

@@ -59,6 +59,8 @@ export class FakePrimary implements PrimaryBytes {
   sent = 0
   reads = 0
   readonly blobs = new Map<string, Blob>()
+  /** Known, and gone. */
+  readonly lost = new Set<string>()
   /** Called before each chunk; whoever awaits in it slows the primary down. */
   pace: () => Promise<void> = () => Promise.resolve()
 
@@ -81,7 +83,8 @@ export class FakePrimary implements PrimaryBytes {
 
   #blob(stored: Stored): Blob {
     const blob = this.blobs.get(stored.digest)
-    if (!this.reachable || !blob) throw new RegistryError('unavailable', 'The primary is away')
+    if (!this.reachable || !blob || this.lost.has(stored.digest))
+      throw new RegistryError('unavailable', 'The primary is away')
     return blob
   }
 }

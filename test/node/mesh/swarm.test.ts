@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { test } from 'node:test'
 import { homes } from '../../../node/mesh/homes.js'
 import { inclusionProof } from '../../../protocol/merkle.js'
-import { encodePieceAnswer } from '../../../protocol/wire/swarm.js'
+import { encodeBundled, encodePieceAnswer } from '../../../protocol/wire/swarm.js'
 import { type Blob, newSwarmRig, type SwarmRig, type TestNode } from './swarm-rig.js'
 
 const MIB = 1_048_576
@@ -60,6 +60,34 @@ test('a small blob is fetched from the primary once, by its home', () =>
       for (const { body } of read) assert.ok(body.equals(blob.bytes))
       assert.equal(swarm.primary.reads - before, 1)
     }
+  }))
+
+test('many small blobs go together, each is right, and one that is not to be had holds up no other', () =>
+  withSwarm(async (swarm) => {
+    const nodes = await fleet(swarm, 3)
+    const [reader] = nodes
+    let exchanges = 0
+    for (const { mesh } of nodes) {
+      const request = mesh.request.bind(mesh)
+      mesh.request = (peer, what, ...rest) => {
+        if (what === 'bundle' || what === 'piece') exchanges++
+        return request(peer, what, ...rest)
+      }
+    }
+    const blobs = await Promise.all(Array.from({ length: 200 }, (_, at) => swarm.blob(1 + ((at * 997) % 60_000))))
+    const read = await Promise.all(blobs.map((blob) => reader?.read(blob)))
+    for (const [at, one] of read.entries()) assert.ok(one?.body.equals(blobs[at]?.bytes ?? Buffer.of()))
+    assert.ok(exchanges < 100, `${exchanges} exchanges for ${blobs.length} blobs`)
+    assert.equal(swarm.primary.reads, blobs.length)
+    // Known to the nodes, and lost at the primary.
+    const lost = await swarm.blob(500)
+    swarm.primary.lost.add(lost.stored.digest)
+    const more = await Promise.all([...Array(20)].map(() => swarm.blob(1000)))
+    const results = await Promise.allSettled([lost, ...more].map((blob) => reader?.read(blob)))
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['rejected', ...more.map(() => 'fulfilled')],
+    )
   }))
 
 test('a range is exact, and what lies far behind it is not fetched', () =>
@@ -191,13 +219,16 @@ function lie(node: TestNode, blob: Blob): void {
     yield header
     yield blob.bytes.subarray(first * 65_536, (first + count) * 65_536)
   })
+  node.mesh.handle('bundle', async function* () {
+    yield* encodeBundled({ place: 0, bytes: blob.bytes })
+  })
 }
 
 const bad: [string, (node: TestNode, blob: Blob) => void][] = [
   [
     'says nothing',
     (node) => {
-      for (const name of ['piece', 'swarm']) {
+      for (const name of ['piece', 'bundle', 'swarm']) {
         node.mesh.handle(name, async function* (_, __, signal) {
           await aborted(signal)
           yield Buffer.of(0)
@@ -278,6 +309,9 @@ function pieces(
     })
     yield* answer(Buffer.concat(parts), signal)
   })
+  node.mesh.handle('bundle', (_, __, signal) =>
+    answer(Buffer.concat(encodeBundled({ place: 0, bytes: blob.bytes })), signal),
+  )
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
