@@ -8,6 +8,7 @@ import { indexes } from './rows/index.js'
 import { installs } from './rows/install.js'
 import { rss } from './rows/memory.js'
 import { meshChannel } from './rows/mesh-channel.js'
+import { meshNode } from './rows/mesh-node.js'
 import { meshSmall } from './rows/mesh-small.js'
 import { meshSwarm } from './rows/mesh-swarm.js'
 import { nodeStart } from './rows/node-start.js'
@@ -39,5 +40,6 @@ export const benches: readonly Bench[] = [
   meshSwarm,
   meshChannel,
   meshSmall,
+  meshNode,
   nodeStart,
 ]

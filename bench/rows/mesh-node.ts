@@ -1,12 +1,9 @@
 /** First byte of a large cold blob from a peer, and memory of a node while much swarms through it. */
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Bench, Context, Row } from '../bench.js'
 import { load } from '../rig/load.js'
-import { type Office, office } from '../rig/office.js'
+import { office } from '../rig/office.js'
 import { memory } from '../rig/proc.js'
-import type { Rig } from '../rig/rig.js'
 import { median } from '../statistics.js'
 
 export const meshNode: Bench = {
@@ -26,7 +23,7 @@ async function run({ rig, quick, say }: Context): Promise<Row[]> {
   const firsts: number[] = []
   for (let at = 0; at < rounds; at++) {
     const path = `${fleet.base}/large/${at}.bin`
-    await put(rig, fleet, path, quick ? GIB / 4 : GIB)
+    await fleet.rest.put(path, randomBytes(quick ? GIB / 4 : GIB))
     await fleet.settled()
     const [has, cold, other] = fleet.nodes.map(({ url }) => url)
     await drain([has ?? ''], path)
@@ -60,11 +57,4 @@ async function drain(urls: readonly string[], path: string): Promise<void> {
   const targets = urls.map((url) => ({ url, path }))
   const report = await load('drain', { targets, clients: [{ count: urls.length }], requestsEach: 1, maxMs: 110_000 })
   if (report.requests !== urls.length) throw new Error('a client was not served whole')
-}
-
-async function put(rig: Rig, fleet: Office, path: string, bytes: number): Promise<void> {
-  const name = join(await rig.directory(), 'blob')
-  const file = await open(name, 'w+')
-  for (let at = 0; at < bytes; at += 16 * MIB) await file.write(randomBytes(16 * MIB))
-  await fleet.rest.upload(path, file.createReadStream({ start: 0 }), bytes)
 }
