@@ -1,10 +1,10 @@
 /** HTTPS in front of a server of the tests, as an operator's proxy would be, for clients that send credentials over nothing else. */
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { selfSigned } from './certificate.js'
 
 export interface TlsFront {
   url: string
@@ -16,9 +16,7 @@ export interface TlsFront {
 /** `dir`: where its key and certificate go. */
 export async function tlsFront(dir: string, behind: string): Promise<TlsFront> {
   const [key, certificate] = [join(dir, 'front.key'), join(dir, 'front.crt')]
-  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', certificate]
-  const subject = ['-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-  execFileSync('openssl', ['req', '-x509', ...made, ...subject], { stdio: 'ignore' })
+  await selfSigned(key, certificate)
   const server = createServer({ key: readFileSync(key), cert: readFileSync(certificate) }, (incoming, outgoing) => {
     const { method = 'GET', headers, url = '/' } = incoming
     const passed = request(behind + url, { method, headers }, (reply) => {

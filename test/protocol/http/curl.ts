@@ -1,5 +1,12 @@
 /** The real curl, for what a client must see. */
 import { execFile } from 'node:child_process'
+import { type TestContext, test } from 'node:test'
+import { missing, program } from '../../clients/client.js'
+
+/** A test that needs it. */
+export function withCurl(name: string, run: (t: TestContext) => Promise<void>): void {
+  void test(name, missing(program('curl')), run)
+}
 
 export interface Curled {
   status: number

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { RegistryError } from '../../../protocol/errors.js'
 import { json, text } from '../../../protocol/http/reply.js'
 import { pattern, patternBytes } from './bytes.js'
-import { curl } from './curl.js'
+import { curl, withCurl } from './curl.js'
 import { barrier, RawClient, statusOf } from './raw.js'
 import { gate, serving } from './serving.js'
 
@@ -129,7 +129,7 @@ test('a client that goes away in the middle of a download ends the reading of th
 
 for (const sized of [true, false]) {
   const kind = sized ? 'with a length' : 'chunked'
-  test(`a body that fails in the middle is never complete: ${kind}`, async (t) => {
+  withCurl(`a body that fails in the middle is never complete: ${kind}`, async (t) => {
     const errors: unknown[] = []
     const { url } = await serving(
       t,
@@ -152,7 +152,7 @@ for (const [name, says, has] of [
   ['more', 9 * MIB, 10 * MIB],
   ['one less', 10 * MIB, 10 * MIB - 1],
 ] as const) {
-  test(`bytes that are ${name} than announced are never a complete body`, async (t) => {
+  withCurl(`bytes that are ${name} than announced are never a complete body`, async (t) => {
     const { url } = await serving(t, async () => ({
       status: 200,
       headers: {},
@@ -164,7 +164,7 @@ for (const [name, says, has] of [
   })
 }
 
-test('a body that cannot even begin is an error reply', async (t) => {
+withCurl('a body that cannot even begin is an error reply', async (t) => {
   const { url } = await serving(t, async () => ({
     status: 200,
     headers: { etag: '"x"' },
@@ -175,7 +175,7 @@ test('a body that cannot even begin is an error reply', async (t) => {
 })
 
 for (const client of ['curl', 'curl chunked', 'node'] as const) {
-  test(`A24 a client in the middle of a large upload sees the refusal: ${client}`, async (t) => {
+  withCurl(`A24 a client in the middle of a large upload sees the refusal: ${client}`, async (t) => {
     const { url, port } = await serving(t, async (request) => {
       if (request.path === '/barrier') return text('')
       throw new RegistryError('unauthenticated', 'Who are you?')
@@ -223,7 +223,7 @@ test('a client that stops reading, and one that stops sending, are cut', async (
   assert.deepEqual(statuses, [499, 499])
 })
 
-test('more uploads at a time than allowed are turned away with 503', async (t) => {
+withCurl('more uploads at a time than allowed are turned away with 503', async (t) => {
   const release = gate()
   const started = gate()
   const { url } = await serving(
@@ -244,7 +244,7 @@ test('more uploads at a time than allowed are turned away with 503', async (t) =
   assert.equal((await first).status, 200)
 })
 
-test('a body can be read once only', async (t) => {
+withCurl('a body can be read once only', async (t) => {
   const { url } = await serving(t, async (request) => {
     for await (const _ of request.body);
     for await (const _ of request.body);

@@ -9,14 +9,14 @@ import { RegistryError } from '../../../protocol/errors.js'
 import type { Reply } from '../../../protocol/http/reply.js'
 import { json, text } from '../../../protocol/http/reply.js'
 import { pattern, patternBytes } from './bytes.js'
-import { curl } from './curl.js'
+import { curl, withCurl } from './curl.js'
 import { exchange, statusOf } from './raw.js'
 import { serving } from './serving.js'
 
 const SIZE = 3_000_001
 const blob = (): Reply => ({ status: 200, headers: { etag: '"abc"', 'content-type': 'a/b' }, body: pattern(SIZE) })
 
-test('a body of bytes arrives whole, with its length', async (t) => {
+withCurl('a body of bytes arrives whole, with its length', async (t) => {
   const { url } = await serving(t, async () => blob())
   const reply = await curl(`${url}/blob`)
   assert.equal(reply.status, 200)
@@ -25,19 +25,19 @@ test('a body of bytes arrives whole, with its length', async (t) => {
   assert.ok(reply.body.equals(patternBytes(0, SIZE)))
 })
 
-test('the same when the handler does not wait', async (t) => {
+withCurl('the same when the handler does not wait', async (t) => {
   const { url } = await serving(t, () => blob())
   assert.ok((await curl(`${url}/blob`)).body.equals(patternBytes(0, SIZE)))
 })
 
-test('a large body in memory arrives whole', async (t) => {
+withCurl('a large body in memory arrives whole', async (t) => {
   const { url } = await serving(t, () => ({ status: 200, headers: {}, body: patternBytes(0, SIZE) }))
   const reply = await curl(`${url}/blob`)
   assert.equal(reply.headers['content-length'], String(SIZE))
   assert.ok(reply.body.equals(patternBytes(0, SIZE)))
 })
 
-test('a body whose length is not known is sent chunked', async (t) => {
+withCurl('a body whose length is not known is sent chunked', async (t) => {
   const { url } = await serving(t, () => ({ status: 200, headers: {}, body: pattern(SIZE).read() }))
   const reply = await curl(`${url}/stream`)
   assert.equal(reply.headers['transfer-encoding'], 'chunked')
@@ -45,7 +45,7 @@ test('a body whose length is not known is sent chunked', async (t) => {
   assert.ok(reply.body.equals(patternBytes(0, SIZE)))
 })
 
-test('an empty stream and empty bytes are complete replies', async (t) => {
+withCurl('an empty stream and empty bytes are complete replies', async (t) => {
   const { url } = await serving(t, (request) => ({
     status: 200,
     headers: {},
@@ -57,7 +57,7 @@ test('an empty stream and empty bytes are complete replies', async (t) => {
   }
 })
 
-test('HEAD says what GET would say, and opens nothing', async (t) => {
+withCurl('HEAD says what GET would say, and opens nothing', async (t) => {
   const bytes = pattern(SIZE)
   const { url } = await serving(t, async (request) => {
     if (request.path === '/said') return { status: 200, headers: { 'content-length': '12345' } }
@@ -80,7 +80,7 @@ for (const [range, start, end] of [
   ['-5', SIZE - 5, SIZE],
   ['5-99999999999999999999', 5, SIZE],
 ] as const) {
-  test(`curl -r ${range} gets exactly these bytes`, async (t) => {
+  withCurl(`curl -r ${range} gets exactly these bytes`, async (t) => {
     const { url } = await serving(t, async () => blob())
     const reply = await curl('-r', range, `${url}/blob`)
     assert.equal(reply.status, 206)
@@ -89,21 +89,21 @@ for (const [range, start, end] of [
   })
 }
 
-test('B14 a range beyond the end is refused with the size', async (t) => {
+withCurl('B14 a range beyond the end is refused with the size', async (t) => {
   const { url } = await serving(t, async () => blob())
   const reply = await curl('-H', `Range: bytes=${SIZE}-`, `${url}/blob`)
   assert.equal(reply.status, 416)
   assert.equal(reply.headers['content-range'], `bytes */${SIZE}`)
 })
 
-test('a client that has the bytes is told so', async (t) => {
+withCurl('a client that has the bytes is told so', async (t) => {
   const { url } = await serving(t, async () => blob())
   const reply = await curl('-H', 'If-None-Match: "abc"', `${url}/blob`)
   assert.deepEqual([reply.status, reply.body.length, reply.headers.etag], [304, 0, '"abc"'])
   assert.equal(reply.headers['content-length'], undefined)
 })
 
-test('curl uses one connection for several requests of all kinds', async (t) => {
+withCurl('curl uses one connection for several requests of all kinds', async (t) => {
   const { url } = await serving(t, async (request) => (request.path === '/blob' ? blob() : text(request.path)))
   const reply = await curl('-v', `${url}/a`, `${url}/blob`, `${url}/b`, '-d', 'x=1')
   assert.equal(reply.exitCode, 0)
@@ -111,7 +111,7 @@ test('curl uses one connection for several requests of all kinds', async (t) => 
   assert.equal(reply.log.match(/Re-using existing/g)?.length, 2)
 })
 
-test('curl sends a body after 100 Continue, and the handler reads it', async (t) => {
+withCurl('curl sends a body after 100 Continue, and the handler reads it', async (t) => {
   const { url } = await serving(t, async (request) => {
     let size = 0
     for await (const chunk of request.body) size += chunk.byteLength
@@ -125,7 +125,7 @@ test('curl sends a body after 100 Continue, and the handler reads it', async (t)
   assert.deepEqual(JSON.parse(reply.body.toString()), { size: SIZE, length: SIZE })
 })
 
-test('text is compressed for those who ask, with an ETag of its own', async (t) => {
+withCurl('text is compressed for those who ask, with an ETag of its own', async (t) => {
   const body = JSON.stringify({ versions: Array.from({ length: 500 }, (_, i) => `1.0.${i}`) })
   const { url } = await serving(t, () => ({
     status: 200,
@@ -147,7 +147,7 @@ test('text is compressed for those who ask, with an ETag of its own', async (t) 
   assert.equal(head.headers['content-length'], String(coded.body.length))
 })
 
-test('an error becomes problem+json with its status, a sentence and the request id', async (t) => {
+withCurl('an error becomes problem+json with its status, a sentence and the request id', async (t) => {
   const { url } = await serving(t, (request) => {
     if (request.path === '/sync') throw new RegistryError('conflict', 'Version 1.0.0 exists')
     throw new RegistryError('throttled', 'Slower, please', { retryAfter: 2.2 })
@@ -165,7 +165,7 @@ test('an error becomes problem+json with its status, a sentence and the request 
   assert.equal((await curl(`${url}/x`)).headers['retry-after'], '3')
 })
 
-test('an unknown exception becomes 500 without a word of it', async (t) => {
+withCurl('an unknown exception becomes 500 without a word of it', async (t) => {
   const { url } = await serving(t, async () => {
     throw new Error('password=hunter2')
   })
@@ -191,14 +191,14 @@ for (const [name, value] of [
   }
 }
 
-test('B17 a foreign Host appears nowhere', async (t) => {
+withCurl('B17 a foreign Host appears nowhere', async (t) => {
   const { url } = await serving(t, (request) => json({ origin: request.origin }, 200, { location: request.origin }))
   const reply = await curl('-H', 'Host: evil.example', '-H', 'X-Forwarded-Host: evil.example', `${url}/x`)
   assert.equal(reply.headers.location, url)
   assert.doesNotMatch(JSON.stringify(reply.headers) + reply.body.toString(), /evil/)
 })
 
-test('every reply carries a request id, the given one when it is well formed', async (t) => {
+withCurl('every reply carries a request id, the given one when it is well formed', async (t) => {
   const { url } = await serving(t, async () => text('x'))
   const id = async (...given: string[]) => (await curl(...given, `${url}/x`)).headers['x-request-id']
   assert.equal(await id('-H', 'X-Request-Id: abc.DEF-1'), 'abc.DEF-1')

@@ -1,6 +1,5 @@
 /** Opening, closing and logging. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,8 +8,9 @@ import { RegistryError } from '../../../protocol/errors.js'
 import type { LogEntry } from '../../../protocol/http/dispatcher.js'
 import { text } from '../../../protocol/http/reply.js'
 import { serve } from '../../../protocol/http/server.js'
+import { selfSigned } from '../../support/certificate.js'
 import { pattern, patternBytes } from './bytes.js'
-import { curl } from './curl.js'
+import { curl, withCurl } from './curl.js'
 import { RawClient } from './raw.js'
 import { gate, serving } from './serving.js'
 
@@ -39,7 +39,7 @@ test('an address of another machine, a bad proxy range, a bad public URL, a miss
   await refused({ tls: { keyFile: '/nope.key', certFile: '/nope.crt' } }, /TLS key or certificate.*nope\.key/)
 })
 
-test('closing lets what runs end, and accepts nothing new', async () => {
+withCurl('closing lets what runs end, and accepts nothing new', async () => {
   const started = gate()
   const release = gate()
   const listening = await serve({ ...OPTIONS, port: 0 }, async () => {
@@ -60,7 +60,7 @@ test('closing lets what runs end, and accepts nothing new', async () => {
   assert.equal(listening.running, 0)
 })
 
-test('closing cuts what does not end in time, and idle connections', async () => {
+withCurl('closing cuts what does not end in time, and idle connections', async () => {
   const started = gate<AbortSignal>()
   const listening = await serve({ ...OPTIONS, port: 0 }, async (request) => {
     started.open(request.signal)
@@ -77,7 +77,7 @@ test('closing cuts what does not end in time, and idle connections', async () =>
   assert.equal(await idle.untilClosed(), '')
 })
 
-test('a log entry says what happened, and no query', async (t) => {
+withCurl('a log entry says what happened, and no query', async (t) => {
   const entries: LogEntry[] = []
   const { url } = await serving(
     t,
@@ -111,7 +111,7 @@ function facts({ id, traced, method, path, remote }: LogEntry) {
   return { id, traced, method, path, remote }
 }
 
-test('a trusted proxy names the client, anyone else only himself', async (t) => {
+withCurl('a trusted proxy names the client, anyone else only himself', async (t) => {
   const handle = (request: { remote: string; origin: string }) => text(`${request.remote} ${request.origin}`)
   const trusting = await serving(t, handle, {
     trustedProxies: ['127.0.0.0/8'],
@@ -123,23 +123,11 @@ test('a trusted proxy names the client, anyone else only himself', async (t) => 
   assert.equal((await curl(...headers, distrusting.url)).body.toString(), '127.0.0.1 https://a.example')
 })
 
-test('TLS serves the same, bodies in chunks too', async (t) => {
+withCurl('TLS serves the same, bodies in chunks too', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'cairn-tls-'))
   t.after(() => rmSync(directory, { recursive: true }))
   const [keyFile, certFile] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
-  const subject = ['-subj', '/CN=localhost', '-days', '2']
-  const key = [
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-keyout',
-    keyFile,
-    '-out',
-    certFile,
-  ]
-  execFileSync('openssl', ['req', '-x509', ...key, ...subject], { stdio: 'ignore' })
+  await selfSigned(keyFile, certFile)
   const { url } = await serving(t, async () => ({ status: 200, headers: {}, body: pattern(5_000_000) }), {
     tls: { keyFile, certFile },
   })

@@ -1,6 +1,5 @@
 /** https with certificates from files, which are renewed while clients are connected. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { copyFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { Agent, type RequestOptions, request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -8,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import type { TlsFiles } from '../../../protocol/http/tls-files.js'
+import { selfSigned } from '../../support/certificate.js'
 import { freePort, until } from '../../support/fleet.js'
 import { gate, serving } from './serving.js'
 
@@ -18,7 +18,7 @@ describe('https', () => {
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'cairn-tls-'))
     files = { keyFile: join(dir, 'key.pem'), certFile: join(dir, 'cert.pem') }
-    for (const name of ['one', 'two']) certificate(dir, name)
+    for (const name of ['one', 'two']) await selfSigned(join(dir, `${name}.key`), join(dir, `${name}.crt`), name)
   })
   after(() => rm(dir, { recursive: true }))
 
@@ -89,10 +89,4 @@ function read(port: number, path: string): Promise<{ name: string; body: string 
       .on('error', reject)
       .end()
   })
-}
-
-function certificate(dir: string, name: string): void {
-  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  const out = ['-keyout', join(dir, `${name}.key`), '-out', join(dir, `${name}.crt`)]
-  execFileSync('openssl', ['req', '-x509', ...made, ...out, '-days', '2', '-subj', `/CN=${name}`], { stdio: 'ignore' })
 }
