@@ -203,6 +203,7 @@ async function compose(
     metadata: state,
     blobs,
     passes: (scope, digest) => registry.passes(scope, digest),
+    pins: cache,
     now: () => new Date(),
     onError: (error) => log.warn(errorFields(error), 'a blob could not be fetched ahead'),
   })
