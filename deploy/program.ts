@@ -11,13 +11,15 @@ import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
 import { repoCommand } from './commands/repo.js'
 import { primaryCommand, upCommand } from './commands/run.js'
+import { runCommand } from './commands/run-client.js'
 import { statusCommand } from './commands/status.js'
 import { verifyCommand } from './commands/verify.js'
 import { EXIT, EXIT_HELP, exitCodeOf } from './exit-code.js'
 import type { Terminal } from './terminal.js'
 import { programVersion } from './version.js'
 
-export function program(terminal: Terminal): Command {
+/** `ended`: told the exit code of a command that ran another. */
+export function program(terminal: Terminal, ended: (code: number) => void = () => undefined): Command {
   const cairn = new Command('cairn')
     .description('A distributed artifact registry.')
     .version(programVersion())
@@ -30,6 +32,7 @@ export function program(terminal: Terminal): Command {
     upCommand(terminal),
     primaryCommand(terminal),
     nodeCommand(terminal),
+    runCommand(terminal, ended),
     loginCommand(terminal),
     logoutCommand(terminal),
     whoamiCommand(terminal),
@@ -58,9 +61,12 @@ export function program(terminal: Terminal): Command {
 
 /** Runs one command line (without node and script); the exit code. Errors are said here, in one sentence, and nowhere else. */
 export async function runProgram(args: readonly string[], terminal: Terminal): Promise<number> {
+  let code: number = EXIT.ok
   try {
-    await program(terminal).parseAsync([...args], { from: 'user' })
-    return EXIT.ok
+    await program(terminal, (other) => {
+      code = other
+    }).parseAsync([...args], { from: 'user' })
+    return code
   } catch (error) {
     // Help and version are errors to commander; what it has to say it has said.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage

@@ -65,6 +65,15 @@ export const cargo: Format = {
   lock,
   upstream,
 
+  environment: ({ base, key, token }) => {
+    const name = key.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')
+    return {
+      variables: {
+        [`CARGO_REGISTRIES_${name}_INDEX`]: `sparse+${base}/`,
+        ...(token === undefined ? {} : { [`CARGO_REGISTRIES_${name}_TOKEN`]: token }),
+      },
+    }
+  },
   snippet: ({ base, key }) =>
     [
       '# ~/.cargo/config.toml',

@@ -33,6 +33,7 @@ export const go: Format = {
   grammar: { compare: compareTexts },
   lock,
 
+  environment: ({ base }) => ({ variables: { GOPROXY: base } }),
   snippet: ({ base }) =>
     [
       `go env -w GOPROXY=${base},$(go env GOPROXY)`,

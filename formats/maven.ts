@@ -31,6 +31,11 @@ export const maven: Format = {
   upkeep,
   grammar: { compare: compareVersions },
   lock,
+  // MAVEN_ARGS is read since Maven 3.9.
+  environment: ({ base, key, token, folder }) => ({
+    variables: { MAVEN_ARGS: `-s ${folder}/settings.xml` },
+    files: { 'settings.xml': settingsXml(base, key, token) },
+  }),
   snippet: ({ base, key }) =>
     [
       `<server><id>${key}</id><username>YOU</username><password>YOUR-TOKEN</password></server>   <!-- ~/.m2/settings.xml -->`,
@@ -38,4 +43,14 @@ export const maven: Format = {
       `mvn deploy -DaltDeploymentRepository=${key}::default::${base}`,
       `maven { url = uri("${base}") }   // build.gradle.kts, under repositories`,
     ].join('\n'),
+}
+
+/** Settings that make one repository the mirror of all. */
+function settingsXml(base: string, key: string, token: string | undefined): string {
+  const server =
+    token === undefined
+      ? ''
+      : `<servers><server><id>${key}</id><username>token</username><password>${token}</password></server></servers>`
+  const mirror = `<mirrors><mirror><id>${key}</id><mirrorOf>*</mirrorOf><url>${base}</url></mirror></mirrors>`
+  return `<settings>${server}${mirror}</settings>\n`
 }

@@ -89,6 +89,19 @@ export const npm: Format = {
   grammar,
   lock,
 
+  environment: ({ base, token }) => ({
+    variables: {
+      npm_config_registry: `${base}/`,
+      YARN_NPM_REGISTRY_SERVER: base,
+      YARN_UNSAFE_HTTP_WHITELIST: new URL(base).hostname,
+      ...(token === undefined
+        ? {}
+        : {
+            [`npm_config_${base.replace(/^https?:/, '')}/:_authToken`]: token,
+            YARN_NPM_AUTH_TOKEN: token,
+          }),
+    },
+  }),
   snippet: ({ base }) => {
     const address = base.replace(/^https?:/, '')
     return [

@@ -59,6 +59,7 @@ export const oci: Format = {
   upstream,
   restoredWith,
   lock,
+  environment: ({ base, key }) => ({ variables: { CAIRN_IMAGES: `${new URL(base).host}/${key}` } }),
   snippet: ({ base, key }) => {
     const host = new URL(base).host
     return [

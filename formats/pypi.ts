@@ -57,6 +57,12 @@ export const pypi: Format = {
   lock,
   upstream,
 
+  environment: ({ base, token }) => {
+    const index = `${token === undefined ? base : base.replace('://', `://__token__:${token}@`)}/simple/`
+    return {
+      variables: { PIP_INDEX_URL: index, PIP_TRUSTED_HOST: new URL(base).host, UV_DEFAULT_INDEX: index },
+    }
+  },
   snippet: ({ base }) =>
     [
       `twine upload --repository-url ${base}/legacy/ -u __token__ -p YOUR-TOKEN dist/*`,

@@ -27,6 +27,8 @@ const schema = z.object({
   certificate: z.string(),
   /** Globs over repository keys. A change means that other changes are visible: the replica starts again. */
   repositories: z.array(z.string()),
+  /** Known by its certificate alone: its fleet has no record of it. */
+  ephemeral: z.boolean().optional(),
 })
 export type Stored = z.infer<typeof schema>
 
@@ -86,6 +88,7 @@ async function joinFleet(dir: string, joinToken: string, name: string | undefine
       pin: token.tlsPin,
       certificate,
       repositories: node.repositories,
+      ...(node.ephemeral ? { ephemeral: true } : {}),
     }
     await saveIdentity(dir, stored)
     return stored
@@ -95,7 +98,12 @@ async function joinFleet(dir: string, joinToken: string, name: string | undefine
 }
 
 const replySchema = z.object({
-  node: z.object({ id: z.string(), name: z.string(), repositories: z.array(z.string()) }),
+  node: z.object({
+    id: z.string(),
+    name: z.string(),
+    repositories: z.array(z.string()),
+    ephemeral: z.boolean().optional(),
+  }),
   certificate: z.string(),
   fleet: z.string(),
   logKey: z.string(),

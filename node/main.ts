@@ -80,7 +80,12 @@ async function compose(
   const link = new Link({
     url: self.url,
     pin: self.pin,
-    identity: { key: self.key, node: self.node, fleet: self.fleet },
+    identity: {
+      key: self.key,
+      node: self.node,
+      fleet: self.fleet,
+      ...(self.ephemeral ? { certificate: () => self.certificate } : {}),
+    },
     now: Date.now,
   })
   closers.push(() => link.close())

@@ -8,6 +8,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { openSite } from '../admin/site.js'
+import type { NodeCard } from '../admin/view.js'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
 import { app, type Handler } from '../protocol/app/app.js'
@@ -40,7 +41,7 @@ import { Fleet } from './fleet/fleet.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
 import { heldLog } from './log/held.js'
 import { Signer } from './log/signer.js'
-import { Nodes } from './nodes.js'
+import { Nodes, type NodeView } from './nodes.js'
 import { embedded } from './postgres/embedded.js'
 import { PostgresLedger } from './postgres/ledger.js'
 import { migrate } from './postgres/migrate.js'
@@ -262,7 +263,7 @@ async function compose(
     metadata: state,
     gate,
     formats,
-    nodes: async () => (await nodes.list()).filter((node) => node.state !== 'revoked').map(card),
+    nodes: async () => (await nodes.list()).flatMap(card),
     usage: (scope) => ledger.usage(scope),
     version: program.version,
     fleet: keys.fleet,
@@ -427,19 +428,24 @@ function certificate(keys: PrimaryKeys, node: NodeRecord): Promise<string> {
     repositories: node.repositories,
     iat,
     exp: iat + CERTIFICATE_SECONDS,
+    ...(node.ephemeral ? { key: node.publicKey } : {}),
   })
 }
 
-function card(node: Awaited<ReturnType<Nodes['list']>>[number]) {
-  return {
+/** For the page: nodes that are, not those that were or may come. */
+function card(node: NodeView): NodeCard[] {
+  const { state } = node
+  if (state === 'revoked' || state === 'key') return []
+  const shown = {
     name: node.name,
-    state: node.state,
+    state,
     url: node.heartbeat?.url,
     version: node.heartbeat?.version,
     lag: node.lag,
     heardAgo: node.heardAt === undefined ? undefined : Date.now() - Date.parse(node.heardAt),
     cache: node.heartbeat?.cache,
   }
+  return [shown]
 }
 
 /** Replies to what may change something say where the log stands, so that a node can wait until it has applied that. */

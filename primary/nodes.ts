@@ -13,6 +13,7 @@ import { FLEET, type NodeRecord, type Position } from '../protocol/records.js'
 import { Turn } from './accounts/turn.js'
 import type { Downloads } from './downloads.js'
 import type { Heartbeat, Members, PeerAddress, SyncPolicy } from './fleet/fleet.js'
+import { ephemeral } from './fleet/membership.js'
 
 export interface NodesOptions {
   pool: pg.Pool
@@ -29,9 +30,18 @@ export interface NodeDraft {
   name: string
   /** Globs over repository keys. */
   repositories: string[]
+  /** A join key for many nodes that leave no trace, instead of a token for one. */
+  ephemeral?: JoinKeyDraft | undefined
 }
 
-export type NodeState = 'pending' | 'online' | 'offline' | 'revoked'
+export interface JoinKeyDraft {
+  /** How many nodes may join with it; undefined: as many as come. */
+  uses?: number | undefined
+  days: number
+}
+
+/** `key`: a join key for ephemeral nodes. */
+export type NodeState = 'pending' | 'online' | 'offline' | 'revoked' | 'key'
 
 export interface NodeView {
   id: string
@@ -46,21 +56,33 @@ export interface NodeView {
   /** Changes that the node had not applied when it was last heard of. */
   lag: number | undefined
   syncRequestedAt: string | undefined
+  /** Of a join key: how often it was used, and may be. */
+  ephemeral: { used: number; uses: number | undefined; expiresAt: string } | undefined
 }
 
 const ONLINE_MS = 45_000
 /** Longer than a short absence: an address that no longer answers costs a peer one attempt. */
 const PEER_MS = 10 * 60_000
-const JOIN_MS = 24 * 3_600_000
+const DAY_MS = 24 * 3_600_000
+const JOIN_MS = DAY_MS
 const SECRET_BYTES = 32
+
+const nobody = { peer: '', publicKey: '', revoked: false }
 
 /** A heartbeat as it is kept, with where the log was then. */
 type Kept = Heartbeat & { log?: Position }
 
-interface Row {
+interface JoinRow {
   id: string
   name: string
   repositories: string[]
+  ephemeral: boolean
+}
+
+interface Row extends JoinRow {
+  used: number
+  uses: number | null
+  expires_at: Date
   created_at: Date
   revoked: boolean
   at: Date | null
@@ -79,16 +101,23 @@ export class Nodes implements Members {
     this.#nowMs = options.nowMs ?? Date.now
   }
 
-  /** The join token is shown once and is good for a day. */
-  async create(draft: NodeDraft): Promise<{ id: string; joinToken: string; expiresAt: string }> {
+  /** The join token is shown once and is good for a day, or for as long as its draft says. */
+  async create(
+    { name, repositories, ephemeral: key }: NodeDraft,
+    by: string,
+  ): Promise<{ id: string; joinToken: string; expiresAt: string }> {
     const id = randomUUID()
     const secret = randomBytes(SECRET_BYTES).toString('base64url')
     const now = this.#nowMs()
-    const expiresAt = new Date(now + JOIN_MS).toISOString()
+    const createdAt = new Date(now).toISOString()
+    const expiresAt = new Date(now + (key ? key.days * DAY_MS : JOIN_MS)).toISOString()
     await this.#options.pool.query(
-      'insert into node_join (id, secret_hash, name, repositories, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)',
-      [id, sha256(secret), draft.name, draft.repositories, new Date(now).toISOString(), expiresAt],
+      `insert into node_join (id, secret_hash, name, repositories, created_at, expires_at, ephemeral, uses)
+       values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      [id, sha256(secret), name, repositories, createdAt, expiresAt, key !== undefined, key?.uses ?? null],
     )
+    // What its nodes may is decided by this one record, and ends with it.
+    if (key) await this.#commit({ ...nobody, id, name: name || id, repositories, ephemeral: true, createdAt }, by)
     return { id, joinToken: joinTokenText({ ...this.#options.primary, secret, node: id }), expiresAt }
   }
 
@@ -98,10 +127,12 @@ export class Nodes implements Members {
    */
   redeem(secret: string, node: { name: string; peer: string; publicKey: string }): Promise<NodeRecord> {
     return this.#turn.run(async () => {
-      const { rows } = await this.#options.pool.query<{ id: string; name: string; repositories: string[] }>(
-        `update node_join set used_at = coalesce(used_at, $2), public_key = $3
-         where secret_hash = $1 and not revoked and ((used_at is null and expires_at > $2) or public_key = $3)
-         returning id, name, repositories`,
+      const { rows } = await this.#options.pool.query<JoinRow>(
+        `update node_join set used_at = coalesce(used_at, $2), public_key = $3, used = used + 1
+         where secret_hash = $1 and not revoked and case
+           when ephemeral then expires_at > $2 and (uses is null or used < uses)
+           else (used_at is null and expires_at > $2) or public_key = $3 end
+         returning id, name, repositories, ephemeral`,
         [sha256(secret), this.#now(), node.publicKey],
       )
       const join = rows[0]
@@ -114,6 +145,7 @@ export class Nodes implements Members {
       const before = this.#options.metadata.access('node', join.id)
       if (before?.revoked)
         throw new RegistryError('unauthenticated', 'This node was removed from the fleet', { code: 'node_revoked' })
+      if (before && join.ephemeral) return ephemeral(before, node)
       if (before && before.publicKey === node.publicKey && before.peer === node.peer) return before
       const record: NodeRecord = {
         id: join.id,
@@ -129,21 +161,23 @@ export class Nodes implements Members {
     })
   }
 
-  async heartbeat(id: string, status: Heartbeat, { remote }: { remote: string }): Promise<void> {
+  async heartbeat(node: NodeRecord, status: Heartbeat, { remote }: { remote: string }): Promise<void> {
     const { downloads, ...kept } = status
+    if (!node.ephemeral) await this.#keep(node.id, kept, remote)
+    for (const { scope, path, count } of downloads) {
+      const repository = this.#options.metadata.scope(scope)
+      // A node speaks only of what it may hold.
+      if (repository && matchesAny(node.repositories, repository.key)) this.#options.downloads.count(scope, path, count)
+    }
+  }
+
+  async #keep(id: string, kept: Omit<Heartbeat, 'downloads'>, remote: string): Promise<void> {
     await this.#options.pool.query({
       name: 'node_heartbeat',
       text: `insert into node_status (id, at, remote, status) values ($1, $2, $3, $4)
              on conflict (id) do update set at = excluded.at, remote = excluded.remote, status = excluded.status`,
       values: [id, this.#now(), remote, JSON.stringify({ ...kept, downloads: [], log: this.#options.metadata.head })],
     })
-    const node = this.#options.metadata.access('node', id)
-    for (const { scope, path, count } of downloads) {
-      const repository = this.#options.metadata.scope(scope)
-      // A node speaks only of what it may hold.
-      if (node && repository && matchesAny(node.repositories, repository.key))
-        this.#options.downloads.count(scope, path, count)
-    }
   }
 
   async peers(except: string): Promise<PeerAddress[]> {
@@ -233,7 +267,7 @@ export class Nodes implements Members {
 
   async #rows(id: string | undefined): Promise<Row[]> {
     const { rows } = await this.#options.pool.query<Row>(
-      `select j.id, j.name, j.repositories, j.created_at, j.revoked, s.at, s.status, p.policies, p.sync_requested_at
+      `select j.id, j.name, j.repositories, j.created_at, j.expires_at, j.revoked, j.ephemeral, j.used, j.uses, s.at, s.status, p.policies, p.sync_requested_at
        from node_join j left join node_status s on s.id = j.id left join node_policy p on p.id = j.id
        where $1::text is null or j.id = $1 order by j.created_at, j.id`,
       [id ?? null],
@@ -250,7 +284,15 @@ export class Nodes implements Members {
     return {
       id: row.id,
       name: record?.name ?? row.name,
-      state: row.revoked ? 'revoked' : record === undefined ? 'pending' : online ? 'online' : 'offline',
+      state: row.revoked
+        ? 'revoked'
+        : row.ephemeral
+          ? 'key'
+          : record === undefined
+            ? 'pending'
+            : online
+              ? 'online'
+              : 'offline',
       repositories: record?.repositories ?? row.repositories,
       policies: JSON.parse(row.policies ?? '[]') as SyncPolicy[],
       createdAt: row.created_at.toISOString(),
@@ -258,6 +300,9 @@ export class Nodes implements Members {
       heartbeat,
       lag: heartbeat && behind(heartbeat.position, head),
       syncRequestedAt: row.sync_requested_at?.toISOString(),
+      ephemeral: row.ephemeral
+        ? { used: row.used, uses: row.uses ?? undefined, expiresAt: row.expires_at.toISOString() }
+        : undefined,
     }
   }
 

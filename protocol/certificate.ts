@@ -4,7 +4,8 @@
  * wall clock, so cut-off peers go on trusting each other. Revocation is not in here: it is a record.
  *
  *     header   {"alg":"EdDSA","typ":"cairn-node+jwt"}
- *     payload  {"fleet","sub": node id,"name","peer": libp2p peer id,"repositories": globs over keys,"iat","exp": seconds}
+ *     payload  {"fleet","sub": node id,"name","peer": libp2p peer id,"repositories": globs over keys,"iat","exp": seconds,
+ *               "key": base64url of the public key, for ephemeral nodes, which have no record that says it}
  */
 import type { KeyObject } from 'node:crypto'
 import { CompactSign, compactVerify, errors } from 'jose'
@@ -23,6 +24,8 @@ export interface Certificate {
   /** Seconds since the epoch, log time. */
   iat: number
   exp: number
+  /** Ed25519 public key, base64url of the 32 raw bytes: of an ephemeral node, whose record names none. */
+  key?: string | undefined
 }
 
 /** Whose certificates are believed: one fleet's, signed by any of these Ed25519 public keys. */
@@ -47,6 +50,7 @@ const claims = z.object({
   repositories: z.array(z.string().min(1).max(256)).max(512),
   iat: z.int().positive(),
   exp: z.int().positive(),
+  key: z.string().length(43).optional(),
 })
 
 /** `key`: the primary's private log key. Throws `invalid` for claims that no judge would accept. */

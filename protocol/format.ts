@@ -210,6 +210,22 @@ export interface Grammar {
   licence?(meta: string): string | undefined
 }
 
+/** A repository as a client on this machine reaches it. */
+export interface ClientTarget {
+  /** No slash at the end. */
+  base: string
+  key: string
+  token: string | undefined
+  /** A folder for files that the variables name. */
+  folder: string
+}
+
+export interface ClientEnvironment {
+  variables: Record<string, string>
+  /** Text by name, to be written into the folder. */
+  files?: Record<string, string>
+}
+
 export interface Format {
   readonly name: string
   /** Tried in order. A GET that none matches is a file of the repository. */
@@ -237,6 +253,8 @@ export interface Format {
   readonly grammar?: Grammar
   /** How its lock files are read; a format without it has none. */
   readonly lock?: Lock
+  /** How this ecosystem's clients are pointed at a repository without touching their settings. Default: they cannot be. */
+  environment?(repository: ClientTarget): ClientEnvironment
   /** Lines that a user pastes to point a client at the repository, for `npm start` and the console. */
   snippet(repository: { base: string; key: string }): string
 }

@@ -189,10 +189,12 @@ export interface GrantRecord {
 export interface NodeRecord {
   id: string
   name: string
-  /** libp2p peer id, text form. */
+  /** libp2p peer id, text form; '' for ephemeral ones. */
   peer: string
-  /** Ed25519 public key, base64url of the 32 raw bytes. */
+  /** Ed25519 public key, base64url of the 32 raw bytes; '' for ephemeral ones. */
   publicKey: string
+  /** One join key for many short-lived nodes: each is known by its certificate alone, and none leaves a record. */
+  ephemeral?: true
   /** Globs over repository keys that the node may hold. */
   repositories: string[]
   revoked: boolean

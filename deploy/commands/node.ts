@@ -1,8 +1,9 @@
 /** `cairn node`: runs a node; and its subcommands, with which an administrator looks after the fleet. */
 import { Command } from 'commander'
+import { RegistryError } from '../../protocol/errors.js'
 import { record } from '../client.js'
 import { type ClientFlags, connect, print, size, type Terminal, table } from '../terminal.js'
-import { clientCommand, several } from './options.js'
+import { clientCommand, several, wholeNumber } from './options.js'
 import { runsNode } from './run.js'
 
 const API = '/api/v1/edge-nodes'
@@ -19,18 +20,32 @@ export function nodeCommand(terminal: Terminal): Command {
 }
 
 function createNode(terminal: Terminal): Command {
-  return clientCommand('create', 'make a join token, for `cairn node --join`')
+  return clientCommand('create', 'make a join token, for `cairn node --join`; or a join key')
     .alias('join-token')
     .argument('[name]')
+    .option('--ephemeral', 'a join key, for any number of `cairn node --ephemeral` and `cairn run`')
+    .option('--uses <count>', 'how many nodes may join with the key', wholeNumber(1, 1_000_000))
+    .option('--days <count>', 'how long the key is good', wholeNumber(1, 3650))
     .option('--repository <pattern>', 'what it may hold; can be given several times; without: everything', several)
-    .action(async (name: string | undefined, flags: ClientFlags & { repository?: string[] }) => {
+    .action(async (name: string | undefined, flags: ClientFlags & CreateFlags) => {
+      const { ephemeral, uses, days } = flags
+      if (!ephemeral && (uses ?? days) !== undefined)
+        throw new RegistryError('invalid', '--uses and --days are for a join key: add --ephemeral', { code: 'usage' })
       const draft = {
+        ...(ephemeral ? { ephemeral: { uses, expires_in_days: days } } : {}),
         ...(name === undefined ? {} : { name }),
         ...(flags.repository === undefined ? {} : { repositories: flags.repository }),
       }
       const made = record(await (await connect(flags, terminal)).json('POST', API, draft))
       print(terminal, flags, made, () => String(made.join_token))
     })
+}
+
+interface CreateFlags {
+  repository?: string[]
+  ephemeral?: boolean
+  uses?: number
+  days?: number
 }
 
 function listNodes(terminal: Terminal): Command {

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { nodeSettings, primarySettings } from '../config/parts.js'
+import { inPassing } from '../ephemeral.js'
 import { runPart } from '../part.js'
 import { packageRoot } from '../root.js'
 import { settingsFor, type Terminal } from '../terminal.js'
@@ -60,19 +61,26 @@ export function primaryCommand(terminal: Terminal): Command {
 
 /** Makes `command` (which has subcommands as well) run a node. */
 export function runsNode(command: Command, terminal: Terminal): Command {
-  return addSettings(command, 'node').action(async (flags: object) => {
-    const { values } = await settingsFor('node', typedSettings({ ...flags }), terminal)
-    const settings = nodeSettings(values)
-    await runPart(
-      'node',
-      settings.data,
-      async () => {
-        const { startNode } = await import('../../node/main.js')
-        return await startNode(settings, { version: programVersion() })
-      },
-      ({ url }) => {
-        if (terminal.watched) terminal.err.write(`The node is ready at ${url}\n`)
-      },
-    )
+  command.option('--ephemeral', 'write to a temporary folder only, and leave no trace; joins with a join key')
+  return addSettings(command, 'node').action(async (flags: { ephemeral?: boolean }) => {
+    const run = (data?: string) =>
+      runNode(typedSettings({ ...flags, ...(data === undefined ? {} : { data }) }), terminal)
+    await (flags.ephemeral ? inPassing(run) : run())
   })
+}
+
+async function runNode(typed: Record<string, string>, terminal: Terminal): Promise<void> {
+  const { values } = await settingsFor('node', typed, terminal)
+  const settings = nodeSettings(values)
+  await runPart(
+    'node',
+    settings.data,
+    async () => {
+      const { startNode } = await import('../../node/main.js')
+      return await startNode(settings, { version: programVersion() })
+    },
+    ({ url }) => {
+      if (terminal.watched) terminal.err.write(`The node is ready at ${url}\n`)
+    },
+  )
 }

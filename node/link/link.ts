@@ -14,13 +14,21 @@ const FIRST_BYTE_MS = 30_000
 const IDLE_MS = 30_000
 const REFRESH_BEFORE_MS = 60_000
 
+export interface LinkIdentity {
+  key: KeyObject
+  node: string
+  fleet: string
+  /** Of an ephemeral node, which is known by nothing else. */
+  certificate?: () => string
+}
+
 export interface LinkOptions {
   /** For instance https://10.0.0.1:9080 */
   url: string
   /** base64url SHA-256 of the primary's SubjectPublicKeyInfo. */
   pin: string
   /** undefined until the node has joined. */
-  identity: { key: KeyObject; node: string; fleet: string } | undefined
+  identity: LinkIdentity | undefined
   now: () => number
 }
 
@@ -152,7 +160,7 @@ export class Link {
     if (!identity) return {}
     const at = now() + this.#skewMs
     if (!this.#identity || this.#identity.expiresMs - at < REFRESH_BEFORE_MS)
-      this.#identity = await nodeIdentity(identity.key, identity.node, identity.fleet, at)
+      this.#identity = await nodeIdentity(identity.key, identity.node, identity.fleet, at, identity.certificate?.())
     return { [NODE_HEADER]: this.#identity.text }
   }
 }

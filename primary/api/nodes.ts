@@ -32,7 +32,7 @@ const nodeShape = z
   .object({
     id: z.string(),
     name: z.string(),
-    status: z.enum(['pending', 'online', 'offline', 'revoked']),
+    status: z.enum(['pending', 'online', 'offline', 'revoked', 'key']),
     repositories: z.array(z.string()),
     sync_policies: z.array(
       z.object({
@@ -53,6 +53,10 @@ const nodeShape = z
     url: z.string().nullable(),
     version: z.string().nullable(),
     sync_requested_at: time.nullable(),
+    join_key: z
+      .object({ used: z.number(), uses: z.number().nullable(), expires_at: time })
+      .nullable()
+      .meta({ description: 'Of a join key for ephemeral nodes' }),
   })
   .meta({ id: 'EdgeNode' })
 
@@ -62,16 +66,26 @@ export function nodeEndpoints(nodes: Nodes): Endpoint[] {
       name: 'edge_nodes.create',
       method: 'POST',
       path: `${API}/edge-nodes`,
-      summary: 'A place for a node in the fleet; its join token is shown this once and is good for a day',
+      summary: 'A place for a node in the fleet, or a join key for ephemeral nodes; the join token is shown this once',
       access: 'administrator',
-      body: z.strictObject({ name: nodeName.optional(), repositories: repositories.default(['*']) }),
+      body: z.strictObject({
+        name: nodeName.optional(),
+        repositories: repositories.default(['*']),
+        ephemeral: z
+          .strictObject({
+            uses: z.int().min(1).max(1_000_000).optional().meta({ description: 'Left out: without a limit' }),
+            expires_in_days: z.int().min(1).max(3650).default(90),
+          })
+          .optional()
+          .meta({ description: 'The token lets many nodes join, which leave no trace; otherwise one, within a day' }),
+      }),
       reply: z.object({ id: z.string(), join_token: z.string(), expires_at: time }).meta({ id: 'JoinToken' }),
       status: 201,
-      handle: async ({ body, note, response }) => {
-        const { id, joinToken, expiresAt } = await nodes.create({
-          name: body.name ?? '',
-          repositories: body.repositories,
-        })
+      handle: async ({ body, note, response, principal }) => {
+        const { name = '', repositories: held, ephemeral } = body
+        const key = ephemeral && { uses: ephemeral.uses, days: ephemeral.expires_in_days }
+        const draft = { name, repositories: held, ephemeral: key }
+        const { id, joinToken, expiresAt } = await nodes.create(draft, principal.name)
         note.created = id
         response.headers.location = `${API}/edge-nodes/${id}`
         return { id, join_token: joinToken, expires_at: expiresAt }
@@ -157,5 +171,8 @@ function nodeJson(node: NodeView): z.input<typeof nodeShape> {
     url: heartbeat?.url ?? null,
     version: heartbeat?.version ?? null,
     sync_requested_at: node.syncRequestedAt ?? null,
+    join_key: node.ephemeral
+      ? { used: node.ephemeral.used, uses: node.ephemeral.uses ?? null, expires_at: node.ephemeral.expiresAt }
+      : null,
   }
 }

@@ -34,9 +34,9 @@ import {
   type Stored,
 } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
-import { NODE_HEADER, verifyNodeIdentity } from '../../protocol/wire/identity.js'
 import { readLog, type Signer } from '../log/signer.js'
 import { encodeBatch, feed } from './feed.js'
+import { Membership } from './membership.js'
 
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_LOG_PAGE = 5000
@@ -45,7 +45,7 @@ const UPSTREAM_MS = 20_000
 
 export interface Members {
   redeem(secret: string, node: { name: string; peer: string; publicKey: string }): Promise<NodeRecord>
-  heartbeat(id: string, status: Heartbeat, request: { remote: string }): Promise<void>
+  heartbeat(node: NodeRecord, status: Heartbeat, request: { remote: string }): Promise<void>
   /** Addresses of the other members that were heard of lately. */
   peers(except: string): Promise<PeerAddress[]>
   policies(id: string): Promise<SyncPolicy[]>
@@ -106,13 +106,12 @@ export interface FleetOptions {
 
 export class Fleet {
   readonly #options: FleetOptions
-  /** Signatures that were checked lately, by their text. */
-  readonly #known = new Map<string, { node: string; untilMs: number }>()
-
+  readonly #membership: Membership
   readonly #stop = new AbortController()
 
   constructor(options: FleetOptions) {
     this.#options = options
+    this.#membership = new Membership(options)
   }
 
   /** Ends the feeds, which would not end by themselves. */
@@ -121,26 +120,8 @@ export class Fleet {
   }
 
   /** The member that signed the request. Throws `unauthenticated`. */
-  async member(request: HttpRequest): Promise<NodeRecord> {
-    const text = request.headers.get(NODE_HEADER) ?? ''
-    const { metadata, fleet, nowMs } = this.#options
-    const known = this.#known.get(text)
-    const active = (id: string) => {
-      const record = metadata.access('node', id)
-      return record && !record.revoked ? record : undefined
-    }
-    const id =
-      known && known.untilMs > nowMs()
-        ? known.node
-        : await verifyNodeIdentity(text, fleet, nowMs(), (node) => {
-            const record = active(node)
-            return record && Buffer.from(record.publicKey, 'base64url')
-          })
-    const record = active(id)
-    if (!record)
-      throw new RegistryError('unauthenticated', 'This node was removed from the fleet', { code: 'node_revoked' })
-    this.#remember(text, id)
-    return record
+  member(request: HttpRequest): Promise<NodeRecord> {
+    return this.#membership.member(request)
   }
 
   async handle(request: HttpRequest): Promise<Reply> {
@@ -242,7 +223,7 @@ export class Fleet {
 
   async #heartbeat(node: NodeRecord, request: HttpRequest): Promise<Reply> {
     const { members } = this.#options
-    await members.heartbeat(node.id, await parseBody(request, heartbeatSchema), { remote: request.remote })
+    await members.heartbeat(node, await parseBody(request, heartbeatSchema), { remote: request.remote })
     return json({
       peers: await members.peers(node.id),
       policies: await members.policies(node.id),
@@ -313,12 +294,6 @@ export class Fleet {
     if (!node || node.revoked) return false
     const repository = this.#options.metadata.scope(scope)
     return scope === FLEET || (repository !== undefined && matchesAny(node.repositories, repository.key))
-  }
-
-  #remember(text: string, node: string): void {
-    if (this.#known.size > 10_000) this.#known.clear()
-    if (!this.#known.has(text)) this.#known.set(text, { node, untilMs: this.#options.nowMs() + 60_000 })
-    else if ((this.#known.get(text)?.untilMs ?? 0) <= this.#options.nowMs()) this.#known.delete(text)
   }
 }
 

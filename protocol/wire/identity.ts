@@ -1,6 +1,7 @@
 /**
  * How a node says who it is to the primary: a short JWT signed by the node's own Ed25519 key (EdDSA; iss node id, aud fleet,
- * at most ten minutes), sent as `X-Cairn-Node`. The connection itself is TLS, pinned by the join token.
+ * at most ten minutes), sent as `X-Cairn-Node`. An ephemeral node, whose key no record names, puts its certificate into the claim
+ * `crt`. The connection itself is TLS, pinned by the join token.
  */
 import type { KeyObject } from 'node:crypto'
 import { decodeJwt, jwtVerify, SignJWT } from 'jose'
@@ -17,16 +18,17 @@ const TYPE = 'cairn-identity+jwt'
 const LIFETIME_S = 300
 const MAX_LIFETIME_S = 600
 const LEEWAY_S = 60
-const MAX_CHARACTERS = 2048
+const MAX_CHARACTERS = 8192
 
 export async function nodeIdentity(
   key: KeyObject,
   node: string,
   fleet: string,
   nowMs: number,
+  certificate?: string,
 ): Promise<{ text: string; expiresMs: number }> {
   const seconds = Math.floor(nowMs / 1000)
-  const text = await new SignJWT({})
+  const text = await new SignJWT(certificate === undefined ? {} : { crt: certificate })
     .setProtectedHeader({ alg: 'EdDSA', typ: TYPE })
     .setIssuer(node)
     .setAudience(fleet)
@@ -36,17 +38,17 @@ export async function nodeIdentity(
   return { text, expiresMs: nowMs + LIFETIME_S * 1000 }
 }
 
-/** The node's id. `keyOf` gives a member's raw public key, or undefined for one that is unknown or revoked. */
+/** The node's id. `keyOf` gives a member's raw public key, or undefined for one that is unknown, revoked, or has another certificate. */
 export async function verifyNodeIdentity(
   text: string,
   fleet: string,
   nowMs: number,
-  keyOf: (node: string) => Uint8Array | undefined,
+  keyOf: (node: string, certificate: string | undefined) => Promise<Uint8Array | undefined>,
 ): Promise<string> {
   try {
     if (text.length > MAX_CHARACTERS) throw new Error('too long')
-    const node = decodeJwt(text).iss ?? ''
-    const key = keyOf(node)
+    const { iss: node = '', crt } = decodeJwt(text)
+    const key = await keyOf(node, typeof crt === 'string' ? crt : undefined)
     if (!key) throw new Error('unknown node')
     await jwtVerify(text, publicKeyObject(key), {
       algorithms: ['EdDSA'],

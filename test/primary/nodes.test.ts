@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Downloads } from '../../primary/downloads.js'
 import type { Heartbeat } from '../../primary/fleet/fleet.js'
-import { Nodes } from '../../primary/nodes.js'
+import { type NodeDraft, Nodes } from '../../primary/nodes.js'
 import { joinTokenText, parseJoinToken } from '../../protocol/access/join-token.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
 import { FLEET } from '../../protocol/records.js'
@@ -107,12 +107,40 @@ describe('joining', () => {
   })
 })
 
+describe('a join key', () => {
+  it('lets as many nodes in as it says, each with its own keys, and none leaves a record', async () => {
+    const { nodes, join, ledger } = await world()
+    const { id, secret } = await join({ name: 'ci', repositories: ['open'], ephemeral: { uses: 2, days: 90 } })
+    const before = ledger.state.head.number
+    const [a, b] = [await nodes.redeem(secret, A), await nodes.redeem(secret, B)]
+    assert.deepEqual(
+      [a, b].map(({ id: of, peer, publicKey, repositories }) => [of, peer, publicKey, repositories]),
+      [A, B].map(({ peer, publicKey }) => [id, peer, publicKey, ['open']]),
+    )
+    await assert.rejects(nodes.redeem(secret, A), { kind: 'unauthenticated' })
+    await nodes.heartbeat(a, heartbeat(1), { remote: 'r' })
+    assert.equal(ledger.state.head.number, before)
+    const { state, ephemeral, heardAt } = await nodes.get(id)
+    assert.deepEqual([state, ephemeral?.used, ephemeral?.uses, heardAt], ['key', 2, 2, undefined])
+  })
+
+  it('ends with its time, and ends all its nodes when it is revoked', async () => {
+    const { nodes, join, ledger, clock } = await world()
+    const { id, secret } = await join({ name: '', repositories: ['*'], ephemeral: { days: 2 } })
+    await nodes.redeem(secret, A)
+    clock.ms += 2 * 24 * 3_600_000
+    await assert.rejects(nodes.redeem(secret, B), { kind: 'unauthenticated' })
+    await nodes.revoke(id, 'admin')
+    assert.equal(ledger.state.access('node', id)?.revoked, true)
+  })
+})
+
 describe('a member', () => {
   it('is online while its heartbeats come, and says how far behind it is', async () => {
-    const { nodes, member, clock, ledger } = await world()
+    const { nodes, member, clock, ledger, hear } = await world()
     const id = await member(A)
     const head = ledger.state.head.number
-    await nodes.heartbeat(id, heartbeat(head - 1), { remote: '192.0.2.7' })
+    await hear(id, heartbeat(head - 1))
     const seen = await nodes.get(id)
     assert.deepEqual(
       [seen.state, seen.lag, seen.heardAt, seen.heartbeat?.cache],
@@ -120,15 +148,15 @@ describe('a member', () => {
     )
     clock.ms += 45_000
     assert.equal((await nodes.get(id)).state, 'offline')
-    await nodes.heartbeat(id, heartbeat(head), { remote: '192.0.2.7' })
+    await hear(id, heartbeat(head))
     assert.deepEqual([(await nodes.get(id)).state, (await nodes.get(id)).lag], ['online', 0])
   })
 
   it('hears of the others that were heard of lately and are not revoked', async () => {
-    const { nodes, member, clock } = await world()
+    const { nodes, member, clock, hear } = await world()
     const [a, b] = [await member(A), await member(B)]
-    await nodes.heartbeat(a, heartbeat(1), { remote: 'r' })
-    await nodes.heartbeat(b, heartbeat(1), { remote: 'r' })
+    await hear(a, heartbeat(1))
+    await hear(b, heartbeat(1))
     assert.deepEqual(await nodes.peers(a), [{ node: b, peer: 'peer-b', addresses: ['/ip4/192.0.2.1/tcp/4000'] }])
     await nodes.revoke(b, 'admin')
     assert.deepEqual(await nodes.peers(a), [])
@@ -137,14 +165,10 @@ describe('a member', () => {
   })
 
   it('counts downloads of repositories that it may hold, and no others', async () => {
-    const { nodes, member, downloads } = await world()
+    const { member, downloads, nodes, hear } = await world()
     const id = await member(A, ['open'])
     const counted = (scope: string) => ({ scope, path: 'f', count: 3 })
-    await nodes.heartbeat(
-      id,
-      { ...heartbeat(1), downloads: [counted('open~test'), counted('closed~test'), counted('nowhere')] },
-      { remote: 'r' },
-    )
+    await hear(id, { ...heartbeat(1), downloads: [counted('open~test'), counted('closed~test'), counted('nowhere')] })
     assert.deepEqual([await downloads.total('open~test', 'f'), await downloads.total('closed~test', 'f')], [3, 0])
     assert.deepEqual((await nodes.get(id)).heartbeat?.downloads, [])
   })
@@ -249,8 +273,8 @@ async function world() {
     primary: { url: 'https://primary.test', logKey: KEY, tlsPin: KEY },
     nowMs: () => clock.ms,
   })
-  const join = async (draft = { name: '', repositories: ['*'] }) => {
-    const { id, joinToken } = await nodes.create(draft)
+  const join = async (draft: NodeDraft = { name: '', repositories: ['*'] }) => {
+    const { id, joinToken } = await nodes.create(draft, 'admin')
     return { id, secret: parseJoinToken(joinToken).secret }
   }
   const member = async (node: typeof A, repositories = ['*']) => {
@@ -258,7 +282,12 @@ async function world() {
     await nodes.redeem(secret, node)
     return id
   }
-  return { clock, ledger, downloads, nodes, join, member }
+  const hear = async (id: string, status: Heartbeat) => {
+    const record = ledger.state.access('node', id)
+    assert.ok(record)
+    await nodes.heartbeat(record, status, { remote: 'r' })
+  }
+  return { clock, ledger, downloads, nodes, join, member, hear }
 }
 
 function heartbeat(number: number): Heartbeat {
