@@ -8,6 +8,10 @@ import { indexes } from './rows/index.js'
 import { installs } from './rows/install.js'
 import { loginStorm } from './rows/login-storm.js'
 import { rss } from './rows/memory.js'
+import { meshChannel } from './rows/mesh-channel.js'
+import { meshNode } from './rows/mesh-node.js'
+import { meshSmall } from './rows/mesh-small.js'
+import { meshSwarm } from './rows/mesh-swarm.js'
 import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
 import { publishes } from './rows/publish.js'
@@ -35,5 +39,9 @@ export const benches: readonly Bench[] = [
   installs,
   loginStorm,
   growth,
+  meshSwarm,
+  meshChannel,
+  meshSmall,
+  meshNode,
   nodeStart,
 ]

@@ -18,6 +18,7 @@ const replySchema = z.object({
       mode: z.enum(['on_demand', 'scheduled', 'eager']),
       include: z.array(z.string()),
       exclude: z.array(z.string()),
+      pin: z.boolean().optional(),
       window: z.string().optional(),
     }),
   ),

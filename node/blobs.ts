@@ -12,12 +12,14 @@ import type { Digest, Held, Stored } from '../protocol/records.js'
 import type { Cache } from './cache.js'
 import { Budget } from './mesh/budget.js'
 import { type Fetched, Fetching, passing } from './mesh/fetching.js'
+import { Limits } from './mesh/limits.js'
 import type { Mesh } from './mesh/mesh.js'
 import { isSmall } from './mesh/pieces.js'
+import { PRIMARY } from './mesh/plan.js'
 import type { PrimaryBytes } from './mesh/primary-bytes.js'
 import { type Entitled, type Holdings, Serving } from './mesh/serving.js'
 import { Slots } from './mesh/slots.js'
-import { MeshSwarm, type Swarm } from './mesh/swarm.js'
+import { MeshSwarm } from './mesh/swarm.js'
 import { Transfer } from './mesh/transfer.js'
 
 export interface NodeBlobsOptions {
@@ -28,6 +30,7 @@ export interface NodeBlobsOptions {
   entitled: Entitled
   /** May the certificate's owner hold what belongs to the scope. */
   covers: (certificate: Certificate, scope: string) => boolean
+  limits?: Limits
   /** Memory for pieces that arrive, over all transfers. Default 16 MiB. */
   budgetBytes?: number
   now?: () => number
@@ -50,8 +53,9 @@ interface SmallFlight {
 export class NodeBlobs implements Blobs {
   readonly #options: NodeBlobsOptions
   readonly #cache: Cache
-  readonly #swarm: Swarm
+  readonly #swarm: MeshSwarm
   readonly #serving: Serving
+  readonly #primary: PrimaryBytes
   readonly #budget: Budget
   readonly #transfers = new Map<Digest, Transfer>()
   readonly #starting = new Map<Digest, Promise<Transfer | undefined>>()
@@ -65,15 +69,23 @@ export class NodeBlobs implements Blobs {
     setMaxListeners(0, this.#stop.signal)
     this.#options = options
     this.#cache = options.cache
-    this.#swarm = new MeshSwarm(options.mesh, options.covers, options.now ?? Date.now)
+    const now = options.now ?? Date.now
+    const limits = options.limits ?? new Limits({}, now)
+    this.#swarm = new MeshSwarm(options.mesh, options.covers, now, limits)
+    this.#primary = limited(options.primary, limits)
     this.#budget = new Budget(options.budgetBytes ?? BUDGET_BYTES)
     this.#cache.heal((...damage) => this.repair(...damage))
-    this.#serving = new Serving(options.mesh, this.#holdings(), options.entitled)
+    this.#serving = new Serving(options.mesh, this.#holdings(), options.entitled, limits)
   }
 
   /** Bytes of pieces sent to peers since the start. */
   get served(): number {
     return this.#serving.served
+  }
+
+  /** Bytes of pieces that peers sent since the start. */
+  get received(): number {
+    return this.#swarm.received
   }
 
   /** Blobs that are arriving. */
@@ -217,7 +229,7 @@ export class NodeBlobs implements Blobs {
   }
 
   #fetching(stored: Stored, scope: string, name: string): Fetching {
-    return new Fetching({ stored, scope, name, swarm: this.#swarm, primary: this.#options.primary })
+    return new Fetching({ stored, scope, name, swarm: this.#swarm, primary: this.#primary })
   }
 
   // Small blobs.
@@ -264,8 +276,18 @@ export class NodeBlobs implements Blobs {
       if (!isDisk(error)) throw error
     })
     if (!partial) return undefined
-    const { now = Date.now, random = Math.random, primary, lingerMs } = this.#options
-    const parts = { stored, scope, name, partial, swarm: this.#swarm, primary, budget: this.#budget, now, random }
+    const { now = Date.now, random = Math.random, lingerMs } = this.#options
+    const parts = {
+      stored,
+      scope,
+      name,
+      partial,
+      swarm: this.#swarm,
+      primary: this.#primary,
+      budget: this.#budget,
+      now,
+      random,
+    }
     const transfer = new Transfer({ ...parts, ...(lingerMs === undefined ? {} : { lingerMs }) })
     this.#transfers.set(stored.digest, transfer)
     const ending = transfer.done.then((outcome) => {
@@ -286,6 +308,23 @@ export class NodeBlobs implements Blobs {
       begin: (stored, scope) => this.#begin(stored, scope, stored.digest),
       small: async (stored, scope) => (await this.#small(stored, scope, stored.digest)).bytes,
     }
+  }
+}
+
+/** The primary counts like a peer. */
+function limited(primary: PrimaryBytes, limits: Limits): PrimaryBytes {
+  const { signal: never } = new AbortController()
+  return {
+    get reachable() {
+      return primary.reachable
+    },
+    leaves: (stored, scope, signal) => primary.leaves(stored, scope, signal),
+    read: async function* (stored, scope, start, end, signal) {
+      for await (const chunk of primary.read(stored, scope, start, end, signal)) {
+        await limits.download(PRIMARY, chunk.length, signal ?? never)
+        yield chunk
+      }
+    },
   }
 }
 

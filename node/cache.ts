@@ -53,7 +53,11 @@ export class Cache {
   #timer: NodeJS.Timeout | undefined
 
   private constructor(folder: string, options: CacheOptions) {
-    this.disk = new DiskBlobs(folder, { ...options, repair: async (...damage) => this.#repair?.(...damage) })
+    this.disk = new DiskBlobs(folder, {
+      sync: unsynced,
+      ...options,
+      repair: async (...damage) => this.#repair?.(...damage),
+    })
     this.limit = options.limit
     this.#recentPath = join(folder, 'recent')
     this.#onFault = options.onFault ?? (() => undefined)
@@ -266,6 +270,11 @@ export class Cache {
       .then(() => rename(`${this.#recentPath}.new`, this.#recentPath))
       .catch(this.#onFault)
   }
+}
+
+/** What the machine loses with its power is noticed when it is read, and fetched again. */
+function unsynced(): Promise<void> {
+  return Promise.resolve()
 }
 
 function bytesOnDisk(size: number): number {

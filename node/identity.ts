@@ -2,7 +2,7 @@
  * Who this node is: made once when it joins, kept in `<data>/identity.json` with mode 0600. The key never leaves the machine;
  * the certificate is replaced whenever the primary gives a newer one.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -11,7 +11,7 @@ import { RegistryError } from '../protocol/errors.js'
 import { rawPublicKey } from '../protocol/log/checkpoint.js'
 import { IDENTITY_FILE } from '../protocol/settings.js'
 import { Link } from './link/link.js'
-import { peerIdOf } from './peer-id.js'
+import { peerIdOf, privateKeyOf, seedOf } from './peer-id.js'
 
 const schema = z.object({
   node: z.string(),
@@ -36,8 +36,6 @@ export interface Identity extends Stored {
   key: KeyObject
   publicKey: Uint8Array
 }
-
-const ED25519_PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 /** The identity on disk, else a new one by means of the join token. Throws `invalid` with what to do when there is neither. */
 export async function identity(
@@ -67,7 +65,6 @@ async function joinFleet(dir: string, joinToken: string, name: string | undefine
   const token = parseJoinToken(joinToken)
   const { privateKey } = generateKeyPairSync('ed25519')
   const publicKey = rawPublicKey(createPublicKey(privateKey))
-  const seed = privateKey.export({ type: 'pkcs8', format: 'der' }).subarray(ED25519_PKCS8_PREFIX.length)
   const link = new Link({ url: token.url, pin: token.tlsPin, identity: undefined, now: Date.now })
   try {
     const reply = replySchema.parse(
@@ -84,7 +81,7 @@ async function joinFleet(dir: string, joinToken: string, name: string | undefine
     const stored = {
       node: node.id,
       name: node.name,
-      seed: seed.toString('base64url'),
+      seed: seedOf(privateKey).toString('base64url'),
       fleet,
       logKey,
       url: token.url,
@@ -113,7 +110,6 @@ const replySchema = z.object({
 })
 
 function complete(stored: Stored): Identity {
-  const der = Buffer.concat([ED25519_PKCS8_PREFIX, Buffer.from(stored.seed, 'base64url')])
-  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  const key = privateKeyOf(Buffer.from(stored.seed, 'base64url'))
   return { ...stored, key, publicKey: rawPublicKey(createPublicKey(key)) }
 }

@@ -41,6 +41,7 @@ import { LinkBytes } from './link/bytes.js'
 import { forward } from './link/forward.js'
 import { Link } from './link/link.js'
 import { LinkOrigin } from './link/origin.js'
+import { Limits } from './mesh/limits.js'
 import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
@@ -111,7 +112,9 @@ async function compose(
     logTime,
     revoked: (certificate) => state.access('node', certificate.sub)?.revoked === true,
     listen: [`/ip4/${settings.meshHost}/tcp/${settings.meshPort}`],
+    bulk: { host: settings.meshHost, port: settings.bulkPort },
     mdns: settings.mdns,
+    site: settings.site,
     onFault: (sentence, error) => log.warn(errorFields(error), sentence),
   })
   const covers = (repositories: readonly string[], scope: string) => {
@@ -123,10 +126,15 @@ async function compose(
     reverifyMs: settings.reverifySeconds * 1000,
   })
   closers.push(() => cache.close())
+  const primary = new LinkBytes(link)
   const blobs = new NodeBlobs({
     cache,
     mesh,
-    primary: new LinkBytes(link),
+    primary,
+    limits: new Limits(
+      { upload: settings.uploadRate, download: settings.downloadRate, link: settings.linkRate },
+      Date.now,
+    ),
     entitled: async (certificate, scope, digest) =>
       covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
         ? replica.held(scope, digest)
@@ -203,6 +211,7 @@ async function compose(
     metadata: state,
     blobs,
     passes: (scope, digest) => registry.passes(scope, digest),
+    pins: cache,
     now: () => new Date(),
     onError: (error) => log.warn(errorFields(error), 'a blob could not be fetched ahead'),
   })
@@ -212,6 +221,9 @@ async function compose(
   metrics.gauge('cairn_log_number', 'Number of the newest change that was applied.', () => state.head.number)
   metrics.gauge('cairn_primary_reachable', '1 while the primary can be reached.', () => Number(link.reachable))
   metrics.gauge('cairn_peers', 'Connected peers.', () => mesh.peers().length)
+  metrics.gauge('cairn_peer_received_bytes_total', 'Bytes of pieces that peers sent.', () => blobs.received)
+  metrics.gauge('cairn_peer_sent_bytes_total', 'Bytes of pieces that peers were sent.', () => blobs.served)
+  metrics.gauge('cairn_primary_received_bytes_total', 'Bytes of blobs that the primary sent.', () => primary.received)
   metrics.gauge('cairn_cache_used_bytes', 'Bytes that cached blobs take.', () => cache.used)
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 

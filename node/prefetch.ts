@@ -1,6 +1,6 @@
 /**
  * Fetches bytes before anybody asks, by the sync policies that the primary gives: `eager` as soon as a change arrives, `scheduled`
- * within a daily window (UTC), `on_demand` never. One blob after another, so that clients' own reads come first.
+ * within a daily window (UTC), `on_demand` never; what a policy pins is not evicted, whoever fetched it. One blob after another, so that clients' own reads come first.
  */
 import { matches, matchesAny } from '../protocol/glob.js'
 import type { Blobs, Metadata } from '../protocol/ports.js'
@@ -12,6 +12,8 @@ export interface PrefetchOptions {
   blobs: Blobs
   /** May a blob of the scope be had, by its rules. Default: all may. */
   passes?: (scope: string, digest: Digest) => Promise<boolean>
+  /** Counted by the taker; a blob need not be there yet. */
+  pins?: { pin(digest: Digest): void; unpin(digest: Digest): void }
   now: () => Date
   onError: (error: unknown) => void
 }
@@ -22,11 +24,13 @@ interface Wanted {
 }
 
 const MAX_QUEUED = 100_000
+const MAX_PINS = 1_000_000
 const PAGE = 500
 
 export class Prefetch {
   readonly #options: PrefetchOptions
   readonly #queue: Wanted[] = []
+  readonly #pinned = new Set<Digest>()
   #policies: Policy[] = []
   #running: Promise<void> | undefined
   #requested = ''
@@ -43,6 +47,7 @@ export class Prefetch {
     this.#policies = policies
     const asked = requestedAt !== undefined && requestedAt !== this.#requested
     this.#requested = requestedAt ?? this.#requested
+    if (changed) this.#unpinAll()
     if (asked) await this.#sweep(() => true)
     else if (changed) await this.#sweep((policy) => policy.mode === 'eager')
     const window = this.#window()
@@ -55,10 +60,13 @@ export class Prefetch {
     if (change.kind !== 'publish' && change.kind !== 'add' && change.kind !== 'hold') return
     const repository = this.#options.metadata.scope(change.scope)
     const policy = repository && this.#policy(repository)
-    if (!repository || !policy || (policy.mode !== 'eager' && !this.#open(policy))) return
-    const files = filesOf(change)
-    for (const file of files)
-      if (!('offered' in file) && wants(policy, file.path)) this.#add({ file, scope: change.scope })
+    if (!repository || !policy) return
+    const fetches = policy.mode === 'eager' || this.#open(policy)
+    for (const file of filesOf(change)) {
+      if ('offered' in file || !wants(policy, file.path)) continue
+      if (policy.pin) this.#pin(file.digest)
+      if (fetches) this.#add({ file, scope: change.scope })
+    }
   }
 
   /** Blobs that are still to be fetched. */
@@ -72,20 +80,40 @@ export class Prefetch {
     await this.#running
   }
 
+  /** Pins what policies pin, and queues what those name that are fetched now. */
   async #sweep(which: (policy: Policy) => boolean): Promise<void> {
     for (const repository of this.#options.metadata.repositories()) {
       const policy = this.#policy(repository)
-      if (repository.type === 'virtual' || !policy || policy.mode === 'on_demand' || !which(policy)) continue
+      const fetches = policy !== undefined && policy.mode !== 'on_demand' && which(policy)
+      if (repository.type === 'virtual' || !policy || !(fetches || policy.pin)) continue
       for (let after = ''; ; ) {
         const files = await this.#options.metadata.files(repository.scope, {
           limit: PAGE,
           ...(after === '' ? {} : { after }),
         })
-        for (const file of files) if (wants(policy, file.path)) this.#add({ file, scope: repository.scope })
+        for (const file of files) this.#swept(policy, { file, scope: repository.scope }, fetches)
         after = files.at(-1)?.path ?? ''
         if (files.length < PAGE) break
       }
     }
+  }
+
+  #swept(policy: Policy, wanted: Wanted, fetches: boolean): void {
+    if (!wants(policy, wanted.file.path)) return
+    if (policy.pin) this.#pin(wanted.file.digest)
+    if (fetches) this.#add(wanted)
+  }
+
+  /** Until the policies change or the node starts again: a version that is removed meanwhile stays until then. */
+  #pin(digest: Digest): void {
+    if (this.#pinned.has(digest) || this.#pinned.size >= MAX_PINS) return
+    this.#pinned.add(digest)
+    this.#options.pins?.pin(digest)
+  }
+
+  #unpinAll(): void {
+    for (const digest of this.#pinned) this.#options.pins?.unpin(digest)
+    this.#pinned.clear()
   }
 
   #policy(repository: RepositoryRecord): Policy | undefined {

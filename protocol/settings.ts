@@ -77,6 +77,12 @@ export interface UpstreamSettings {
   requestsPerSecond: number | undefined
 }
 
+/** Bytes per second; within a window (UTC, HH:MM, `to` not included, over midnight too) other ones. */
+export interface Bandwidth {
+  general: number
+  windows: { from: string; to: string; bytesPerSecond: number }[]
+}
+
 export interface NodeSettings extends PartSettings {
   /** Name that the fleet knows it by; undefined: the one that its join token was made for. */
   name: string | undefined
@@ -87,6 +93,16 @@ export interface NodeSettings extends PartSettings {
   meshHost: string
   /** 0 takes a free port. */
   meshPort: number
+  /** 0 takes a free port. */
+  bulkPort: number
+  /** Where it stands, as the operator calls it; undefined: what is near is near. */
+  site: string | undefined
+  /** Of bytes of blobs, to peers; undefined: none. */
+  uploadRate: Bandwidth | undefined
+  /** From peers and the primary. */
+  downloadRate: Bandwidth | undefined
+  /** Of each peer by itself, each way. */
+  linkRate: Bandwidth | undefined
   /** Find peers on the local network by multicast DNS. */
   mdns: boolean
   anonymous: boolean

@@ -6,6 +6,8 @@ export interface DrainOptions {
   targets: { url: string; path: string }[]
   clients: { count: number; pace?: number }[]
   headers?: Record<string, string>
+  /** How many targets further a client goes on. Default 1. */
+  stride?: number
   /** Each client ends after so many. */
   requestsEach?: number
   /** All end, also in the middle of an answer, when so many bytes have arrived. */
@@ -39,7 +41,7 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
   const client = async (number: number, pace: number | undefined) => {
     const connections = new Map<string, Connection>()
     for (let i = 0; !over && i < (options.requestsEach ?? Number.POSITIVE_INFINITY); i++) {
-      const target = (number + i) % options.targets.length
+      const target = (number + i * (options.stride ?? 1)) % options.targets.length
       const { url, path } = options.targets[target] ?? { url: '', path: '' }
       const connection =
         connections.get(url) ?? new Connection(url, { onBytes, ...(pace === undefined ? {} : { pace }) })

@@ -1,4 +1,6 @@
 /** The load generators by name. */
+
+import { channel, channelSource } from './channel.js'
 import { drain } from './drain.js'
 import { firstByte } from './first-byte.js'
 import { publish } from './publish.js'
@@ -6,5 +8,5 @@ import { push } from './push.js'
 import { storm } from './storm.js'
 import { visible } from './visible.js'
 
-export const loads = { drain, firstByte, publish, push, storm, visible }
+export const loads = { channel, channelSource, drain, firstByte, publish, push, storm, visible }
 export type Loads = typeof loads

@@ -1,4 +1,7 @@
-/** Runs a load generator (bench/load) in a process of its own, so that it does not share an event loop with anything measured. */
+/**
+ * Runs a load generator (bench/load) in a process of its own, so that it does not share an event loop with anything measured.
+ * `prefix`: the host that it runs on (network.ts).
+ */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -12,11 +15,13 @@ export async function load<K extends keyof Loads>(
   kind: K,
   options: Parameters<Loads[K]>[0],
   deadlineMs = 120_000,
+  prefix: readonly string[] = [],
 ): Promise<Awaited<ReturnType<Loads[K]>>> {
-  const args = ['--max-old-space-size=4096', PROGRAM, kind, JSON.stringify(options)]
-  const { stdout } = await run(process.execPath, args, { timeout: deadlineMs, maxBuffer: MAX_REPORT_BYTES }).catch(
-    explained(kind),
-  )
+  const node = [process.execPath, '--max-old-space-size=4096', PROGRAM, kind, '-']
+  const [command = '', ...args] = [...prefix, ...node]
+  const running = run(command, args, { timeout: deadlineMs, maxBuffer: MAX_REPORT_BYTES })
+  running.child.stdin?.on('error', () => undefined).end(JSON.stringify(options))
+  const { stdout } = await running.catch(explained(kind))
   const report: unknown = JSON.parse(stdout)
   if (typeof report !== 'object' || report === null) throw new Error(`the load generator ${kind} reported nothing`)
   return report as Awaited<ReturnType<Loads[K]>>

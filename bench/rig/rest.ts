@@ -6,6 +6,8 @@ export interface Rest {
   readonly authorization: string
   /** A hosted one, unless `more` says otherwise. */
   createRepository(key: string, format: string, isPublic: boolean, more?: Record<string, unknown>): Promise<void>
+  /** A new node's join token. */
+  joinToken(name: string): Promise<string>
   put(path: string, body: Uint8Array): Promise<void>
   send(method: string, path: string, body: Uint8Array, type?: string): Promise<void>
   /** No node fetches what nobody asked it for; each has heard of that when it returns. */
@@ -30,6 +32,7 @@ export async function signIn(url: string, password: string): Promise<Rest> {
       const draft = { key, name: key, format, repo_type: 'local', is_public: isPublic, ...more }
       await post(url, '/api/v1/repositories', draft, authorization)
     },
+    joinToken: async (name) => text(await post(url, '/api/v1/edge-nodes', { name }, authorization), 'join_token'),
     put: (path, body) => send('PUT', path, body),
     send,
     onDemand: () => onDemand(url, authorization),

@@ -1,7 +1,8 @@
 /** How a setting's text becomes its value. Each kind says in words what it takes, for messages and for `cairn config`. */
+
 import { isIP, isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
-import type { LogLevel, SecondFactorDemand } from '../../protocol/settings.js'
+import type { Bandwidth, LogLevel, SecondFactorDemand } from '../../protocol/settings.js'
 
 export interface Kind<T> {
   /** As in "must be …". */
@@ -77,6 +78,25 @@ export const bytes: Kind<number> = {
     const value = number === '' || factor === undefined ? Number.NaN : Math.round(Number(number) * factor)
     return Number.isSafeInteger(value) ? value : undefined
   },
+}
+
+export const bandwidth: Kind<Bandwidth> = {
+  takes: 'bytes per second, and others by time of day (UTC): 12MB or 12MB,08:00-18:00=2MB',
+  parse: (given, context) => {
+    const [first = '', ...rest] = given.split(',').map((part) => part.trim())
+    const general = bytes.parse(first, context)
+    const windows = rest.map((part) => {
+      const [, from = '', to = '', size = ''] = /^(\d\d:\d\d)-(\d\d:\d\d)=(.+)$/.exec(part) ?? []
+      const bytesPerSecond = bytes.parse(size, context)
+      return isTime(from) && isTime(to) && bytesPerSecond ? { from, to, bytesPerSecond } : undefined
+    })
+    const known = windows.flatMap((window) => window ?? [])
+    return general && known.length === windows.length ? { general, windows: known } : undefined
+  },
+}
+
+function isTime(text: string): boolean {
+  return /^([01]\d|2[0-3]):[0-5]\d$/.test(text)
 }
 
 export const flag: Kind<boolean> = {

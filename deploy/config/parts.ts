@@ -40,11 +40,25 @@ function upstreamSettings(values: Values): UpstreamSettings {
 
 export function nodeSettings(values: Values): NodeSettings {
   const { data, host, port, publicUrls, trustedProxies, logLevel, name, join, cacheBytes } = values
-  const { meshPort, anonymous, reverifySeconds, maxUploadBytes } = values
+  const { meshPort, bulkPort, anonymous, reverifySeconds, maxUploadBytes } = values
   const meshHost = values.meshHost ?? meshHostOf(host)
-  const mesh = { meshHost, meshPort, mdns: values.mdns ?? !meshHost.startsWith('127.') }
+  const mesh = { meshHost, meshPort, bulkPort, mdns: values.mdns ?? !meshHost.startsWith('127.') }
   const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values), rates: ratesOf(values) }
-  return { ...part, ...mesh, name, join, cacheBytes, anonymous, reverifySeconds, maxUploadBytes }
+  const { site, uploadRate, downloadRate, linkRate } = values
+  return {
+    ...part,
+    ...mesh,
+    site,
+    uploadRate,
+    downloadRate,
+    linkRate,
+    name,
+    join,
+    cacheBytes,
+    anonymous,
+    reverifySeconds,
+    maxUploadBytes,
+  }
 }
 
 function ratesOf({ loginsPerMinute: logins, apiPerMinute: api, downloadsPerMinute: downloads }: Values): RateLimits {

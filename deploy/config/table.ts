@@ -3,6 +3,7 @@
  * the environment (`CAIRN_CACHE_BYTES`); nothing else in the program reads the environment for settings.
  */
 import {
+  bandwidth,
   bytes,
   databaseUrl,
   days,
@@ -216,6 +217,24 @@ export const SETTINGS = {
   cacheBytes: setting({ kind: bytes, parts: ['up', 'node'], help: 'Disk space for cached blobs' }, '10GiB'),
   meshHost: optional({ kind: ipv4, parts: ['up', 'node'], help: 'Address that the mesh listens on' }, 'as host'),
   meshPort: setting({ kind: port, parts: ['node'], help: 'Port that the mesh listens on' }, '0'),
+  bulkPort: setting(
+    { kind: port, parts: ['node'], help: 'Port that other nodes fetch bytes from (TLS); beside the mesh’s own' },
+    '0',
+  ),
+  site: optional(
+    {
+      kind: text,
+      parts: ['node'],
+      help: 'Where the node stands; nodes of one site share bytes before they ask others',
+    },
+    'nodes within 5 ms are near',
+  ),
+  uploadRate: optional({ kind: bandwidth, parts: ['node'], help: 'Limit of what peers are sent' }, 'no limit'),
+  downloadRate: optional(
+    { kind: bandwidth, parts: ['node'], help: 'Limit of what is fetched from peers and the primary' },
+    'no limit',
+  ),
+  linkRate: optional({ kind: bandwidth, parts: ['node'], help: 'Limit of each peer by itself, each way' }, 'no limit'),
   mdns: optional(
     { kind: flag, parts: ['up', 'node'], help: 'Find peers on the local network by multicast DNS' },
     'yes, unless the mesh listens on this machine only',

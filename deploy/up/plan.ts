@@ -44,7 +44,7 @@ export interface PlanInput {
 const MESH_PORT_OFFSET = 2000
 const MAX_PORT = 65_535
 /** Given to each part by name, and never handed on. */
-const OWN: readonly Key[] = ['data', 'port', 'fleetPort', 'meshPort', 'join', 'name', 'url', 'token']
+const OWN: readonly Key[] = ['data', 'port', 'fleetPort', 'meshPort', 'bulkPort', 'join', 'name', 'url', 'token']
 
 /** Throws `invalid` for ports that do not fit. */
 export function plan(input: PlanInput): Plan {

@@ -6,6 +6,7 @@ import type { Link, LinkReply } from './link.js'
 
 export class LinkBytes {
   readonly #link: Link
+  #received = 0
 
   constructor(link: Link) {
     this.#link = link
@@ -13,6 +14,11 @@ export class LinkBytes {
 
   get reachable(): boolean {
     return this.#link.reachable
+  }
+
+  /** Bytes of blobs since the start. */
+  get received(): number {
+    return this.#received
   }
 
   async *read(
@@ -25,7 +31,10 @@ export class LinkBytes {
     if (start >= end) return
     const whole = start === 0 && end === stored.size
     const reply = await this.#get('blobs', stored, scope, whole ? {} : { range: `bytes=${start}-${end - 1}` }, signal)
-    yield* reply.body
+    for await (const chunk of reply.body) {
+      this.#received += chunk.length
+      yield chunk
+    }
   }
 
   async leaves(stored: Stored, scope: string, signal?: AbortSignal): Promise<Uint8Array> {

@@ -2,7 +2,6 @@
  * The answering side of a peer stream: runs the handler that a request names and sends what it yields, within the credit that
  * the asker gave. A handler that throws a RegistryError refuses; its signal is aborted when the asker cancels or goes.
  */
-import type { Stream } from '@libp2p/interface'
 import { RegistryError } from '../../protocol/errors.js'
 import {
   MAX_PART_BYTES,
@@ -11,7 +10,7 @@ import {
   REQUEST_CREDIT,
   STREAM_CREDIT,
 } from '../../protocol/wire/peer.js'
-import { FramedStream } from './framed-stream.js'
+import type { FrameStream, OpenFrames } from './frames.js'
 import { Pulse } from './pulse.js'
 
 /** What is yielded is given away: the stream may hold it for a while, so its memory must not be used again. */
@@ -26,13 +25,16 @@ export interface AnswererEvents {
   fault: (error: unknown) => void
 }
 
+/** Whoever does not take a part within this time gets no more: what is held for it is needed for others. */
+const CREDIT_MS = 30_000
+
 interface Running {
   stop: AbortController
   credit: number
 }
 
 export class Answerer {
-  readonly #stream: FramedStream
+  readonly #stream: FrameStream
   readonly #respond: Respond
   readonly #events: AnswererEvents
   readonly #running = new Map<number, Running>()
@@ -40,10 +42,10 @@ export class Answerer {
   readonly #credited = new Pulse()
   #credit = STREAM_CREDIT
 
-  constructor(stream: Stream, respond: Respond, events: AnswererEvents) {
+  constructor(open: OpenFrames, respond: Respond, events: AnswererEvents) {
     this.#respond = respond
     this.#events = events
-    this.#stream = new FramedStream(stream, {
+    this.#stream = open({
       frame: (frame) => this.#receive(frame),
       malformed: events.malformed,
       closed: () => {
@@ -125,8 +127,13 @@ export class Answerer {
 
   async #part(id: number, chunk: Uint8Array, running: Running): Promise<void> {
     const { signal } = running.stop
-    while (!signal.aborted && (this.#credit < chunk.length || running.credit < chunk.length))
-      await this.#credited.next({ signal })
+    let waitedMs = 0
+    while (!signal.aborted && (this.#credit < chunk.length || running.credit < chunk.length)) {
+      if (waitedMs >= CREDIT_MS) throw new RegistryError('unavailable', 'The answer was not taken in time')
+      const sinceMs = performance.now()
+      await this.#credited.next({ signal, timeoutMs: CREDIT_MS - waitedMs })
+      waitedMs += Math.ceil(performance.now() - sinceMs)
+    }
     signal.throwIfAborted()
     this.#credit -= chunk.length
     running.credit -= chunk.length

@@ -2,10 +2,9 @@
  * The asking side of a peer stream: many requests at once, each an AsyncIterable of the answer's parts. What an answer may hold
  * in memory here is bounded by its credit; a consumer that is slow slows its own request only.
  */
-import type { Stream } from '@libp2p/interface'
 import { RegistryError } from '../../protocol/errors.js'
 import { MAX_REQUESTS, type PeerFrame, REQUEST_CREDIT } from '../../protocol/wire/peer.js'
-import { FramedStream } from './framed-stream.js'
+import type { FrameStream, OpenFrames } from './frames.js'
 import { Pulse } from './pulse.js'
 
 export interface AskOptions {
@@ -14,6 +13,10 @@ export interface AskOptions {
   limit: number
   /** Longest silence of the peer while it is awaited. */
   idleMs?: number
+  /** Where the parts after the first go, one after the other, as long as they fit. */
+  into?: Uint8Array
+  /** Over the channel for bulk bytes if there is one (channels.ts). */
+  bulk?: boolean
 }
 
 const IDLE_MS = 30_000
@@ -21,14 +24,15 @@ const IDLE_MS = 30_000
 const LOT_BYTES = 262_144
 
 export class Asker {
-  readonly #stream: FramedStream
+  readonly #stream: FrameStream
   readonly #answers = new Map<number, Answer>()
   #id = 0
   #owed = 0
 
-  constructor(stream: Stream, events: { malformed: () => void; closed: () => void }) {
-    this.#stream = new FramedStream(stream, {
+  constructor(open: OpenFrames, events: { malformed: () => void; closed: () => void }) {
+    this.#stream = open({
       frame: (frame) => this.#receive(frame),
+      memory: (id, bytes) => this.#answers.get(id)?.memory(bytes),
       malformed: events.malformed,
       closed: () => {
         for (const answer of this.#answers.values())
@@ -52,7 +56,7 @@ export class Asker {
     if (this.#answers.size >= MAX_REQUESTS)
       throw new RegistryError('throttled', 'Too many requests to this peer are under way', { retryAfter: 1 })
     const id = this.#nextId()
-    const answer = new Answer(options.limit)
+    const answer = new Answer(options.limit, options.into)
     this.#answers.set(id, answer)
     try {
       await this.#stream.send({
@@ -103,14 +107,24 @@ class Answer {
   readonly #limit: number
   readonly #parts: Uint8Array[] = []
   readonly #pulse = new Pulse()
+  readonly #into: Uint8Array | undefined
+  #placed = 0
   #received = 0
   #credited = 0
   #owed = 0
   #ended = false
   #error: RegistryError | undefined
 
-  constructor(limit: number) {
+  constructor(limit: number, into: Uint8Array | undefined) {
     this.#limit = limit
+    this.#into = into
+  }
+
+  /** Where the next part goes. */
+  memory(bytes: number): Uint8Array | undefined {
+    if (!this.#into || this.#received === 0 || this.#placed + bytes > this.#into.length) return undefined
+    this.#placed += bytes
+    return this.#into.subarray(this.#placed - bytes, this.#placed)
   }
 
   /** The peer said its last word. */

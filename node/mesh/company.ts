@@ -6,7 +6,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Stored } from '../../protocol/records.js'
 import type { SwarmNews } from '../../protocol/wire/swarm.js'
 import { Bitmap } from './bitmap.js'
-import { homes } from './homes.js'
+import { homesNearFirst } from './homes.js'
 import type { Geometry } from './pieces.js'
 import type { Plan } from './plan.js'
 import { isGone, type Swarm } from './swarm.js'
@@ -43,6 +43,8 @@ export class Company {
   /** Homes that were turned to. */
   readonly #tried = new Set<string>()
   #refused = false
+  /** Does this node fetch for its site from another one. */
+  #abroad = false
   #askedAll = false
 
   constructor(parts: CompanyParts) {
@@ -63,9 +65,12 @@ export class Company {
   seekHome(): boolean {
     const { swarm, stored, scope } = this.#parts
     if (this.#refused) return false
-    const home = homes(stored.digest, [swarm.self, ...swarm.entitled(scope)]).find((peer) => !this.#tried.has(peer))
-    if (home === undefined || home === swarm.self) return false
+    const near = (peer: string): boolean => swarm.near(peer)
+    const all = homesNearFirst(stored.digest, swarm.self, swarm.entitled(scope), near)
+    const home = all.find((peer) => !this.#tried.has(peer))
+    if (home === undefined) return false
     this.#tried.add(home)
+    this.#abroad = !near(home)
     this.#follow(home, true)
     return true
   }
@@ -93,17 +98,20 @@ export class Company {
 
   /** Another node wants the blob, too: it will have pieces. */
   meet(peer: string): void {
-    const { swarm, scope } = this.#parts
-    if (peer === swarm.self || this.#followed.has(peer) || this.#followed.size >= FOLLOWED) return
-    if (swarm.entitled(scope).includes(peer)) this.#follow(peer, false)
+    const { swarm, scope, plan } = this.#parts
+    if (peer === swarm.self || this.#followed.has(peer)) return
+    // Who fetches for a site has nothing to gain from it; the others leave the way out to that one.
+    if (swarm.near(peer) === this.#abroad) return
+    if (this.#followed.size >= FOLLOWED) plan.meet(peer)
+    else if (swarm.entitled(scope).includes(peer)) this.#follow(peer, false)
   }
 
   /** Has nothing to do with it any more. False when it had not before. */
   drop(peer: string): boolean {
+    this.#parts.plan.leave(peer)
     const followed = this.#followed.get(peer)
     if (!followed) return false
     this.#followed.delete(peer)
-    this.#parts.plan.leave(peer)
     followed.stop.abort(new RegistryError('unavailable', 'The peer is not asked any more'))
     return true
   }

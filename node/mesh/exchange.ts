@@ -4,6 +4,8 @@ import { RegistryError } from '../../protocol/errors.js'
 import { EXCHANGE } from '../../protocol/wire/peer.js'
 import { Answerer } from './answerer.js'
 import { Asker, type AskOptions } from './asker.js'
+import { FramedStream } from './framed-stream.js'
+import type { FrameHandlers } from './frames.js'
 import type { Offence } from './standing.js'
 
 export interface ExchangeParts {
@@ -48,7 +50,8 @@ export class Exchange {
   answer(stream: Stream, connection: Connection): void {
     const peer = connection.remotePeer.toString()
     const { respond, blame, fault } = this.#parts
-    const answerer = new Answerer(stream, (name, payload, signal) => respond(peer, name, payload, signal), {
+    const open = (handlers: FrameHandlers) => new FramedStream(stream, handlers)
+    const answerer = new Answerer(open, (name, payload, signal) => respond(peer, name, payload, signal), {
       malformed: () => blame(peer, 'malformed_frame'),
       flood: () => blame(peer, 'flood'),
       closed: () => this.#answerers.delete(answerer),
@@ -84,7 +87,8 @@ export class Exchange {
     const connection = this.#parts.connections(peer).find(({ status }) => status === 'open')
     if (!connection) throw notConnected()
     const stream = await connection.newStream(EXCHANGE, { signal: AbortSignal.timeout(OPEN_MS), negotiateFully: false })
-    return new Asker(stream, { malformed: () => this.#parts.blame(peer, 'malformed_frame'), closed })
+    const open = (handlers: FrameHandlers) => new FramedStream(stream, handlers)
+    return new Asker(open, { malformed: () => this.#parts.blame(peer, 'malformed_frame'), closed })
   }
 }
 

@@ -8,7 +8,8 @@ import { RegistryError } from '../../protocol/errors.js'
 import { HASH_BYTES, isRoot, rootOf } from '../../protocol/merkle.js'
 import type { Bytes } from '../../protocol/ports.js'
 import type { Stored } from '../../protocol/records.js'
-import { homes } from './homes.js'
+import type { PieceAnswer, PieceAsk } from '../../protocol/wire/swarm.js'
+import { homes, homesNearFirst } from './homes.js'
 import { nobodyHas } from './nobody.js'
 import { type Geometry, geometryOf, type Span, spanOf } from './pieces.js'
 import type { PrimaryBytes } from './primary-bytes.js'
@@ -48,10 +49,13 @@ export class Fetching {
   async piece(index: number, signal: AbortSignal): Promise<Fetched> {
     const span = spanOf(this.#geometry, index)
     const { self } = this.#swarm
-    const [home, ...others] = homes(this.#stored.digest, [self, ...this.#swarm.entitled(this.#scope)])
-    const rest = others.filter((peer) => peer !== self).slice(0, EVERYBODY)
+    const entitled = this.#swarm.entitled(this.#scope)
+    const [home] = homesNearFirst(this.#stored.digest, self, entitled, (peer) => this.#swarm.near(peer))
+    const rest = homes(this.#stored.digest, entitled)
+      .filter((peer) => peer !== home)
+      .slice(0, EVERYBODY)
     const attempts: Attempt<Fetched>[] = []
-    if (home !== undefined && home !== self) attempts.push((stop) => this.#fromHome(home, span, stop))
+    if (home !== undefined) attempts.push((stop) => this.#fromHome(home, span, stop))
     if (this.#primary.reachable) attempts.push((stop) => this.#fromPrimary(span, stop))
     if (rest.length > 0)
       attempts.push((stop) => Promise.any(rest.map((peer) => this.#fromPeer(peer, span, false, stop))))
@@ -113,7 +117,7 @@ export class Fetching {
 
   async #fromPeer(peer: string, span: Span, fetch: boolean, signal: AbortSignal): Promise<Fetched> {
     const ask = { digest: this.#stored.digest, scope: this.#scope, first: span.first, count: span.count, fetch }
-    const answer = await this.#swarm.piece(peer, ask, span.end - span.start, signal).catch((error: unknown) => {
+    const answer = await this.#answer(peer, ask, span, signal).catch((error: unknown) => {
       if (isRubbish(error)) this.#swarm.wrongPiece(peer)
       throw error
     })
@@ -121,6 +125,18 @@ export class Fetching {
       return { bytes: answer.bytes, source: 'peer' }
     this.#swarm.wrongPiece(peer)
     throw new RegistryError('corrupt', 'A peer sent a piece of something else')
+  }
+
+  /** A blob of one piece in a bundle, where the peer knows those. */
+  async #answer(peer: string, ask: PieceAsk, span: Span, signal: AbortSignal): Promise<PieceAnswer> {
+    const bytes = span.end - span.start
+    if (bytes < this.#stored.size) return this.#swarm.piece(peer, ask, bytes, signal)
+    try {
+      return { first: 0, proof: new Uint8Array(0), bytes: await this.#swarm.small(peer, ask, bytes, signal) }
+    } catch (error) {
+      if (!(error instanceof RegistryError && error.kind === 'unsupported')) throw error
+      return this.#swarm.piece(peer, ask, bytes, signal)
+    }
   }
 
   async #fromPrimary({ start, end, first, count }: Span, signal: AbortSignal): Promise<Fetched> {

@@ -5,27 +5,21 @@
 import type { Stream, StreamMessageEvent } from '@libp2p/interface'
 import { RegistryError } from '../../protocol/errors.js'
 import { encodePeerFrame, type PeerFrame, PeerFrames } from '../../protocol/wire/peer.js'
-
-export interface FrameHandlers {
-  frame(frame: PeerFrame): void
-  /** The other side broke a rule; the stream is being ended. */
-  malformed(error: RegistryError): void
-  /** Once, last. Nothing can be sent any more. */
-  closed(): void
-}
+import { type FrameHandlers, type FrameStream, gone } from './frames.js'
 
 const GATHERED_BYTES = 16_384
 
-export class FramedStream {
+export class FramedStream implements FrameStream {
   readonly #stream: Stream
   readonly #handlers: FrameHandlers
-  readonly #frames = new PeerFrames()
+  readonly #frames: PeerFrames
   #turn: Promise<void> = Promise.resolve()
   #closed = false
 
   constructor(stream: Stream, handlers: FrameHandlers) {
     this.#stream = stream
     this.#handlers = handlers
+    this.#frames = new PeerFrames((id, bytes) => handlers.memory?.(id, bytes))
     stream.addEventListener('message', (event) => this.#read(event))
     stream.addEventListener('remoteCloseWrite', () => this.abort())
     stream.addEventListener('close', () => this.#end())
@@ -35,14 +29,12 @@ export class FramedStream {
     return this.#closed
   }
 
-  /** Resolves when the frame is handed over. Throws `unavailable` when the stream is closed. */
   send(frame: PeerFrame): Promise<void> {
     const done = this.#turn.then(() => this.#write(frame))
     this.#turn = done.catch(() => undefined)
     return done
   }
 
-  /** For frames whose loss does not matter when the stream is gone. */
   post(frame: PeerFrame): void {
     this.send(frame).catch(() => undefined)
   }
@@ -99,8 +91,4 @@ export class FramedStream {
 /** Each send is two writes to the socket: what is small goes in one. */
 function gathered(parts: Uint8Array[]): Uint8Array[] {
   return parts.reduce((sum, part) => sum + part.length, 0) <= GATHERED_BYTES ? [Buffer.concat(parts)] : parts
-}
-
-function gone(cause?: unknown): RegistryError {
-  return new RegistryError('unavailable', 'The connection to the peer is gone', { code: 'peer_gone', cause })
 }

@@ -18,6 +18,22 @@ export function homes(digest: Digest, nodes: Iterable<string>): string[] {
     .map(({ node }) => node)
 }
 
+/**
+ * Whom to turn to, in order: the site's own home if that is another node, then the fleet's. So one node of each site takes the bytes
+ * over the slow links; where all are near it is one and the same.
+ */
+export function homesNearFirst(
+  digest: Digest,
+  self: string,
+  others: readonly string[],
+  near: (node: string) => boolean,
+): string[] {
+  const site = homes(digest, [self, ...others.filter(near)])
+  const fleet = homes(digest, [self, ...others])
+  const before = (list: string[]) => list.slice(0, list.indexOf(self))
+  return [...new Set([...before(site), ...before(fleet)])]
+}
+
 /** May `asker` make `self` fetch: only upwards, so that two nodes with different views never send each other in a circle. */
 export function outranks(digest: Digest, self: string, asker: string): boolean {
   return rank(digest, self) > rank(digest, asker)

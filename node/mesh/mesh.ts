@@ -6,10 +6,14 @@ import { type Message, TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Connection, PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
+import { z } from 'zod'
 import { type Certificate, expired, type Keyring, verify } from '../../protocol/certificate.js'
+import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
-import { EXCHANGE } from '../../protocol/wire/peer.js'
+import { EXCHANGE, parseJson } from '../../protocol/wire/peer.js'
+import { privateKeyOf } from '../peer-id.js'
 import type { AskOptions } from './asker.js'
+import { Channels } from './channels.js'
 import { Dialling, type Introduction } from './dialling.js'
 import { Exchange } from './exchange.js'
 import { type GossipHandler, gossipOptions, logTopic, MAX_GOSSIP_BYTES, type Verdict } from './gossip.js'
@@ -48,6 +52,10 @@ export interface MeshOptions {
   listen?: string[]
   /** Multiaddrs to tell others instead of those that are listened on. */
   announce?: string[]
+  /** Where bulk bytes are listened for; undefined: libp2p carries all. */
+  bulk?: { host: string; port: number }
+  /** Where this node stands, as its operator calls it. */
+  site?: string | undefined
   /** Find peers on the local network by multicast. */
   mdns?: boolean
   /** No further dials at so many connections; twice as many are accepted. Default 64. */
@@ -59,6 +67,13 @@ export interface MeshOptions {
 }
 
 const CONNECTIONS = 64
+const MAX_CHANNEL_BYTES = 1024
+const MAX_ABOUT_BYTES = 4096
+const ABOUT_MS = 5000
+/** Within a building, or between those of a town. */
+const NEAR_MS = 5
+/** What a node tells of itself as soon as somebody is connected; unknown fields are ignored. */
+const about = z.object({ site: z.string().max(256).optional() })
 const REVIEW_MS = 15_000
 const RENEW_MS = 10_000
 const VALIDATION = {
@@ -75,11 +90,14 @@ export class Mesh {
   readonly #members = new Map<string, Member>()
   /** Certificates that passed the handshake, of connections that may not be open yet. */
   readonly #shown = new Map<string, Certificate>()
+  /** What peers call the place where they stand. */
+  readonly #sites = new Map<string, string>()
   readonly #exchange: Exchange
   readonly #joined = new Set<(member: Member) => void>()
   readonly #left = new Set<(member: Member) => void>()
   #gossipHandler: GossipHandler | undefined
   #node: MeshNode | undefined
+  #channels: Channels | undefined
   #dialling: Dialling | undefined
   #self: string | undefined
   #review: NodeJS.Timeout | undefined
@@ -95,6 +113,8 @@ export class Mesh {
       fault: (error) => options.onFault?.('A request of a peer could not be answered', error),
     })
     this.handle('certificate', (from, payload) => this.#renewed(from, payload))
+    this.handle('about', () => this.#about())
+    this.handle('channel', (from, payload) => this.#channel(from, payload))
   }
 
   /** Text form. Throws before `start`. */
@@ -123,6 +143,8 @@ export class Mesh {
       maxInboundStreams: 2,
       maxOutboundStreams: 2,
     })
+    this.#channels = this.#newChannels()
+    await this.#channels?.start()
     await node.start()
     node.services.gossip.subscribe(this.#topic)
     this.#review = setInterval(() => this.review(), REVIEW_MS)
@@ -132,6 +154,7 @@ export class Mesh {
   async close(): Promise<void> {
     clearInterval(this.#review)
     await this.#dialling?.close()
+    await this.#channels?.close()
     await this.#exchange.close()
     await this.#node?.stop()
     this.#node = undefined
@@ -169,6 +192,14 @@ export class Mesh {
     }))
   }
 
+  /** Is it at this node's site: by its name where both have one, else by the measured round trip. */
+  near(peer: string): boolean {
+    const [own, other] = [this.#options.site, this.#sites.get(peer)]
+    if (own !== undefined && other !== undefined) return own === other
+    const rttMs = this.#connections(peer).find(({ rtt }) => rtt !== undefined)?.rtt
+    return rttMs === undefined || rttMs <= NEAR_MS
+  }
+
   /** The returned function ends it. */
   onJoin(listener: (member: Member) => void): () => void {
     this.#joined.add(listener)
@@ -201,13 +232,19 @@ export class Mesh {
   }
 
   /** The answer's parts in order. Throws what the peer refused with, `unavailable` when it is not connected, silent or gone. */
-  request(
+  async *request(
     peer: string,
     name: string,
     payload: Uint8Array,
     options: AskOptions,
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    return this.#exchange.request(peer, name, payload, options)
+    const channel = options.bulk ? await this.#channels?.to(peer, options.signal) : undefined
+    yield* channel?.ask(name, payload, options) ?? this.#exchange.request(peer, name, payload, options)
+  }
+
+  /** Connections for bulk bytes that are open. */
+  get channels(): number {
+    return this.#channels?.size ?? 0
   }
 
   /** Counts an offence; a peer with too many is thrown out. */
@@ -253,6 +290,29 @@ export class Mesh {
       },
       denied: (peer) => this.#denied(peer.toString()),
       gossip: gossipOptions(this.#topic, (peer) => this.standing.points(peer)),
+    })
+  }
+
+  #newChannels(): Channels | undefined {
+    const { seed, bulk, now = Date.now, onFault } = this.#options
+    if (!bulk) return undefined
+    return new Channels({
+      ...bulk,
+      key: privateKeyOf(seed),
+      isMember: (peer) => this.#members.has(peer),
+      hostOf: (peer) => {
+        const open = this.#connections(peer).find(({ status }) => status === 'open')
+        return /^\/ip[46]\/([^/]+)/.exec(open?.remoteAddr.toString() ?? '')?.[1]
+      },
+      ask: async (peer, payload, signal) =>
+        collect(
+          this.#exchange.request(peer, 'channel', payload, { signal, limit: MAX_CHANNEL_BYTES }),
+          MAX_CHANNEL_BYTES,
+        ),
+      respond: (peer, name, payload, signal) => this.#respond(peer, name, payload, signal),
+      blame: (peer, offence) => this.blame(peer, offence),
+      fault: (error) => onFault?.('A request of a peer could not be answered', error),
+      now,
     })
   }
 
@@ -302,6 +362,28 @@ export class Mesh {
     yield Uint8Array.of(1)
   }
 
+  async *#about(): AsyncGenerator<Uint8Array, void, undefined> {
+    yield Buffer.from(JSON.stringify(this.#options.site === undefined ? {} : { site: this.#options.site }))
+  }
+
+  /** What it does not tell, or too late, is not known. */
+  async #askAbout(peer: string): Promise<void> {
+    const signal = AbortSignal.timeout(ABOUT_MS)
+    const limit = MAX_ABOUT_BYTES
+    try {
+      const answer = await collect(this.#exchange.request(peer, 'about', Buffer.of(), { signal, limit }), limit)
+      const { site } = about.parse(parseJson(answer))
+      if (site !== undefined && this.#members.has(peer)) this.#sites.set(peer, site)
+    } catch {
+      // An older version, or a peer that is gone again.
+    }
+  }
+
+  async *#channel(from: Member, payload: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
+    if (!this.#channels) throw new RegistryError('unsupported', 'This node has no channel for bulk bytes')
+    yield await this.#channels.answer(from.peer, payload)
+  }
+
   #connected(id: PeerId): void {
     const peer = id.toString()
     const certificate = this.#shown.get(peer)
@@ -311,6 +393,7 @@ export class Mesh {
     }
     const member = { peer, certificate }
     this.#members.set(peer, member)
+    void this.#askAbout(peer)
     this.#dialling?.changed(peer)
     for (const listener of this.#joined) listener(member)
   }
@@ -319,7 +402,9 @@ export class Mesh {
     const peer = id.toString()
     const member = this.#members.get(peer)
     this.#members.delete(peer)
+    this.#sites.delete(peer)
     this.#exchange.forget(peer)
+    this.#channels?.drop(peer)
     this.#dialling?.changed(peer)
     if (member) for (const listener of this.#left) listener(member)
   }

@@ -1,10 +1,12 @@
 /**
  * Which piece is asked of whom, and when. Pure: no clock, no network, no randomness but what it is given, so that a simulation
  * of thousands of nodes runs the same code. Each reader has a window of missing pieces that follows it: its next two are urgent,
- * the others are asked rarest first, random among equals. Peers before the primary; a source that makes no progress for longer
+ * the others are asked rarest first, random among equals. What only those have that have all (or get all, as the home does) is
+ * taken from them by its owner alone (owners.ts); everybody else takes it from there. Peers before the primary; a source that makes no progress for longer
  * than it usually takes is hedged by another, then by the primary, and at last given up.
  */
 import { Bitmap } from './bitmap.js'
+import { Owners } from './owners.js'
 
 /** The primary as a source. No peer id looks like it. */
 export const PRIMARY = 'primary'
@@ -24,7 +26,9 @@ export interface Ask {
 
 export interface PlanOptions {
   pieces: number
-  /** Asks under way at one peer. */
+  /** This node among the sources of others. */
+  self: string
+  /** Most asks under way at one peer. */
   depth: number
   random: () => number
   /** Missing pieces ahead of a reader that may be asked for. Default 64. */
@@ -37,6 +41,11 @@ export interface PlanOptions {
 
 interface Asked {
   sinceMs: number
+}
+
+interface Choice {
+  source: string
+  cost: number
 }
 
 interface Source {
@@ -63,6 +72,10 @@ const PATIENCE_FACTOR = 6
 /** After so many patiences without progress another peer is asked, the primary is asked, the ask is given up. */
 const [HEDGE, BACKUP, GIVE_UP] = [1, 2, 4]
 const MOST_FAILURES = 3
+const LEAST_DEPTH = 2
+const QUEUED_MS = 250
+/** So long a piece is left to its owner. */
+const LEFT_MS = 1500
 
 export class Plan {
   /** What has arrived. */
@@ -77,6 +90,9 @@ export class Plan {
   readonly #copies: Uint16Array
   /** Pieces under way: who was asked. */
   readonly #underWay = new Map<number, Set<string>>()
+  readonly #owners: Owners
+  /** Pieces that are left to others, and since when. */
+  readonly #left = new Map<number, number>()
   #runs = 0
   /** Everything before it is there. */
   #floor = 0
@@ -86,6 +102,7 @@ export class Plan {
     this.have = new Bitmap(options.pieces)
     this.#copies = new Uint16Array(options.pieces)
     this.#sources.set(PRIMARY, newSource(options.pieces))
+    this.#owners = new Owners(options.self, options.pieces)
   }
 
   /** The caller moves `next` as it reads. */
@@ -111,6 +128,16 @@ export class Plan {
     return this.#underWay.size
   }
 
+  /** Something is left to others, who will have it soon. */
+  get waiting(): boolean {
+    return this.#left.size > 0
+  }
+
+  /** Another one wants the blob, too; it need not be a source. */
+  meet(peer: string): void {
+    this.#owners.add(peer)
+  }
+
   get sources(): string[] {
     return [...this.#sources.keys()].filter((source) => source !== PRIMARY)
   }
@@ -119,6 +146,8 @@ export class Plan {
     const known = this.#sources.get(source)
     if (known) known.fetches ||= fetches
     else this.#sources.set(source, { ...newSource(this.#options.pieces), fetches })
+    if (fetches) this.#owners.remove(source)
+    else this.meet(source)
   }
 
   /** It said no: it has what it has. */
@@ -129,6 +158,7 @@ export class Plan {
 
   /** Forgets the source; what was asked of it is asked again. */
   leave(source: string): void {
+    this.#owners.remove(source)
     const known = this.#sources.get(source)
     if (!known || source === PRIMARY) return
     this.#sources.delete(source)
@@ -137,7 +167,10 @@ export class Plan {
   }
 
   has(source: string, piece: number): void {
-    if (this.#sources.get(source)?.map.add(piece)) this.#count(piece, 1)
+    const map = this.#sources.get(source)?.map
+    if (!map?.add(piece)) return
+    this.#count(piece, 1)
+    if (map.full) this.#owners.remove(source)
   }
 
   /** A part of an answer came: the source is alive. */
@@ -157,6 +190,7 @@ export class Plan {
       known.lastMs = nowMs
       known.failures = 0
     }
+    this.#left.delete(piece)
     return this.have.add(piece)
   }
 
@@ -182,10 +216,12 @@ export class Plan {
   next(nowMs: number, room: () => boolean): Ask[] {
     const asks: Ask[] = []
     const urgent = new Set<number>()
+    for (const piece of this.#left.keys()) if (this.have.has(piece) || !this.#isWanted(piece)) this.#left.delete(piece)
     for (const piece of this.#candidates(urgent)) {
-      const source = this.#peerFor(piece, urgent.has(piece))
+      const source = this.#peerFor(piece, urgent.has(piece), nowMs)
       if (source === undefined) continue
       if (!room()) return asks
+      this.#left.delete(piece)
       asks.push(this.#ask(source, piece, 1, nowMs))
     }
     this.#askPrimary(asks, urgent, nowMs, room)
@@ -207,6 +243,8 @@ export class Plan {
   /** Milliseconds until something may be late; undefined while nothing is under way. */
   patienceMs(nowMs: number): number | undefined {
     let least: number | undefined
+    for (const sinceMs of this.#left.values())
+      least = Math.min(least ?? LEFT_MS, Math.max(sinceMs + LEFT_MS - nowMs, LEAST_PATIENCE_MS))
     for (const known of this.#sources.values()) {
       for (const { sinceMs } of known.asked.values()) {
         const quietMs = nowMs - Math.max(sinceMs, known.lastMs)
@@ -237,16 +275,35 @@ export class Plan {
   }
 
   /** The least busy peer that has it, or, for an urgent piece that nobody has, the home. */
-  #peerFor(piece: number, urgent: boolean): string | undefined {
-    let best: { source: string; cost: number } | undefined
+  #peerFor(piece: number, urgent: boolean, nowMs: number): string | undefined {
+    let provider: Choice | undefined
+    let other: Choice | undefined
+    let [providers, passedOn] = [0, false]
     for (const [source, known] of this.#sources) {
-      if (source === PRIMARY || known.asked.size >= this.#options.depth || known.asked.has(piece)) continue
+      if (source === PRIMARY) continue
+      const provides = known.fetches || known.map.full
+      if (provides) providers++
       const gets = urgent && known.fetches && this.#copies[piece] === 0
-      if (!known.map.has(piece) && !gets) continue
+      if ((!known.map.has(piece) && !gets) || known.asked.has(piece)) continue
+      if (!provides) passedOn = true
+      if (known.asked.size >= this.#depth(known)) continue
       const cost = (known.asked.size + 1) * (known.tookMs ?? 1) + this.#options.random()
-      if (!best || cost < best.cost) best = { source, cost }
+      if (provides && (!provider || cost < provider.cost)) provider = { source, cost }
+      if (!provides && (!other || cost < other.cost)) other = { source, cost }
     }
-    return best?.source
+    const crowded = this.#owners.others >= providers
+    const left = crowded && provider && !other && (passedOn || !this.#owners.mine(piece))
+    if (left) return this.#isLeft(piece, nowMs) ? undefined : provider?.source
+    this.#left.delete(piece)
+    const direct = provider && (!other || (!crowded && provider.cost < other.cost))
+    return direct ? provider?.source : other?.source
+  }
+
+  /** Is it still left to others. */
+  #isLeft(piece: number, nowMs: number): boolean {
+    const sinceMs = this.#left.get(piece) ?? nowMs
+    this.#left.set(piece, sinceMs)
+    return nowMs - sinceMs < LEFT_MS
   }
 
   /** Runs of pieces that no peer has: urgent ones, then the lowest. */
@@ -276,7 +333,7 @@ export class Plan {
         !this.#allLate(piece, asked, HEDGE, nowMs)
       )
         continue
-      const peer = this.#peerFor(piece, urgent.has(piece))
+      const peer = this.#peerFor(piece, urgent.has(piece), nowMs)
       const backup = this.#primaryHelps(asked) && this.#allLate(piece, asked, BACKUP, nowMs)
       const source = peer ?? (backup ? PRIMARY : undefined)
       if (source === undefined) continue
@@ -315,6 +372,11 @@ export class Plan {
         return false
     }
     return true
+  }
+
+  /** As many asks as keep the source busy for a moment: what waits there longer could come from elsewhere meanwhile. */
+  #depth({ tookMs }: Source): number {
+    return Math.min(this.#options.depth, Math.max(LEAST_DEPTH, Math.ceil(QUEUED_MS / (tookMs ?? QUEUED_MS))))
   }
 
   #patienceMs({ tookMs }: Source): number {

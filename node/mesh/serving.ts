@@ -2,21 +2,27 @@
  * Answers what peers ask about blobs. A peer gets bytes only of scopes that its certificate covers and of blobs that this node's
  * own records know in that scope; it makes this node fetch only as the blob's home; and only so many pieces at once.
  */
+import { LRUCache } from 'lru-cache'
 import type { DiskBlobs } from '../../protocol/blobs/disk.js'
 import type { Certificate } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { leafCount, pieceLevel } from '../../protocol/merkle.js'
 import type { Digest, Stored } from '../../protocol/records.js'
 import {
+  type BundleAsk,
+  decodeBundleAsk,
   decodePieceAsk,
   decodeSwarmAsk,
+  encodeBundled,
   encodePieceAnswer,
   encodeSwarmNews,
+  MAX_BUNDLE_BYTES,
   type PieceAnswer,
   type PieceAsk,
   type SwarmAsk,
 } from '../../protocol/wire/swarm.js'
 import { outranks } from './homes.js'
+import type { Limits } from './limits.js'
 import type { Member, Mesh } from './mesh.js'
 import { geometryOf, isSmall } from './pieces.js'
 import { Pulse } from './pulse.js'
@@ -51,8 +57,12 @@ const WAITING = 64
 const ALL_AT_ONCE = 16
 const ALL_WAITING = 1024
 
-/** News are gathered for so long before they are sent. */
-const NEWS_MS = 10
+/** News are gathered for so long before they are sent: the first ones are awaited most. */
+const [FIRST_NEWS_MS, NEWS_MS] = [5, 50]
+const FIRST_PIECES = 16
+/** A decision holds for so long: a transfer asks hundreds of times. */
+const DECIDED_MS = 500
+const DECISIONS = 4096
 const NEWS_PIECES = 4096
 const NEWS_PEERS = 64
 
@@ -60,16 +70,23 @@ export class Serving {
   readonly #holdings: Holdings
   readonly #entitled: Entitled
   readonly #mesh: Mesh
+  readonly #limits: Limits
   readonly #slots = new Map<string, Slots>()
   readonly #rosters = new Rosters()
   readonly #all = new Slots(ALL_AT_ONCE, ALL_WAITING)
+  readonly #decided = new LRUCache<string, { certificate: Certificate; stored: Stored }>({
+    max: DECISIONS,
+    ttl: DECIDED_MS,
+  })
   #served = 0
 
-  constructor(mesh: Mesh, holdings: Holdings, entitled: Entitled) {
+  constructor(mesh: Mesh, holdings: Holdings, entitled: Entitled, limits: Limits) {
+    this.#limits = limits
     this.#mesh = mesh
     this.#holdings = holdings
     this.#entitled = entitled
     mesh.handle('piece', (from, payload, signal) => this.#piece(from, decodePieceAsk(payload), signal))
+    mesh.handle('bundle', (from, payload, signal) => this.#bundle(from, decodeBundleAsk(payload), signal))
     mesh.handle('swarm', (from, payload, signal) => this.#swarm(from, decodeSwarmAsk(payload), signal))
   }
 
@@ -83,22 +100,71 @@ export class Serving {
     pieceLevel(ask.first, ask.count, leafCount(stored.size))
     if (ask.count > geometryOf(stored.size).pieceLeaves) throw new RegistryError('invalid', 'A piece is not that large')
     const transfer = await this.#available(from, ask, stored, signal)
-    const slots = this.#slots.get(from.peer) ?? new Slots(AT_ONCE, WAITING)
-    this.#slots.set(from.peer, slots)
-    await slots.enter(signal)
+    const leave = await this.#enter(from, signal)
     try {
-      await this.#all.enter(signal)
-      try {
-        const answer = await this.#read(ask, stored, transfer, signal)
-        this.#served += answer.bytes.length
-        yield* encodePieceAnswer(answer)
-      } finally {
-        this.#all.leave()
+      const answer = await this.#read(ask, stored, transfer, signal)
+      await this.#send(from, answer.bytes, signal)
+      yield* encodePieceAnswer(answer)
+    } finally {
+      leave()
+    }
+  }
+
+  /** Blobs as soon as they are here; of those that are not, and those that are too much, nothing is said. */
+  async *#bundle(from: Member, ask: BundleAsk, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const { scope, fetch } = ask
+    const leave = await this.#enter(from, signal)
+    try {
+      let bytes = 0
+      const reading = new Map<number, Promise<{ place: number; bytes: Uint8Array | undefined }>>()
+      for (const [place, digest] of ask.digests.entries()) {
+        const stored = await this.#check(from, { scope, digest, fetch })
+        bytes += stored.size
+        if (!isSmall(stored.size) || (place > 0 && bytes > MAX_BUNDLE_BYTES)) continue
+        const piece = { digest, scope, fetch, first: 0, count: leafCount(stored.size) }
+        const read = this.#read(piece, stored, undefined, signal)
+        reading.set(
+          place,
+          read.then(
+            (answer) => ({ place, bytes: answer.bytes }),
+            () => ({ place, bytes: undefined }),
+          ),
+        )
+      }
+      while (reading.size > 0) {
+        const { place, bytes: blob } = await Promise.race(reading.values())
+        reading.delete(place)
+        if (!blob) continue
+        await this.#send(from, blob, signal)
+        yield* encodeBundled({ place, bytes: blob })
       }
     } finally {
-      slots.leave()
-      if (slots.idle) this.#slots.delete(from.peer)
+      leave()
     }
+  }
+
+  /** The returned function leaves the place in the queue to others. */
+  async #enter({ peer }: Member, signal: AbortSignal): Promise<() => void> {
+    const slots = this.#slots.get(peer) ?? new Slots(AT_ONCE, WAITING)
+    this.#slots.set(peer, slots)
+    const leave = (): void => {
+      slots.leave()
+      if (slots.idle) this.#slots.delete(peer)
+    }
+    await slots.enter(signal)
+    await this.#all.enter(signal).catch((error: unknown) => {
+      leave()
+      throw error
+    })
+    return () => {
+      this.#all.leave()
+      leave()
+    }
+  }
+
+  async #send({ peer }: Member, { length }: Uint8Array, signal: AbortSignal): Promise<void> {
+    await this.#limits.upload(peer, length, signal)
+    this.#served += length
   }
 
   /** Waits, without holding a slot, until a fetched piece is here. */
@@ -155,9 +221,13 @@ export class Serving {
   }
 
   async #check(from: Member, { scope, digest }: SwarmAsk): Promise<Stored> {
+    const key = `${from.peer} ${digest} ${scope}`
+    const known = this.#decided.get(key)
+    if (known?.certificate === from.certificate) return known.stored
     const stored = await this.#entitled(from.certificate, scope, digest)
     if (!stored) throw new RegistryError('forbidden', 'The peer may not have this blob, or it is not known here')
     if (stored.size === 0) throw new RegistryError('invalid', 'An empty blob has no pieces')
+    this.#decided.set(key, { certificate: from.certificate, stored })
     return stored
   }
 
@@ -186,7 +256,7 @@ async function* news(
     if (add.length + peers.length > 0) yield encodeSwarmNews({ add, peers })
     if (told < (transfer?.arrivals.length ?? 0) || introduced < roster.peers.length) continue
     await Pulse.any(pulses, { signal })
-    await new Pulse().next({ signal, timeoutMs: NEWS_MS })
+    await new Pulse().next({ signal, timeoutMs: told < FIRST_PIECES ? FIRST_NEWS_MS : NEWS_MS })
   }
 }
 

@@ -5,8 +5,12 @@
 import type { Certificate } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
 import {
+  BUNDLE_OVERHEAD_BYTES,
+  type Bundled,
+  decodeBundle,
   decodePieceAnswer,
   decodeSwarmNews,
+  encodeBundleAsk,
   encodePieceAsk,
   encodeSwarmAsk,
   PIECE_OVERHEAD_BYTES,
@@ -15,6 +19,8 @@ import {
   type SwarmAsk,
   type SwarmNews,
 } from '../../protocol/wire/swarm.js'
+import { Bundles } from './bundles.js'
+import { Limits } from './limits.js'
 import type { Mesh } from './mesh.js'
 import { Slots } from './slots.js'
 
@@ -23,8 +29,12 @@ export interface Swarm {
   readonly self: string
   /** Connected peers whose certificate covers the scope's repository, without those that were silent a moment ago. */
   entitled(scope: string): string[]
+  /** Is the peer at this node's site. */
+  near(peer: string): boolean
   /** Unverified. `bytes`: how many are expected. `progress` is called as they arrive. */
   piece(peer: string, ask: PieceAsk, bytes: number, signal: AbortSignal, progress?: () => void): Promise<PieceAnswer>
+  /** A whole small blob, unverified. */
+  small(peer: string, ask: SwarmAsk, bytes: number, signal: AbortSignal): Promise<Uint8Array>
   /** What the peer has, and then everything it gets, until the reader stops. */
   follow(peer: string, ask: SwarmAsk, signal: AbortSignal): AsyncIterable<SwarmNews>
   /** It let this node wait in vain: it is left alone for half a minute, or until it is connected anew. */
@@ -48,19 +58,36 @@ export class MeshSwarm implements Swarm {
   readonly #mesh: Mesh
   readonly #covers: (certificate: Certificate, scope: string) => boolean
   readonly #now: () => number
+  readonly #limits: Limits
   readonly #slots = new Map<string, Slots>()
   readonly #silentUntilMs = new Map<string, number>()
+  readonly #bundles = new Bundles((...bundle) => this.#bundle(...bundle))
+  #received = 0
 
   /** `covers`: may the certificate's owner hold what belongs to the scope. */
-  constructor(mesh: Mesh, covers: (certificate: Certificate, scope: string) => boolean, now: () => number) {
+  constructor(
+    mesh: Mesh,
+    covers: (certificate: Certificate, scope: string) => boolean,
+    now: () => number,
+    limits = new Limits({}, now),
+  ) {
+    this.#limits = limits
     this.#mesh = mesh
     this.#covers = covers
     this.#now = now
-    mesh.onLeave(({ peer }) => this.#silentUntilMs.delete(peer))
+    mesh.onLeave(({ peer }) => {
+      this.#silentUntilMs.delete(peer)
+      limits.forget(peer)
+    })
   }
 
   get self(): string {
     return this.#mesh.self
+  }
+
+  /** Bytes of answers to `piece` since the start, whether they were of use or not. */
+  get received(): number {
+    return this.#received
   }
 
   entitled(scope: string): string[] {
@@ -69,6 +96,10 @@ export class MeshSwarm implements Swarm {
       const quiet = (this.#silentUntilMs.get(peer) ?? 0) > nowMs
       return !quiet && this.#covers(certificate, scope) ? [peer] : []
     })
+  }
+
+  near(peer: string): boolean {
+    return this.#mesh.near(peer)
   }
 
   async piece(
@@ -82,15 +113,20 @@ export class MeshSwarm implements Swarm {
     this.#slots.set(peer, slots)
     await slots.enter(signal)
     try {
+      await this.#limits.download(peer, bytes, signal, progress)
       const limit = bytes + PIECE_OVERHEAD_BYTES
+      const into = Buffer.allocUnsafeSlow(bytes)
       const parts: Uint8Array[] = []
       let unseen = 0
       for await (const part of this.#mesh.request(peer, 'piece', encodePieceAsk(ask), {
         signal,
         limit,
         idleMs: PIECE_IDLE_MS,
+        into,
+        bulk: true,
       })) {
         parts.push(part)
+        this.#received += part.length
         unseen += part.length
         if (unseen < PROGRESS_BYTES) continue
         unseen = 0
@@ -100,6 +136,27 @@ export class MeshSwarm implements Swarm {
     } finally {
       slots.leave()
       if (slots.idle) this.#slots.delete(peer)
+    }
+  }
+
+  small(peer: string, ask: SwarmAsk, bytes: number, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#bundles.get(peer, ask, bytes, signal)
+  }
+
+  async *#bundle(
+    peer: string,
+    asks: readonly SwarmAsk[],
+    bytes: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Bundled, void, undefined> {
+    const [{ scope, fetch } = { scope: '', fetch: false }] = asks
+    await this.#limits.download(peer, bytes, signal)
+    const limit = bytes + BUNDLE_OVERHEAD_BYTES
+    const payload = encodeBundleAsk({ scope, fetch, digests: asks.map(({ digest }) => digest) })
+    const options = { signal, limit, idleMs: PIECE_IDLE_MS, bulk: true }
+    for await (const blob of decodeBundle(this.#mesh.request(peer, 'bundle', payload, options))) {
+      this.#received += blob.bytes.length
+      yield blob
     }
   }
 

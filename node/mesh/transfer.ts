@@ -79,7 +79,7 @@ export class Transfer {
     const geometry = geometryOf(stored.size)
     const depth = Math.max(2, Math.floor(UNDER_WAY_BYTES / geometry.pieceBytes))
     const arriving = new Arriving(parts.partial, geometry)
-    const plan = new Plan({ pieces: geometry.pieces, depth, random })
+    const plan = new Plan({ pieces: geometry.pieces, self: swarm.self, depth, random })
     this.#parts = parts
     this.#geometry = geometry
     this.#plan = plan
@@ -253,7 +253,8 @@ export class Transfer {
     for (const ask of this.#plan.next(nowMs, room)) this.#begin(ask)
     this.#pumping = false
     if (full) this.#awaitRoom()
-    else if (this.#plan.hungry && this.#plan.underWay === 0 && !this.#company.awaited) this.#seek()
+    else if (this.#plan.hungry && this.#plan.underWay === 0 && !this.#plan.waiting && !this.#company.awaited)
+      this.#seek()
     this.#watchTime(nowMs)
   }
 

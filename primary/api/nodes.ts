@@ -19,6 +19,7 @@ const policyShape = z
     mode: z.enum(['on_demand', 'scheduled', 'eager']),
     include: pathGlobs.default([]),
     exclude: pathGlobs.default([]),
+    pin: z.boolean().optional().meta({ description: 'What the policy names is not evicted from the cache' }),
     window: z
       .string()
       .regex(/^(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d$/, 'must be HH:MM-HH:MM, UTC')
@@ -39,6 +40,7 @@ const nodeShape = z
         mode: z.string(),
         include: z.array(z.string()),
         exclude: z.array(z.string()),
+        pin: z.boolean().optional(),
         window: z.string().optional(),
       }),
     ),

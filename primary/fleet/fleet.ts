@@ -78,6 +78,8 @@ export interface SyncPolicy {
   mode: 'on_demand' | 'scheduled' | 'eager'
   include: string[]
   exclude: string[]
+  /** What it names is not evicted. */
+  pin?: boolean | undefined
   /** 'HH:MM-HH:MM' in UTC, for `scheduled`. */
   window?: string | undefined
 }

@@ -78,7 +78,13 @@ export class PeerFrames {
   readonly #header = Buffer.alloc(HEADER_BYTES)
   #filled = 0
   #at = 0
-  #payload: Buffer | undefined;
+  #payload: Buffer | undefined
+  readonly #memory: (id: number, bytes: number) => Uint8Array | undefined
+
+  /** `memory`: where the bytes of a part go, exactly so many; undefined: into memory of their own. */
+  constructor(memory: (id: number, bytes: number) => Uint8Array | undefined = () => undefined) {
+    this.#memory = memory
+  }
 
   *push(chunk: Uint8Array): Iterable<PeerFrame> {
     let rest = chunk
@@ -97,10 +103,16 @@ export class PeerFrames {
     this.#header.set(chunk.subarray(0, take), this.#filled)
     this.#filled += take
     if (this.#filled === HEADER_BYTES) {
-      this.#payload = Buffer.allocUnsafe(checkedLength(this.#header))
+      this.#payload = this.#place(checkedLength(this.#header))
       this.#at = 0
     }
     return chunk.subarray(take)
+  }
+
+  #place(bytes: number): Buffer {
+    const isPart = this.#header[PREFIX_BYTES] === CODES.part
+    const memory = isPart ? this.#memory(this.#header.readUInt32BE(PREFIX_BYTES + 1), bytes) : undefined
+    return memory ? Buffer.from(memory.buffer, memory.byteOffset, bytes) : Buffer.allocUnsafe(bytes)
   }
 
   #fill(payload: Buffer, chunk: Uint8Array): Uint8Array {

@@ -65,6 +65,32 @@ describe('sync policies', { timeout: 120_000 }, () => {
   })
 })
 
+describe('pins', () => {
+  it('are what a policy names, whether it fetches or not, and end with it', async () => {
+    const fleet = await MemoryFleet.open()
+    const record = await fleet.repository('mirror', 'generic')
+    const pinned = new Set<string>()
+    const prefetch = new Prefetch({
+      metadata: fleet.ledger.state,
+      blobs: fleet.blobs,
+      pins: { pin: (digest) => pinned.add(digest), unpin: (digest) => pinned.delete(digest) },
+      now: () => new Date(),
+      onError: (error) => assert.fail(String(error)),
+    })
+    const policy = { repository: '*', mode: 'on_demand' as const, include: ['kept/*'], exclude: [] }
+    await prefetch.learn([{ ...policy, pin: true }], undefined)
+    for (const [at, path] of ['kept/a', 'other/b'].entries()) {
+      const file = { path, digest: String(at).repeat(64), root: '0'.repeat(64), size: 1, hashes: {} } as never
+      prefetch.note({ kind: 'hold', scope: record.scope, at: '', by: '', file } as never)
+    }
+    assert.deepEqual([...pinned], ['0'.repeat(64)])
+    assert.equal(prefetch.waiting, 0)
+    await prefetch.learn([policy], undefined)
+    assert.deepEqual([...pinned], [])
+    await prefetch.close()
+  })
+})
+
 describe('a window of the day', () => {
   const at = async (time: string, window: string) => {
     const fleet = await MemoryFleet.open()

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Bitmap } from '../../../node/mesh/bitmap.js'
 import { backoffMs, Dialling } from '../../../node/mesh/dialling.js'
-import { homes, outranks } from '../../../node/mesh/homes.js'
+import { homes, homesNearFirst, outranks } from '../../../node/mesh/homes.js'
 import { Negotiation } from '../../../node/mesh/negotiation.js'
+import { bytesPerSecond, Rate } from '../../../node/mesh/rate.js'
 import { Slots } from '../../../node/mesh/slots.js'
 import { staggered } from '../../../node/mesh/staggered.js'
 import { Standing } from '../../../node/mesh/standing.js'
@@ -23,6 +24,52 @@ test('homes are spread evenly, alike for everybody, and only those of a node tha
     assert.equal(homes(digest, left)[0], home === 'c' ? second : home)
   }
   for (const count of counts.values()) assert.ok(count > 300 && count < 500, `${count} of 2000`)
+})
+
+test('one node of a site turns to the home elsewhere, the others turn to that one, which may be made to fetch', () => {
+  const nodes = ['a1', 'a2', 'a3', 'b1', 'b2', 'b3']
+  for (const digest of digests.slice(0, 200)) {
+    const [home] = homes(digest, nodes)
+    const firsts = nodes.map((self) => {
+      const others = nodes.filter((node) => node !== self)
+      return homesNearFirst(digest, self, others, (node) => node[0] === self[0])[0]
+    })
+    const crossings = nodes.filter((self, at) => firsts[at] !== undefined && firsts[at]?.[0] !== self[0])
+    assert.equal(crossings.length, 1)
+    for (const [at, self] of nodes.entries()) {
+      const first = firsts[at]
+      if (first === undefined) assert.equal(self, home)
+      else assert.ok(outranks(digest, first, self))
+    }
+  }
+})
+
+test('bytes go no faster than the limit, which may differ by time of day', async () => {
+  let nowMs = Date.parse('2026-11-01T07:59:59Z')
+  const limit = { general: 1000, windows: [{ from: '08:00', to: '18:00', bytesPerSecond: 100 }] }
+  assert.equal(bytesPerSecond(limit, nowMs), 1000)
+  assert.equal(bytesPerSecond(limit, nowMs + 1000), 100)
+  const night = { general: 5, windows: [{ from: '22:00', to: '06:00', bytesPerSecond: 9 }] }
+  assert.deepEqual(
+    ['23:00', '05:59', '06:00', '21:59'].map((time) => bytesPerSecond(night, Date.parse(`2026-11-01T${time}:00Z`))),
+    [9, 9, 5, 5],
+  )
+  const rate = new Rate(limit, () => nowMs)
+  // A tenth of a second may go at once, and what is asked for first.
+  await rate.take(100, never)
+  await rate.take(100, never)
+  let passed = false
+  const third = rate.take(100, never).then(() => {
+    passed = true
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(!passed)
+  nowMs += 100
+  await third
+  const stop = new AbortController()
+  const fourth = rate.take(1_000_000, stop.signal)
+  stop.abort(new Error('enough'))
+  await assert.rejects(fourth, /enough/)
 })
 
 test('of two nodes exactly one may make the other fetch', () => {

@@ -66,6 +66,7 @@ async function join(
     logTime: () => rig.time,
     revoked: (certificate) => rig.revoked.has(certificate.sub),
     listen: ['/ip4/127.0.0.1/tcp/0'],
+    bulk: { host: '127.0.0.1', port: 0 },
     onFault: (_, error) => rig.faults.push(error),
     ...options,
   })

@@ -45,6 +45,7 @@ export interface SwarmRig {
 }
 
 export interface NodeOptions extends Partial<NodeBlobsOptions> {
+  site?: string
   repositories?: string[]
   limit?: number
 }
@@ -58,6 +59,8 @@ export class FakePrimary implements PrimaryBytes {
   sent = 0
   reads = 0
   readonly blobs = new Map<string, Blob>()
+  /** Known, and gone. */
+  readonly lost = new Set<string>()
   /** Called before each chunk; whoever awaits in it slows the primary down. */
   pace: () => Promise<void> = () => Promise.resolve()
 
@@ -80,7 +83,8 @@ export class FakePrimary implements PrimaryBytes {
 
   #blob(stored: Stored): Blob {
     const blob = this.blobs.get(stored.digest)
-    if (!this.reachable || !blob) throw new RegistryError('unavailable', 'The primary is away')
+    if (!this.reachable || !blob || this.lost.has(stored.digest))
+      throw new RegistryError('unavailable', 'The primary is away')
     return blob
   }
 }
@@ -133,8 +137,8 @@ async function newNode(
   name: string,
   options: NodeOptions = {},
 ): Promise<TestNode> {
-  const { repositories = ['*'], limit = 1e9, ...rest } = options
-  const mesh = await rig.join(name, { repositories })
+  const { repositories = ['*'], limit = 1e9, site, ...rest } = options
+  const mesh = await rig.join(name, { repositories }, { site })
   const cache = await Cache.open(dir, { limit, onFault: (error) => rig.faults.push(error) })
   const entitled = (certificate: Certificate, scope: string, digest: string): Stored | undefined => {
     const blob = primary.blobs.get(digest)
