@@ -53,7 +53,7 @@ export function grantEndpoints(metadata: Metadata, ledger: Ledger): Endpoint[] {
       method: 'GET',
       path: `${API}/grants`,
       summary: 'All grants',
-      access: 'administrator',
+      access: 'auditor',
       query: pageQuery.extend({
         user: subjectName.optional(),
         group: subjectName.optional(),
@@ -104,7 +104,7 @@ export function grantEndpoints(metadata: Metadata, ledger: Ledger): Endpoint[] {
       method: 'GET',
       path: `${API}/grants/{id}`,
       summary: 'One grant',
-      access: 'administrator',
+      access: 'auditor',
       reply: grantShape,
       handle: async ({ params }) => grantJson(existing(metadata, params.id)),
     }),

@@ -96,7 +96,7 @@ export function nodeEndpoints(nodes: Nodes): Endpoint[] {
       method: 'GET',
       path: `${API}/edge-nodes`,
       summary: 'Nodes with their health',
-      access: 'administrator',
+      access: 'auditor',
       query: pageQuery,
       reply: pageOf(nodeShape),
       handle: async ({ query }) => {
@@ -111,7 +111,7 @@ export function nodeEndpoints(nodes: Nodes): Endpoint[] {
       method: 'GET',
       path: `${API}/edge-nodes/{id}`,
       summary: 'One node',
-      access: 'administrator',
+      access: 'auditor',
       reply: nodeShape,
       handle: async ({ params }) => nodeJson(await nodes.get(params.id)),
     }),

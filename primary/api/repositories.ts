@@ -138,7 +138,7 @@ export function repositoryEndpoints(
         }
         const record = await repositories.create(draft, principal.name)
         response.headers.location = `${API}/repositories/${key}`
-        return repositoryJson(record, { origin: request.origin, usedBytes: 0, administers: true })
+        return repositoryJson(record, { origin: request.origin, usedBytes: 0, inspects: true })
       },
     }),
     endpoint({
@@ -187,7 +187,7 @@ export function repositoryEndpoints(
           ...(givesRules(body) ? { rules: changedRules(repository.rules, body) ?? null } : {}),
         }
         const record = await repositories.update(repository.key, changes, principal.name)
-        return repositoryJson(record, { origin: request.origin, administers: true })
+        return repositoryJson(record, { origin: request.origin, inspects: true })
       },
     }),
     endpoint({

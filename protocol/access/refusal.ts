@@ -23,6 +23,11 @@ export function demand(
   throw refusal(gate, principal, decision.reason)
 }
 
+/** As `demand`, for what is known about artifacts without their bytes. */
+export function demandLook(gate: Gate, principal: Principal, repository: RepositoryRecord, path?: string): void {
+  if (!gate.looks(principal, repository, path)) demand(gate, principal, 'read', repository, path)
+}
+
 /** The same sentence whether the repository is hidden or was never there. */
 export function noRepository(key: string): RegistryError {
   return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: 'repository_missing' })

@@ -83,7 +83,7 @@ async function byDigest(
   const found: Found[] = []
   for (const { scope, path } of (await over.holders?.(digest)) ?? []) {
     const record = repositories.find((one) => one.scope === scope)
-    if (!record || !over.gate.decide(principal, 'read', record, path).allowed) continue
+    if (!record || !over.gate.looks(principal, record, path)) continue
     // As a list shows it: no origin is asked.
     const [file] = await over.open(record, principal).files({ prefix: path, limit: 1 })
     if (file?.path === path && wanted(file)) found.push({ key: record.key, file })
@@ -114,11 +114,10 @@ async function scan(
         return opened.files(page)
       },
     }
-    const readable = (path: string, file: FileRecord) =>
-      wanted(file) && over.gate.decide(principal, 'read', record, path).allowed
+    const readable = (path: string, file: FileRecord) => wanted(file) && over.gate.looks(principal, record, path)
     const page = await visibleFiles(
       source,
-      { prefix, after: from, limit: query.limit - found.length },
+      { prefix, after: from, limit: query.limit - found.length, reach: over.gate.reach(principal, record) },
       readable,
       readsLeft,
     )

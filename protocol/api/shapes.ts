@@ -4,7 +4,7 @@ import type { FileRecord, RepositoryRecord, TokenRecord, UserRecord } from '../r
 import { ruleFields, rulesJson } from './rules.js'
 
 export const time = z.string().meta({ format: 'date-time' })
-export const actions = z.enum(['read', 'write', 'delete', 'admin'])
+export const actions = z.enum(['read', 'write', 'delete', 'admin', 'audit'])
 
 export const settingsShape = z.record(z.string().max(64), z.union([z.string().max(256), z.number()]))
 
@@ -15,11 +15,12 @@ export const repositoryShape = z
     format: z.string(),
     repo_type: z.enum(['local', 'remote', 'virtual']),
     is_public: z.boolean(),
+    project: z.string().optional().meta({ description: 'That it belongs to, where it belongs to one' }),
     allow_redeploy: z.boolean().meta({ description: 'May a path be given other bytes' }),
     immutable_tags: z.array(z.string()).optional().meta({ description: 'Of local repositories that have some' }),
     quota_bytes: z.number().nullable(),
     used_bytes: z.number().nullable().meta({ description: 'Null where it is not known: in lists, and at nodes' }),
-    upstream_url: z.string().nullable().meta({ description: 'Shown to those who administer the repository' }),
+    upstream_url: z.string().nullable().meta({ description: 'Shown to those who administer or audit the repository' }),
     upstream_mirrors: z.array(z.string()).optional().meta({ description: 'Shown like upstream_url' }),
     metadata_ttl_seconds: z
       .number()
@@ -69,6 +70,7 @@ export const userShape = z
     is_admin: z.boolean(),
     is_disabled: z.boolean(),
     groups: z.array(z.string()),
+    project: z.string().optional().meta({ description: 'That owns it: only service accounts have one' }),
     created_at: time,
   })
   .meta({ id: 'User' })
@@ -88,7 +90,7 @@ export interface RepositoryExtras {
   origin: string
   usedBytes?: number | undefined
   /** Where it comes from and what its rules are is shown. */
-  administers?: boolean
+  inspects?: boolean
 }
 
 export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtras): z.input<typeof repositoryShape> {
@@ -98,15 +100,16 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     format: record.format,
     repo_type: record.type,
     is_public: record.public,
+    ...(record.project === undefined ? {} : { project: record.project }),
     allow_redeploy: record.redeploy,
     ...(record.immutableTags ? { immutable_tags: record.immutableTags } : {}),
     quota_bytes: record.quota ?? null,
     used_bytes: extras.usedBytes ?? null,
-    upstream_url: extras.administers ? (record.upstream ?? null) : null,
-    ...(extras.administers && record.mirrors ? { upstream_mirrors: record.mirrors } : {}),
+    upstream_url: extras.inspects ? (record.upstream ?? null) : null,
+    ...(extras.inspects && record.mirrors ? { upstream_mirrors: record.mirrors } : {}),
     ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
     ...(record.settings ? { settings: record.settings } : {}),
-    ...(extras.administers ? rulesJson(record.rules) : {}),
+    ...(extras.inspects ? rulesJson(record.rules) : {}),
     description: record.description,
     members: record.members,
     url: repositoryUrl(extras.origin, record.key),
@@ -133,8 +136,9 @@ export function artifactJson(key: string, file: FileRecord, origin: string): z.i
 }
 
 export function userJson(user: UserRecord): z.input<typeof userShape> {
-  const { name, email, admin, disabled, groups, createdAt } = user
-  return { username: name, email, is_admin: admin, is_disabled: disabled, groups, created_at: createdAt }
+  const { name, email, admin, disabled, groups, project, createdAt } = user
+  const owner = project === undefined ? {} : { project }
+  return { username: name, email, is_admin: admin, is_disabled: disabled, groups, ...owner, created_at: createdAt }
 }
 
 export function tokenJson(token: TokenRecord): z.input<typeof tokenShape> {
