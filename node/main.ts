@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
+import { TokenUses } from '../protocol/access/uses.js'
 import { matcher } from '../protocol/api/match.js'
 import { openApiEndpoint } from '../protocol/api/openapi.js'
 import { proofEndpoints } from '../protocol/api/proofs.js'
@@ -163,10 +164,11 @@ async function compose(
   })
   mesh.onGossip((bytes) => follow.hear(bytes))
   mesh.handle('log', (from, payload) => tail(replica, (scope) => covers(from.certificate.repositories, scope), payload))
+  const uses = new TokenUses()
   const gate = new Gate(
     state,
     { verify: (user, password, remote) => passwordAtPrimary(link, user, password, remote) },
-    { anonymousReads: settings.anonymous },
+    { anonymousReads: settings.anonymous, uses },
   )
   const accounts = readOnly(state)
   const downloads = new DownloadCounts()
@@ -280,6 +282,7 @@ async function compose(
     dir: settings.data,
     link,
     downloads,
+    uses,
     status: () => ({
       position: state.head,
       addresses: mesh.addresses.map((address) => address.replace(/\/p2p\/[^/]+$/, '')),

@@ -10,6 +10,7 @@ import { matchesAny } from '../protocol/glob.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
 import { FLEET, type NodeRecord, type Position } from '../protocol/records.js'
+import type { LastUses } from './accounts/token-use.js'
 import { Turn } from './accounts/turn.js'
 import type { Downloads } from './downloads.js'
 import type { Heartbeat, Members, PeerAddress, SyncPolicy } from './fleet/fleet.js'
@@ -20,6 +21,7 @@ export interface NodesOptions {
   ledger: Ledger
   metadata: Metadata
   downloads: Downloads
+  lastUses?: Pick<LastUses, 'hear'>
   /** What a join token names and pins; both keys base64url. */
   primary: { url: string; logKey: string; tlsPin: string }
   nowMs?: () => number
@@ -162,7 +164,8 @@ export class Nodes implements Members {
   }
 
   async heartbeat(node: NodeRecord, status: Heartbeat, { remote }: { remote: string }): Promise<void> {
-    const { downloads, ...kept } = status
+    const { downloads, tokenUses, ...kept } = status
+    this.#options.lastUses?.hear(tokenUses, this.#nowMs())
     if (!node.ephemeral) await this.#keep(node.id, kept, remote)
     for (const { scope, path, count } of downloads) {
       const repository = this.#options.metadata.scope(scope)
@@ -171,7 +174,7 @@ export class Nodes implements Members {
     }
   }
 
-  async #keep(id: string, kept: Omit<Heartbeat, 'downloads'>, remote: string): Promise<void> {
+  async #keep(id: string, kept: Omit<Heartbeat, 'downloads' | 'tokenUses'>, remote: string): Promise<void> {
     await this.#options.pool.query({
       name: 'node_heartbeat',
       text: `insert into node_status (id, at, remote, status) values ($1, $2, $3, $4)

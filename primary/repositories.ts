@@ -40,6 +40,8 @@ export interface RepositoriesOptions {
   credentials?: Pick<Credentials, 'set'>
   /** What is remembered about upstreams' documents. */
   documents?: Pick<Documents, 'forget'>
+  /** Shared with whoever changes projects. */
+  turn?: Turn
 }
 
 export interface RepositoryDraft {
@@ -49,6 +51,7 @@ export interface RepositoryDraft {
   name?: string | undefined
   description?: string | undefined
   public?: boolean | undefined
+  project?: string | undefined
   redeploy?: boolean | undefined
   /** Of local repositories only. */
   immutableTags?: string[] | undefined
@@ -64,7 +67,7 @@ export interface RepositoryDraft {
   members?: string[] | undefined
 }
 
-/** `quota: null` removes the limit, `rules: null` the rules. */
+/** `null` removes what can be unset. */
 export type RepositoryChanges = Partial<
   Pick<
     RepositoryDraft,
@@ -81,6 +84,8 @@ export type RepositoryChanges = Partial<
   >
 > & {
   quota?: number | null | undefined
+  /** null takes it out of its project. */
+  project?: string | null | undefined
   rules?: Rules | null | undefined
 }
 
@@ -90,10 +95,11 @@ const MAX_MEMBERS = 100
 
 export class Repositories {
   readonly #options: RepositoriesOptions
-  readonly #turn = new Turn()
+  readonly #turn: Turn
 
   constructor(options: RepositoriesOptions) {
     this.#options = options
+    this.#turn = options.turn ?? new Turn()
   }
 
   create(draft: RepositoryDraft, by: string): Promise<RepositoryRecord> {
@@ -108,6 +114,7 @@ export class Repositories {
         format,
         type,
         public: draft.public ?? false,
+        ...(draft.project === undefined ? {} : { project: this.#project(draft.project) }),
         redeploy: draft.redeploy ?? false,
         ...(draft.immutableTags === undefined ? {} : { immutableTags: draft.immutableTags }),
         ...(draft.quota === undefined ? {} : { quota: draft.quota }),
@@ -135,14 +142,16 @@ export class Repositories {
 
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
-      const { quota: before, rules: ruled, settings, ...rest } = this.#existing(key)
+      const { quota: before, rules: ruled, settings, project: owner, ...rest } = this.#existing(key)
       const rules = changes.rules === undefined ? ruled : (changes.rules ?? undefined)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       if (rest.type !== 'local' && changes.immutableTags !== undefined) throw notLocal()
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
+      const project = changes.project === undefined ? owner : (changes.project ?? undefined)
       const record: RepositoryRecord = {
         ...rest,
+        ...(project === undefined ? {} : { project: this.#project(project) }),
         name: changes.name ?? rest.name,
         description: changes.description ?? rest.description,
         public: changes.public ?? rest.public,
@@ -291,6 +300,11 @@ export class Repositories {
       const found = this.#options.metadata.repository(member)
       return found !== undefined && this.#reaches(found, key, seen)
     })
+  }
+
+  #project(key: string): string {
+    if (this.#options.metadata.access('project', key)) return key
+    throw new RegistryError('invalid', `There is no project ${key}`, { code: 'project_missing' })
   }
 
   #existing(key: string): RepositoryRecord {

@@ -71,11 +71,13 @@ export class ConsoleSessions {
   /**
    * Logs a user in whose identity was proven just now, by whichever way, and leads on to `next`. The session that the browser
    * had ends.
-   * Throws `forbidden` where the reply's cookie could be read on its way, and `unauthenticated` for a user who is disabled.
+   * Throws `forbidden` where the reply's cookie could be read on its way, and `unauthenticated` for a user who is disabled, and
+   * for a service account.
    */
   async open(user: UserRecord, request: HttpRequest, { method, next }: Opening): Promise<Reply> {
     const { name, attributes } = cookieFor(request.origin)
-    if (this.#options.metadata.access('user', user.name)?.disabled !== false)
+    const account = this.#options.metadata.access('user', user.name)
+    if (account?.disabled !== false || account.project !== undefined)
       throw new RegistryError('unauthenticated', 'This account cannot log in', { code: 'login_failed' })
     await this.#forget(cookieOf(request.headers.get('cookie'), name))
     const value = randomBytes(COOKIE_BYTES).toString('base64url')

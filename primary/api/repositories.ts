@@ -25,6 +25,7 @@ const NOT_FOR_CREDENTIALS = [
   ...['host', 'connection', 'content-length', 'transfer-encoding', 'upgrade', 'te', 'trailer', 'expect', 'keep-alive'],
   ...['accept', 'accept-encoding', 'range', 'if-none-match', 'if-modified-since', 'proxy-authorization', 'user-agent'],
 ]
+const project = z.string().min(1).max(63).nullable()
 const ttl = z.number().int().min(0).max(31_536_000)
 const immutable = z
   .array(z.string().min(1).max(128))
@@ -100,6 +101,7 @@ export function repositoryEndpoints(
         name: name.optional(),
         description: description.optional(),
         is_public: z.boolean().optional(),
+        project: project.optional(),
         allow_redeploy: z.boolean().optional(),
         immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
@@ -126,6 +128,7 @@ export function repositoryEndpoints(
           format,
           type: repo_type,
           public: is_public,
+          project: body.project ?? undefined,
           redeploy: allow_redeploy,
           immutableTags: immutable_tags,
           quota: quota_bytes ?? undefined,
@@ -151,6 +154,7 @@ export function repositoryEndpoints(
         name: name.optional(),
         description: description.optional(),
         is_public: z.boolean().optional(),
+        project: project.optional(),
         allow_redeploy: z.boolean().optional(),
         immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
@@ -169,13 +173,18 @@ export function repositoryEndpoints(
       handle: async ({ repository, body, principal, request }) => {
         refuseOtherKind(repository, body)
         const system = [body.quota_bytes, body.upstream_url, body.upstream_mirrors, body.upstream_auth]
-        const isSystem = system.some((field) => field !== undefined) || givesRules(body)
+        const moves = body.project !== undefined && body.project !== (repository.project ?? null)
+        const isSystem = moves || system.some((field) => field !== undefined) || givesRules(body)
         if (isSystem && !gate.mayAdminister(principal))
-          throw new RegistryError('forbidden', 'Only a system administrator changes quotas, upstreams and rules')
+          throw new RegistryError(
+            'forbidden',
+            'Only a system administrator changes quotas, projects, upstreams and rules',
+          )
         const changes = {
           name: body.name,
           description: body.description,
           public: body.is_public,
+          project: body.project,
           redeploy: body.allow_redeploy,
           immutableTags: body.immutable_tags,
           quota: body.quota_bytes,

@@ -63,6 +63,11 @@ const heartbeatSchema = z.object({
   version: z.string().max(64),
   /** Downloads since the last heartbeat. */
   downloads: z.array(z.object({ scope: z.string(), path: z.string(), count: z.number().int().positive() })).max(1000),
+  /** Last uses of tokens since the last heartbeat. Older nodes tell none. */
+  tokenUses: z
+    .array(z.object({ id: z.string().max(64), at: z.iso.datetime(), remote: z.string().max(64) }))
+    .max(1000)
+    .default([]),
 })
 export type Heartbeat = z.infer<typeof heartbeatSchema>
 

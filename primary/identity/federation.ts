@@ -113,7 +113,10 @@ export class Federation {
   link(provider: string, subject: string, user: string): Promise<void> {
     checkSubject(subject)
     return this.#directory.turn.run(async () => {
-      if (!this.#directory.user(user)) throw new RegistryError('missing', `There is no user ${user}`)
+      const account = this.#directory.user(user)
+      if (!account) throw new RegistryError('missing', `There is no user ${user}`)
+      if (account.project !== undefined)
+        throw new RegistryError('invalid', `${user} is a service account: only tokens let it in`)
       const row = await this.#row(provider, subject)
       if (row && row.user_name !== user)
         throw new RegistryError('conflict', `${provider} has this subject as ${row.user_name} already`)

@@ -174,7 +174,7 @@ export class Gate implements Access {
 
   #used(known: Known, nowMs: number, remote: string | undefined): Principal {
     const { principal } = known
-    if (remote !== undefined && principal.token && isDue(known, nowMs)) {
+    if (remote !== undefined && principal.token?.use === 'api' && isDue(known, nowMs)) {
       known.notedMs = nowMs
       this.#uses?.note(principal.token.id, nowMs, remote)
     }

@@ -1,5 +1,6 @@
 /** What REST says about records, in the words of its users: schemas for the document, and the functions that fill them. */
 import { z } from 'zod'
+import type { TokenUse } from '../access/uses.js'
 import type { FileRecord, RepositoryRecord, TokenRecord, UserRecord } from '../records.js'
 import { ruleFields, rulesJson } from './rules.js'
 
@@ -83,6 +84,10 @@ export const tokenShape = z
     scopes: z.array(z.string()),
     created_at: time,
     expires_at: time.nullable(),
+    last_used_at: time
+      .optional()
+      .meta({ description: 'To about a minute; nodes tell it with a delay. Shown in lists' }),
+    last_used_from: z.string().optional().meta({ description: "The client's address" }),
   })
   .meta({ id: 'Token' })
 
@@ -141,9 +146,10 @@ export function userJson(user: UserRecord): z.input<typeof userShape> {
   return { username: name, email, is_admin: admin, is_disabled: disabled, groups, ...owner, created_at: createdAt }
 }
 
-export function tokenJson(token: TokenRecord): z.input<typeof tokenShape> {
+export function tokenJson(token: TokenRecord, used?: TokenUse): z.input<typeof tokenShape> {
   const { id, name, user, scopes, createdAt, expiresAt } = token
-  return { id, name, username: user, scopes, created_at: createdAt, expires_at: expiresAt ?? null }
+  const last = used ? { last_used_at: used.at, last_used_from: used.remote } : {}
+  return { id, name, username: user, scopes, created_at: createdAt, expires_at: expiresAt ?? null, ...last }
 }
 
 export function repositoryUrl(origin: string, key: string): string {

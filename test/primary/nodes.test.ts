@@ -299,5 +299,6 @@ function heartbeat(number: number): Heartbeat {
     peers: 1,
     version: '0.1.0',
     downloads: [],
+    tokenUses: [],
   }
 }

@@ -117,6 +117,7 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     adminPassword: ADMIN_PASSWORD,
     anonymous: true,
     secondFactor: 'optional',
+    tokens: { days: 90, mostDays: 365 },
     passwordList: undefined,
     syslog: undefined,
     breakGlass: undefined,
