@@ -83,8 +83,7 @@ export class Tokens {
   ): Promise<{ value: string; token: TokenRecord }> {
     return this.#directory.turn.run(async () => {
       const before = this.#directory.token(id)
-      if (before?.use !== 'api' || before.user !== owner)
-        throw new RegistryError('missing', 'You have no such token')
+      if (before?.use !== 'api' || before.user !== owner) throw new RegistryError('missing', 'You have no such token')
       const held = principal.token
       refuseStronger(before.scopes, held)
       const now = this.#nowMs()

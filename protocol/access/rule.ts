@@ -27,10 +27,10 @@ export interface Source {
   /** '' is all. */
   path: string
   subject: Subject
-  role: string | undefined
-  /** Neither: the repository is public. */
-  grant?: string
-  project?: string
+  role?: string | undefined
+  by: 'grant' | 'project' | 'public' | 'administrator'
+  /** Of the grant, or the project's key. */
+  id?: string
 }
 
 interface Part {
@@ -166,7 +166,7 @@ export function byGrant(
   metadata: Pick<Metadata, 'access'>,
 ): Source {
   const named = role === undefined ? actions : actionsOf(role, metadata)
-  return { effect: effect ?? 'allow', actions: named, path, subject, role, grant: id }
+  return { effect: effect ?? 'allow', actions: named, path, subject, role, by: 'grant', id }
 }
 
 export function byMembership(
@@ -174,7 +174,15 @@ export function byMembership(
   project: string,
   metadata: Pick<Metadata, 'access'>,
 ): Source {
-  return { effect: 'allow', actions: actionsOf(role, metadata), path: '', subject: { kind, name }, role, project }
+  return {
+    effect: 'allow',
+    actions: actionsOf(role, metadata),
+    path: '',
+    subject: { kind, name },
+    role,
+    by: 'project',
+    id: project,
+  }
 }
 
 /** An allowed `admin` includes the other actions; a denied one is itself alone. */
@@ -182,18 +190,19 @@ export function speaksOf({ effect, actions }: Source, action: Action): boolean {
   return actions.includes(action) || (effect === 'allow' && actions.includes('admin'))
 }
 
-/** One sentence, without what it is about. */
-export function sentenceOf({ effect, subject, role, grant, project }: Source): string {
-  const as = role === undefined ? '' : ` as ${role}`
-  if (project !== undefined) return `${subject.kind} ${subject.name} is ${role} in project ${project}`
-  if (grant === undefined) return 'everybody may read it'
-  return `a grant to ${subject.kind} ${subject.name}${as} ${effect === 'deny' ? 'denies' : 'includes'} it`
+/** One sentence, about whatever it is asked of. */
+export function sentenceOf({ effect, actions, subject, role, by, id, path }: Source): string {
+  const who = `${subject.kind} ${subject.name}`
+  const where = path === '' ? '' : ` where the path begins with ${path}`
+  if (by === 'administrator') return `${who} is an administrator.`
+  if (by === 'public') return 'Everybody may read it.'
+  if (by === 'project') return `${who} is ${role} in project ${id}.`
+  const what = role === undefined ? actions.join(', ') : `what a ${role} does`
+  return `Grant ${id} ${effect === 'deny' ? 'forbids' : 'lets'} ${who}: ${what}${where}.`
 }
 
 export function byPublic(repository: Ruled): Source[] {
-  return repository.public
-    ? [{ effect: 'allow', actions: ['read'], path: '', subject: ANONYMOUS, role: undefined }]
-    : []
+  return repository.public ? [{ effect: 'allow', actions: ['read'], path: '', subject: ANONYMOUS, by: 'public' }] : []
 }
 
 function byProject(
@@ -207,11 +216,11 @@ function byProject(
 }
 
 function decisionBy(source: Source, action: Action, key: string): Decision {
-  const { effect, subject, role, grant, project } = source
-  const what = source.path === '' ? key : `this path of ${key}`
-  if (project !== undefined)
-    return yes(`As ${role} in project ${project}, ${subject.kind} ${subject.name} may ${action} ${what}.`)
-  if (grant === undefined) return yes(`Everybody may read ${key}.`)
+  const { effect, subject, role, by, id, path } = source
+  const what = path === '' ? key : `this path of ${key}`
+  if (by === 'public') return yes(`Everybody may read ${key}.`)
+  if (by === 'project')
+    return yes(`As ${role} in project ${id}, ${subject.kind} ${subject.name} may ${action} ${what}.`)
   const says = `A grant to ${subject.kind} ${subject.name} ${effect === 'deny' ? 'denies' : 'includes'} ${action} on ${what}.`
   return { allowed: effect === 'allow', reason: says }
 }

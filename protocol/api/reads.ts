@@ -11,6 +11,7 @@ import type { HttpRequest } from '../http/request.js'
 import type { Blobs, Metadata, Principal } from '../ports.js'
 import type { FileRecord, RepositoryRecord } from '../records.js'
 import type { Repository } from '../repository.js'
+import { accessEndpoints } from './access.js'
 import { visibleFiles } from './artifacts.js'
 import { type Endpoint, endpoint } from './endpoint.js'
 import { type Explaining, explain, explainQuery, explanationShape } from './explain.js'
@@ -51,7 +52,13 @@ export interface Reads extends Explaining {
 export const API = '/api/v1'
 
 export function readEndpoints(reads: Reads): Endpoint[] {
-  return [...repositoryReads(reads), ...artifactReads(reads), ...otherReads(reads), ...lockEndpoints(reads)]
+  return [
+    ...repositoryReads(reads),
+    ...artifactReads(reads),
+    ...otherReads(reads),
+    ...accessEndpoints(reads.metadata, reads.gate),
+    ...lockEndpoints(reads),
+  ]
 }
 
 function repositoryReads(reads: Reads): Endpoint[] {
