@@ -45,7 +45,7 @@ export interface Metadata {
   access<K extends AccessKind>(kind: K, id: string): AccessRecords[K] | undefined
   accessAll<K extends AccessKind>(kind: K): AccessRecords[K][]
   /** Grants to a subject whose pattern matches a repository's key. */
-  grantsTo(subject: Subject, repository: string): GrantRecord[]
+  grantsTo(subject: Subject, repository: string): readonly GrantRecord[]
   /** Grows whenever a repository or access record changes; caches of decisions compare it. */
   readonly configured: number
 

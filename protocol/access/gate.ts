@@ -61,7 +61,7 @@ export class Gate implements Access {
   readonly #checking = new Map<string, Promise<boolean>>()
   readonly #headers = new LRUCache<string, Known>({ max: HEADERS_REMEMBERED })
   #byPassword = new WeakMap<UserRecord, Principal>()
-  #rules = new WeakMap<Principal, Map<Ruled, Partial<Record<Action, Rule>>>>()
+  #rules = new WeakMap<Principal, Partial<Record<Action, Map<Ruled, Rule>>>>()
   #configured: number
 
   constructor(metadata: Metadata, passwords: Passwords, options: GateOptions = {}) {
@@ -226,16 +226,15 @@ export class Gate implements Access {
   #rule(principal: Principal, action: Action, repository: Ruled): Rule {
     let rules = this.#rules.get(principal)
     if (!rules) {
-      rules = new Map()
+      rules = {}
       this.#rules.set(principal, rules)
     }
-    let known = rules.get(repository)
-    if (!known) {
-      known = {}
-      rules.set(repository, known)
-    }
-    known[action] ??= ruleFor(principal, action, repository, this.#context)
-    return known[action]
+    rules[action] ??= new Map()
+    const known = rules[action].get(repository)
+    if (known) return known
+    const made = ruleFor(principal, action, repository, this.#context)
+    rules[action].set(repository, made)
+    return made
   }
 
   /** Forgets everything that was derived from an older configuration. */

@@ -13,7 +13,11 @@ interface OfSubject {
 }
 
 export class GrantIndex {
-  readonly #bySubject = new Map<string, OfSubject>()
+  readonly #bySubject: Record<Subject['kind'], Map<string, OfSubject>> = {
+    user: new Map(),
+    group: new Map(),
+    token: new Map(),
+  }
 
   /** Takes `before` out and puts `after` in. */
   replace(before: GrantRecord | undefined, after: GrantRecord | null): void {
@@ -22,25 +26,26 @@ export class GrantIndex {
   }
 
   /** Those to the subject whose pattern matches a repository's key. */
-  of({ kind, name }: Subject, repository: string): GrantRecord[] {
-    const grants = this.#bySubject.get(subjectKey(kind, name))
-    if (!grants) return []
-    const exact = grants.exact.get(repository) ?? []
+  of({ kind, name }: Subject, repository: string): readonly GrantRecord[] {
+    const grants = this.#bySubject[kind].get(name)
+    if (!grants) return NONE
+    const exact = grants.exact.get(repository) ?? NONE
+    if (grants.patterns.length === 0) return exact
     const patterns = grants.patterns.filter((grant) => matches(grant.repository, repository))
     return patterns.length === 0 ? exact : [...exact, ...patterns]
   }
 
   #add(grant: GrantRecord): void {
-    const key = subjectKey(grant.subject.kind, grant.subject.name)
-    const grants: OfSubject = this.#bySubject.get(key) ?? { exact: new Map(), patterns: [] }
-    this.#bySubject.set(key, grants)
+    const { kind, name } = grant.subject
+    const grants: OfSubject = this.#bySubject[kind].get(name) ?? { exact: new Map(), patterns: [] }
+    this.#bySubject[kind].set(name, grants)
     if (grant.repository.includes('*')) grants.patterns.push(grant)
     else grants.exact.set(grant.repository, [...(grants.exact.get(grant.repository) ?? []), grant])
   }
 
   #remove(grant: GrantRecord): void {
-    const key = subjectKey(grant.subject.kind, grant.subject.name)
-    const grants = this.#bySubject.get(key)
+    const { kind, name } = grant.subject
+    const grants = this.#bySubject[kind].get(name)
     if (!grants) return
     const others = (list: readonly GrantRecord[]) => list.filter(({ id }) => id !== grant.id)
     if (grant.repository.includes('*')) grants.patterns = others(grants.patterns)
@@ -49,10 +54,8 @@ export class GrantIndex {
       if (left.length > 0) grants.exact.set(grant.repository, left)
       else grants.exact.delete(grant.repository)
     }
-    if (grants.exact.size === 0 && grants.patterns.length === 0) this.#bySubject.delete(key)
+    if (grants.exact.size === 0 && grants.patterns.length === 0) this.#bySubject[kind].delete(name)
   }
 }
 
-function subjectKey(kind: string, name: string): string {
-  return `${kind}\0${name}`
-}
+const NONE: readonly GrantRecord[] = []

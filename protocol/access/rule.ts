@@ -38,9 +38,11 @@ interface Part {
   decision: Decision
 }
 
-export interface Rule {
-  /** Where the path makes no difference. */
-  decision: Decision | undefined
+/** A decision where the path makes no difference. */
+export type Rule = { decision: Decision } | PathRule
+
+interface PathRule {
+  decision: undefined
   denies: Part[]
   /** What everybody may. */
   open: Part[]
@@ -67,30 +69,31 @@ const WHOLE = ['']
 export function ruleFor(principal: Principal, action: Action, repository: Ruled, context: RuleContext): Rule {
   const { key } = repository
   const { name, user, token } = principal
-  const closed = no(`No grant lets ${name} ${action} ${key}.`)
-  const rule: Rule = {
-    decision: isNode(principal) ? forNode(principal, action, key, context.metadata) : undefined,
+  if (isNode(principal)) return { decision: forNode(principal, action, key, context.metadata) }
+  const administers = new Because(true, () => `${name} is an administrator.`)
+  if (user?.admin && !token) return { decision: administers }
+  const rule: PathRule = {
+    decision: undefined,
     denies: [],
     open: [],
     scopes: token ? scopedPaths(token.scopes, action, key) : WHOLE,
-    allows: user?.admin ? [{ path: '', decision: yes(`${name} is an administrator.`) }] : [],
-    outOfScope: no(`The token's scopes do not include ${action} on ${key}.`),
-    closed,
+    allows: user?.admin ? [{ path: '', decision: administers }] : [],
+    outOfScope: no(() => `The token's scopes do not include ${action} on ${key}.`),
+    closed: no(() => `No grant lets ${name} ${action} ${key}.`),
   }
-  if (rule.decision) return rule
   for (const source of sourcesOf(principal, repository, context)) {
     if (!speaksOf(source, action)) continue
     const part = { path: source.path, decision: decisionBy(source, action, key) }
-    if (isDeny(source)) rule.denies.push(part)
+    if (source.effect === 'deny') rule.denies.push(part)
     else if (isEverybody(source.subject)) rule.open.push(part)
     else rule.allows.push(part)
   }
-  return { ...rule, decision: whateverThePath(rule) }
+  return isSettled(rule) ? { decision: decideBy(rule, undefined) } : rule
 }
 
 export function decideBy(rule: Rule, path: string | undefined): Decision {
-  const { decision, denies, open, scopes, allows, outOfScope, closed } = rule
-  if (decision) return decision
+  if (rule.decision) return rule.decision
+  const { denies, open, scopes, allows, outOfScope, closed } = rule
   const denied = denies.find((part) => path === undefined || beginsWith(path, part.path))
   if (denied) return denied.decision
   const covers = (pattern: string) => (path === undefined ? pattern === '' : beginsWith(path, pattern))
@@ -101,13 +104,15 @@ export function decideBy(rule: Rule, path: string | undefined): Decision {
 }
 
 /** May it be allowed on some path. */
-export function isEver({ decision, open, scopes, allows }: Rule): boolean {
-  return decision ? decision.allowed : open.length > 0 || (allows.length > 0 && scopes.length > 0)
+export function isEver(rule: Rule): boolean {
+  if (rule.decision) return rule.decision.allowed
+  return rule.open.length > 0 || (rule.allows.length > 0 && rule.scopes.length > 0)
 }
 
 /** What every path that may be allowed begins with one of; [''] is any path. */
-export function reachOf({ decision, open, scopes, allows }: Rule): string[] {
-  if (decision) return decision.allowed ? WHOLE : []
+export function reachOf(rule: Rule): string[] {
+  if (rule.decision) return rule.decision.allowed ? WHOLE : []
+  const { open, scopes, allows } = rule
   const narrowed = allows.flatMap((part) => scopes.map((scope) => both(literal(part.path), literal(scope))))
   return disjoint([...open.map((part) => literal(part.path)), ...narrowed.filter((prefix) => prefix !== undefined)])
 }
@@ -117,19 +122,28 @@ export function isNode({ name, user, token }: Principal): boolean {
 }
 
 /** Everything that is said about a principal in a repository, whatever the action. */
-export function sourcesOf(principal: Principal, repository: Ruled, context: RuleContext): Source[] {
-  const { user, token } = principal
+export function sourcesOf({ name, user, token }: Principal, repository: Ruled, context: RuleContext): Source[] {
   const { metadata, anonymousReads } = context
-  const grants = (subject: Subject) =>
-    metadata.grantsTo(subject, repository.key).map((grant) => byGrant(grant, metadata))
-  const own = subjectsOf(principal)
-  // A token never does more than its user.
-  const narrowing = token ? grants({ kind: 'token', name: token.id }).filter(isDeny) : []
-  const personal = own.flatMap(grants).filter((source) => !(user?.admin && isDeny(source)))
-  const given = [...narrowing, ...personal, ...byProject(own, repository, metadata)]
-  if (!user) return anonymousReads ? [...byPublic(repository), ...given] : given.filter(isDeny)
+  const found: Source[] = anonymousReads || user ? byPublic(repository) : []
+  const take = (subject: Subject, allows: boolean, denies: boolean) => {
+    for (const grant of metadata.grantsTo(subject, repository.key))
+      if (grant.effect === 'deny' ? denies : allows) found.push(byGrant(grant, metadata))
+  }
+  if (!user) {
+    take(ANONYMOUS, anonymousReads, true)
+    return found
+  }
   // What is denied to anonymous is denied to nobody else.
-  return [...byPublic(repository), ...grants(ANONYMOUS).filter((source) => !isDeny(source)), ...given]
+  take(ANONYMOUS, true, false)
+  // A token never does more than its user.
+  if (token) take({ kind: 'token', name: token.id }, false, true)
+  take({ kind: 'user', name }, true, !user.admin)
+  for (const group of user.groups) take({ kind: 'group', name: group }, true, !user.admin)
+  const project = repository.project === undefined ? undefined : metadata.access('project', repository.project)
+  if (project)
+    for (const membership of membershipsIn(project, subjectsOf({ name, user })))
+      found.push(byMembership(membership, project.key, metadata))
+  return found
 }
 
 /** Of each project, its members' roles by kind and name. */
@@ -155,10 +169,6 @@ export function subjectsOf({ name, user }: Pick<Principal, 'name' | 'user'>): Su
 
 export function isEverybody({ kind, name }: Subject): boolean {
   return kind === ANONYMOUS.kind && name === ANONYMOUS.name
-}
-
-export function isDeny({ effect }: Pick<Source, 'effect'>): boolean {
-  return effect === 'deny'
 }
 
 export function byGrant(
@@ -201,56 +211,57 @@ export function sentenceOf({ effect, actions, subject, role, by, id, path }: Sou
   return `Grant ${id} ${effect === 'deny' ? 'forbids' : 'lets'} ${who}: ${what}${where}.`
 }
 
-export function byPublic(repository: Ruled): Source[] {
+function byPublic(repository: Ruled): Source[] {
   return repository.public ? [{ effect: 'allow', actions: ['read'], path: '', subject: ANONYMOUS, by: 'public' }] : []
 }
 
-function byProject(
-  subjects: readonly Subject[],
-  { project: key }: Ruled,
-  metadata: Pick<Metadata, 'access'>,
-): Source[] {
-  const project = key === undefined ? undefined : metadata.access('project', key)
-  if (!project) return []
-  return membershipsIn(project, subjects).map((membership) => byMembership(membership, project.key, metadata))
-}
-
 function decisionBy(source: Source, action: Action, key: string): Decision {
-  const { effect, subject, role, by, id, path } = source
-  const what = path === '' ? key : `this path of ${key}`
-  if (by === 'public') return yes(`Everybody may read ${key}.`)
-  if (by === 'project')
-    return yes(`As ${role} in project ${id}, ${subject.kind} ${subject.name} may ${action} ${what}.`)
-  const says = `A grant to ${subject.kind} ${subject.name} ${effect === 'deny' ? 'denies' : 'includes'} ${action} on ${what}.`
-  return { allowed: effect === 'allow', reason: says }
+  return new Because(source.effect === 'allow', () => {
+    const { effect, subject, role, by, id, path } = source
+    const what = path === '' ? key : `this path of ${key}`
+    if (by === 'public') return `Everybody may read ${key}.`
+    if (by === 'project') return `As ${role} in project ${id}, ${subject.kind} ${subject.name} may ${action} ${what}.`
+    const says = effect === 'deny' ? 'denies' : 'includes'
+    return `A grant to ${subject.kind} ${subject.name} ${says} ${action} on ${what}.`
+  })
 }
 
-function whateverThePath(rule: Rule): Decision | undefined {
-  const { denies, open, scopes, allows } = rule
-  const whole = denies.find(({ path }) => path === '')
-  if (whole) return whole.decision
-  const parts = [...denies, ...open, ...(scopes.length === 0 ? [] : allows)]
-  const everywhere = open.some(({ path }) => path === '') || (isWhole(scopes) && allows.some(({ path }) => path === ''))
-  return parts.length === 0 || (everywhere && denies.length === 0) ? decideBy(rule, undefined) : undefined
+/** Does every path lead to the same decision. */
+function isSettled({ denies, open, scopes, allows }: PathRule): boolean {
+  if (denies.some(isWhole)) return true
+  if (denies.length > 0) return false
+  if (open.some(isWhole) || (scopes.includes('') && allows.some(isWhole))) return true
+  return open.length === 0 && (allows.length === 0 || scopes.length === 0)
 }
 
-function isWhole(paths: readonly string[]): boolean {
-  return paths.includes('')
+function isWhole({ path }: Part): boolean {
+  return path === ''
 }
 
 /** A node may hold what its record names. It never writes: what clients send through it carries their own credentials. */
 function forNode({ name }: Principal, action: Action, key: string, metadata: Pick<Metadata, 'access'>): Decision {
   const record = metadata.access('node', name.slice(NODE_PRINCIPAL.length))
-  if (!record || record.revoked) return no('The node is no member of the fleet.')
-  if (action !== 'read') return no('Nodes only read.')
+  if (!record || record.revoked) return no(() => 'The node is no member of the fleet.')
+  if (action !== 'read') return no(() => 'Nodes only read.')
   const covered = matchesAny(record.repositories, key)
-  return { allowed: covered, reason: `Node ${record.name} may ${covered ? '' : 'not '}hold ${key}.` }
+  return new Because(covered, () => `Node ${record.name} may ${covered ? '' : 'not '}hold ${key}.`)
 }
 
-function yes(reason: string): Decision {
-  return { allowed: true, reason }
+/** Most decisions are never told the reason of. */
+class Because implements Decision {
+  readonly allowed: boolean
+  readonly #say: () => string
+
+  constructor(allowed: boolean, say: () => string) {
+    this.allowed = allowed
+    this.#say = say
+  }
+
+  get reason(): string {
+    return this.#say()
+  }
 }
 
-function no(reason: string): Decision {
-  return { allowed: false, reason }
+function no(say: () => string): Decision {
+  return new Because(false, say)
 }

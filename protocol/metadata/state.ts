@@ -115,7 +115,7 @@ export class State implements Metadata {
     return [...this.#kind(kind).values()]
   }
 
-  grantsTo(subject: Subject, repository: string): GrantRecord[] {
+  grantsTo(subject: Subject, repository: string): readonly GrantRecord[] {
     return this.#grants.of(subject, repository)
   }
 
