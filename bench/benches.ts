@@ -17,6 +17,7 @@ import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
 import { publishes } from './rows/publish.js'
 import { pushes } from './rows/push.js'
+import { searches } from './rows/search.js'
 import { startAndIdle } from './rows/start.js'
 import { tarball } from './rows/tarball.js'
 import { upstreams } from './rows/upstream.js'
@@ -40,6 +41,7 @@ export const benches: readonly Bench[] = [
   installs,
   loginStorm,
   decisions,
+  searches,
   growth,
   meshSwarm,
   meshChannel,

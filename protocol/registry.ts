@@ -215,6 +215,7 @@ export class Registry {
           .map((record) => ({
             repository: this.repository(record, principal),
             reads: (path) => access.decide(principal, 'read', record, path).allowed,
+            reach: access.reach(principal, record, ['read']),
           })),
     }
   }
@@ -282,7 +283,9 @@ export class Registry {
   async #run(request: HttpRequest, resolved: Resolved, principal: Principal): Promise<Reply> {
     const { record, route, path } = resolved
     const subject = route?.subject?.(resolved.params) ?? path.slice(1)
-    if (!route?.open) demand(this.#options.access, principal, route?.action ?? 'read', record, subject)
+    const { access } = this.#options
+    const listed = route?.lists && access.reach(principal, record, ['read']).length > 0
+    if (!route?.open && !listed) demand(access, principal, route?.action ?? 'read', record, subject)
     if (resolved.allow) return refuseMethod(request, resolved.allow, resolved.format)
     const repository = this.repository(record, principal)
     const call = this.#call(request, resolved, repository, principal)

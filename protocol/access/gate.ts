@@ -117,10 +117,10 @@ export class Gate implements Access {
     )
   }
 
-  /** What every path begins with that the principal may look at; [''] where it may be any, [] where none. */
-  reach(principal: Principal, repository: RepositoryRecord): string[] {
+  /** What every path begins with on which the principal may do one of the actions; [''] where it may be any, [] where none. */
+  reach(principal: Principal, repository: RepositoryRecord, actions: readonly Action[] = LOOKS): string[] {
     this.#follow()
-    return disjoint(LOOKS.flatMap((action) => reachOf(this.#rule(principal, action, repository))))
+    return disjoint(actions.flatMap((action) => reachOf(this.#rule(principal, action, repository))))
   }
 
   /** For what concerns the whole system: users, nodes, the audit trail. */
@@ -248,7 +248,7 @@ export class Gate implements Access {
   }
 }
 
-const LOOKS = ['read', 'audit'] as const
+const LOOKS: readonly Action[] = ['read', 'audit']
 
 /** A clock that jumped back makes no use unknown for long. */
 function isDue({ notedMs }: Known, nowMs: number): boolean {

@@ -29,6 +29,16 @@ export function disjoint(prefixes: readonly string[]): string[] {
   return kept
 }
 
+/** Where to look for what begins with one of `reach` and with `prefix`, and comes after a cursor: prefixes, in order. */
+export function sections(reach: readonly string[], prefix: string, after: string | undefined): string[] {
+  return reach.flatMap((one) => {
+    const within = both(one, prefix)
+    const behind =
+      within !== undefined && after !== undefined && !after.startsWith(within) && byBytes(after, within) > 0
+    return within === undefined || behind ? [] : [within]
+  })
+}
+
 function bare(path: string): string {
   return path.startsWith('/') ? path.slice(1) : path
 }

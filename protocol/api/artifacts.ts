@@ -2,7 +2,7 @@
  * A page of the files that somebody may read, looked for only where there can be some. Bounded work: a page may hold fewer than asked
  * for and still have a next.
  */
-import { both } from '../access/path.js'
+import { sections } from '../access/path.js'
 import type { FileRecord } from '../records.js'
 import type { Repository } from '../repository.js'
 
@@ -33,9 +33,7 @@ export async function visibleFiles(
   const files: FileRecord[] = []
   let cursor = after
   let reads = 0
-  for (const part of reach) {
-    const within = both(part, prefix)
-    if (within === undefined || isBehind(cursor, within)) continue
+  for (const within of sections(reach, prefix, after)) {
     for (;;) {
       if (reads === maxReads) return { files, next: cursor ?? null }
       const size = reads++ === 0 ? Math.min(READ_PAGE, limit + 1) : READ_PAGE
@@ -55,11 +53,4 @@ export async function visibleFiles(
     cursor = within + LAST
   }
   return { files, next: null }
-}
-
-/** Is the cursor past everything that begins with the prefix. */
-function isBehind(cursor: string | undefined, prefix: string): boolean {
-  return (
-    cursor !== undefined && !cursor.startsWith(prefix) && Buffer.compare(Buffer.from(cursor), Buffer.from(prefix)) > 0
-  )
 }
