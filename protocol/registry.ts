@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Gate } from './access/gate.js'
-import { demand, refuseCrossSite } from './access/refusal.js'
+import { demand, NO_REPOSITORY, noRepository, refuseCrossSite } from './access/refusal.js'
 import { type Address, type AddressForms, addressOf } from './address.js'
 import { Calling } from './calling.js'
 import { RegistryError } from './errors.js'
@@ -180,7 +180,9 @@ export class Registry {
       const principal = await this.#principal(request, resolved.format)
       return await this.#run(request, resolved, principal)
     } catch (error) {
-      return this.#refuse(error, request, format)
+      // What may not be seen and what was never there have no format, but the one that the address names.
+      const hidden = error instanceof RegistryError && error.code === NO_REPOSITORY
+      return this.#refuse(error, request, hidden ? this.#formats.get(address.format ?? '')?.format : format)
     }
   }
 
@@ -251,7 +253,7 @@ export class Registry {
     const record = this.#options.metadata.repository(address.key)
     const entry = record && this.#formats.get(record.format)
     if (!record || !entry || (address.format !== undefined && address.format !== record.format))
-      throw new RegistryError('missing', `There is no repository ${address.key} here`)
+      throw noRepository(address.key)
     const { path } = parsePath(address.rest)
     const found = entry.matcher.match(method, path)
     const resolved: Resolved = {

@@ -9,6 +9,8 @@ import type { Principal } from '../ports.js'
 import type { Action, RepositoryRecord } from '../records.js'
 import type { Gate } from './gate.js'
 
+export const NO_REPOSITORY = 'repository_missing'
+
 /** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`. */
 export function demand(
   gate: Gate,
@@ -30,7 +32,7 @@ export function demandLook(gate: Gate, principal: Principal, repository: Reposit
 
 /** The same sentence whether the repository is hidden or was never there. */
 export function noRepository(key: string): RegistryError {
-  return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: 'repository_missing' })
+  return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: NO_REPOSITORY })
 }
 
 export function refusal(gate: Gate, principal: Principal, reason: string): RegistryError {

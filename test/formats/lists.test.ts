@@ -61,6 +61,27 @@ describe('lists of a repository', () => {
     assert.deepEqual(await all.json(), { repositories: [] })
   })
 
+  it('and everything else of a repository that may not be seen is as of one that was never there', async () => {
+    const client = fleet.client('primary', `Bearer ${await fleet.token('carl')}`)
+    const of = async (path: string, key: string, method = 'GET') => {
+      const reply = await client(path.replace('KEY', key), { method, headers: { accept } })
+      const headers = [...reply.headers].filter(([name]) => name !== 'date')
+      return [reply.status, headers, (await reply.text()).replaceAll(key, 'KEY').replace(/test-\d+/, '')]
+    }
+    for (const key of ['images', 'wheels', 'files'])
+      for (const [path, method] of [
+        ['/repository/KEY/beta/file', 'GET'],
+        ['/repository/KEY/beta/file', 'HEAD'],
+        ['/repository/KEY/beta/file', 'PUT'],
+        ['/repository/KEY/beta/file', 'DELETE'],
+        ['/v2/KEY/beta/manifests/1', 'GET'],
+        ['/v2/KEY/beta/blobs/uploads/', 'POST'],
+        ['/pypi/KEY/simple/beta/', 'GET'],
+        ['/artifactory/KEY/beta/file', 'GET'],
+      ] as const)
+        assert.deepEqual(await of(path, key, method), await of(path, 'absent', method), `${method} ${path} of ${key}`)
+  })
+
   function bob() {
     return fleet.ledger.state.access('user', 'bob') ?? assert.fail()
   }
