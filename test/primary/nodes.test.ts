@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { Directory } from '../../primary/accounts/directory.js'
+import { LastUses } from '../../primary/accounts/token-use.js'
 import { Downloads } from '../../primary/downloads.js'
 import type { Heartbeat } from '../../primary/fleet/fleet.js'
 import { type NodeDraft, Nodes } from '../../primary/nodes.js'
@@ -173,6 +175,22 @@ describe('a member', () => {
     assert.deepEqual((await nodes.get(id)).heartbeat?.downloads, [])
   })
 
+  it('tells when tokens were last used, those that there are, and not later than now', async () => {
+    const { member, hear, ledger, clock, lastUses } = await world()
+    const id = await member(A)
+    const record = { id: 'known', hash: 'h', name: 't', user: 'ann', scopes: ['*'], createdAt: '', use: 'api' as const }
+    await ledger.commit({
+      scope: FLEET,
+      steps: [{ kind: 'access', subject: 'token', id: 'known', record }],
+      by: 'test',
+    })
+    const at = new Date(clock.ms + 60_000).toISOString()
+    const use = (token: string) => ({ id: token, at, remote: '192.0.2.9' })
+    await hear(id, { ...heartbeat(1), tokenUses: [use('known'), use('unknown')] })
+    const found = await lastUses.of(['known', 'unknown'])
+    assert.deepEqual([...found.values()], [{ id: 'known', at: new Date(clock.ms).toISOString(), remote: '192.0.2.9' }])
+  })
+
   it('gets policies, a wish to sync, another name and other repositories', async () => {
     const { nodes, member, ledger } = await world()
     const id = await member(A)
@@ -265,11 +283,13 @@ async function world() {
       by: 'test',
     })
   const downloads = new Downloads(database.pool, () => clock.ms)
+  const lastUses = new LastUses(database.pool, new Directory(ledger.state, ledger))
   const nodes = new Nodes({
     pool: database.pool,
     ledger,
     metadata: ledger.state,
     downloads,
+    lastUses,
     primary: { url: 'https://primary.test', logKey: KEY, tlsPin: KEY },
     nowMs: () => clock.ms,
   })
@@ -287,7 +307,7 @@ async function world() {
     assert.ok(record)
     await nodes.heartbeat(record, status, { remote: 'r' })
   }
-  return { clock, ledger, downloads, nodes, join, member, hear }
+  return { clock, ledger, downloads, lastUses, nodes, join, member, hear }
 }
 
 function heartbeat(number: number): Heartbeat {
