@@ -60,7 +60,7 @@ export interface RuleContext {
 }
 
 export const NODE_PRINCIPAL = 'node:'
-export const ANONYMOUS: Subject = { kind: 'user', name: 'anonymous' }
+const ANONYMOUS: Subject = { kind: 'user', name: 'anonymous' }
 /** Only grants for every repository match it: what may be done to it may be done everywhere. */
 export const EVERYWHERE: Ruled = { key: '*', public: false }
 
@@ -117,7 +117,7 @@ export function reachOf(rule: Rule): string[] {
   return disjoint([...open.map((part) => literal(part.path)), ...narrowed.filter((prefix) => prefix !== undefined)])
 }
 
-export function isNode({ name, user, token }: Principal): boolean {
+function isNode({ name, user, token }: Principal): boolean {
   return user === undefined && token === undefined && name.startsWith(NODE_PRINCIPAL)
 }
 
@@ -179,7 +179,7 @@ export function byGrant(
   return { effect: effect ?? 'allow', actions: named, path, subject, role, by: 'grant', id }
 }
 
-export function byMembership(
+function byMembership(
   { kind, name, role }: Membership,
   project: string,
   metadata: Pick<Metadata, 'access'>,
