@@ -179,11 +179,7 @@ export function byGrant(
   return { effect: effect ?? 'allow', actions: named, path, subject, role, by: 'grant', id }
 }
 
-function byMembership(
-  { kind, name, role }: Membership,
-  project: string,
-  metadata: Pick<Metadata, 'access'>,
-): Source {
+function byMembership({ kind, name, role }: Membership, project: string, metadata: Pick<Metadata, 'access'>): Source {
   return {
     effect: 'allow',
     actions: actionsOf(role, metadata),
