@@ -23,6 +23,7 @@ import {
   type Ruled,
   reachOf,
   ruleFor,
+  sourcesOf,
   subjectsOf,
 } from './rule.js'
 import { scopesAdminister } from './scope.js'
@@ -106,7 +107,11 @@ export class Gate implements Access {
   /** Does the principal see that the repository exists: it may do something there, if only on some path. */
   sees(principal: Principal, repository: RepositoryRecord): boolean {
     this.#follow()
-    return ACTIONS.some((action) => isEver(this.#rule(principal, action, repository)))
+    const ever = (action: Action) => isEver(this.#rule(principal, action, repository))
+    if (ever('read')) return true
+    // Of most that somebody does not read nothing is said at all.
+    const said = principal.user?.admin || sourcesOf(principal, repository, this.#context).length > 0
+    return said && ACTIONS.some(ever)
   }
 
   /** May the principal know what is known about a path, with its bytes or without. */

@@ -174,11 +174,14 @@ describe('decisions', () => {
   })
 
   it('let those with a grant for a path see that the repository exists, and nobody else', async () => {
-    const { gate, principal, repositoryOf } = await world()
+    const { gate, principal, repositoryOf, addToken } = await world()
     assert.equal(gate.sees(await principal('bob'), repositoryOf('closed')), true)
     assert.equal(gate.sees(await principal('bob'), repositoryOf('closed-2')), false)
     assert.equal(gate.sees(gate.anonymous, repositoryOf('closed')), false)
     assert.equal(gate.sees(gate.anonymous, repositoryOf('open')), true)
+    await addToken('root', ['delete:closed'])
+    assert.equal(gate.sees(await principal('root with delete:closed'), repositoryOf('closed')), true)
+    assert.equal(gate.sees(await principal('root with delete:closed'), repositoryOf('vault')), false)
   })
 
   it('give the system only to administrators whose token was not narrowed', async () => {
