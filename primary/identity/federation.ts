@@ -163,7 +163,7 @@ export class Federation {
     const [same, ...others] = this.#directory
       .all('user')
       .filter((user) => user.email.toLowerCase() === email.toLowerCase())
-    if (!same || others.length > 0 || same.admin) return undefined
+    if (!same || others.length > 0 || same.admin || same.project !== undefined) return undefined
     const { rows } = await this.#pool.query('select 1 from identity where user_name = $1 limit 1', [same.name])
     return rows.length === 0 ? same : undefined
   }
