@@ -69,7 +69,7 @@ export class Tokens {
         throw new RegistryError('conflict', `${owner.name} has ${MAX_TOKENS} tokens already; revoke some first`)
       const scopes = [...new Set(draft.scopes)]
       const { value, token } = this.#make({ name: draft.name, user: owner.name, scopes }, days, held)
-      await this.#directory.commit([write(token)], principal.name)
+      await this.#directory.commit([write(token), ...this.#inherited([held], token)], principal.name)
       return { value, token }
     })
   }
@@ -85,6 +85,7 @@ export class Tokens {
       const before = this.#directory.token(id)
       if (before?.use !== 'api' || before.user !== owner) throw new RegistryError('missing', 'You have no such token')
       const held = principal.token
+      refuseOthers(principal, before)
       refuseStronger(before.scopes, held)
       const now = this.#nowMs()
       const endMs = before.expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(before.expiresAt)
@@ -95,7 +96,7 @@ export class Tokens {
       const { value, token } = this.#make({ name: before.name, user: before.user, scopes: before.scopes }, days, held)
       const until = new Date(Math.min(endMs, now + overlapMinutes * MINUTE_MS)).toISOString()
       const old = overlapMinutes === 0 ? dropToken(id) : write({ ...before, expiresAt: until })
-      await this.#directory.commit([write(token), old, ...this.#copiedGrants(id, token.id)], principal.name)
+      await this.#directory.commit([write(token), old, ...this.#inherited([before, held], token)], principal.name)
       return { value, token }
     })
   }
@@ -111,9 +112,7 @@ export class Tokens {
     return this.#directory.turn.run(async () => {
       const token = this.#directory.token(id)
       if (!token || !(token.user === owner || administrator)) return false
-      const narrowed = principal.token !== undefined && !principal.token.scopes.includes('*')
-      if (narrowed && token.user === principal.user?.name && !administrator && principal.token?.id !== id)
-        throw new RegistryError('forbidden', 'A narrowed token can revoke only itself')
+      if (!administrator) refuseOthers(principal, token)
       await this.#directory.commit([dropToken(id)], principal.name)
       return true
     })
@@ -133,11 +132,12 @@ export class Tokens {
     }
   }
 
-  /** What the old token is forbidden by itself its successor is, too. */
-  #copiedGrants(from: string, to: string): Step[] {
+  /** What a token is forbidden by itself, its successor and those that it makes are, too. */
+  #inherited(from: readonly (TokenRecord | undefined)[], { id: to }: TokenRecord): Step[] {
+    const forebears = new Set(from.map((token) => token?.id))
     return this.#directory
       .all('grant')
-      .filter(({ subject }) => subject.kind === 'token' && subject.name === from)
+      .filter(({ subject }) => subject.kind === 'token' && forebears.has(subject.name))
       .map((grant) => {
         const record = { ...grant, id: randomUUID(), subject: { kind: 'token' as const, name: to } }
         return { kind: 'access', subject: 'grant', id: record.id, record }
@@ -155,6 +155,13 @@ export class Tokens {
 
 function write(token: TokenRecord): Step {
   return { kind: 'access', subject: 'token', id: token.id, record: token }
+}
+
+/** Of its user's tokens a narrowed one ends only itself. */
+function refuseOthers({ user, token: held }: Principal, token: TokenRecord): void {
+  const narrowed = held !== undefined && !held.scopes.includes('*')
+  if (narrowed && token.user === user?.name && token.id !== held.id)
+    throw new RegistryError('forbidden', 'A narrowed token can revoke or rotate only itself')
 }
 
 function refuseStronger(scopes: readonly string[], held: TokenRecord | undefined): void {

@@ -540,6 +540,31 @@ describe('API tokens', () => {
     assert.equal(next.expires_at, narrow.expires_at)
   })
 
+  it('pass on what they are forbidden to those that they make or rotate', async () => {
+    const plain = await world.ok('tom', 'POST', TOKENS, { name: 'plain', scopes: ['*'] }, 201)
+    const held = await world.ok('tom', 'POST', TOKENS, { name: 'held', scopes: ['*'] }, 201)
+    const deny = { token: held.id, repository: 't-*', actions: ['write'], effect: 'deny' }
+    await world.ok('admin', 'POST', `${A}/grants`, deny, 201)
+    const by = `Bearer ${held.value}`
+    const write = (value: string) =>
+      world.status(`Bearer ${value}`, 'PUT', `${A}/repositories/t-files/artifacts/by-${value.slice(-6)}`, 'x')
+    const made = await world.ok(by, 'POST', TOKENS, { name: 'made', scopes: ['*'] }, 201)
+    const rotated = await world.ok(by, 'POST', `${TOKENS}/${plain.id}/rotate`, {}, 201)
+    assert.deepEqual([await write(made.value), await write(rotated.value)], [403, 403])
+    const further = await world.ok(`Bearer ${made.value}`, 'POST', TOKENS, { name: 'further', scopes: ['*'] }, 201)
+    assert.equal(await write(further.value), 403)
+  })
+
+  it('that are narrowed end no other one, by rotating it either', async () => {
+    const other = await world.ok('tom', 'POST', TOKENS, { name: 'other', scopes: ['read'] }, 201)
+    const narrow = await world.ok('tom', 'POST', TOKENS, { name: 'narrow', scopes: ['read'] }, 201)
+    const by = `Bearer ${narrow.value}`
+    assert.equal(await world.status(by, 'DELETE', `${TOKENS}/${other.id}`), 403)
+    assert.equal(await world.status(by, 'POST', `${TOKENS}/${other.id}/rotate`, { overlap_minutes: 0 }), 403)
+    assert.equal(await world.status(`Bearer ${other.value}`, 'GET', `${A}/auth/me`), 200)
+    await world.ok(by, 'POST', `${TOKENS}/${narrow.id}/rotate`, { overlap_minutes: 0 }, 201)
+  })
+
   it('tell when and from where they were last used', async () => {
     const made = await world.ok('tom', 'POST', TOKENS, { name: 'used', scopes: ['read'] }, 201)
     await world.ok(`Bearer ${made.value}`, 'GET', `${A}/auth/me`)
