@@ -228,11 +228,13 @@ export interface GrantRecord {
   subject: Subject
   repository: string
   path: string
-  /** Empty where a role names them. */
+  /** That are allowed; empty where a role names them, and in a deny: a replica that knew no denies would take it for an allow. */
   actions: Action[]
   role?: string
   /** undefined: allow. */
   effect?: 'deny'
+  /** What a deny without a role forbids. */
+  denied?: Action[]
 }
 
 /** A fleet member. Peers trust the certificate; this record ends that trust when `revoked`. */

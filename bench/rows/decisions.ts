@@ -108,8 +108,7 @@ function grantStep(i: number): Step {
       : { kind: 'user', name: `user-${i % USERS}` },
     repository: i % 10 === 1 ? `repo-${i % 97}*` : `repo-${(i * 7919) % REPOSITORIES}`,
     path: i % 10 === 2 ? 'some/' : '',
-    actions: ['read', 'write'],
-    ...(i % 50 === 3 ? { effect: 'deny' } : {}),
+    ...(i % 50 === 3 ? { actions: [], denied: ['read', 'write'], effect: 'deny' } : { actions: ['read', 'write'] }),
   }
   return { kind: 'access', subject: 'grant', id: record.id, record }
 }

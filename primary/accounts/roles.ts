@@ -1,5 +1,6 @@
 /** One's own roles. Whoever has one follows it when it changes; one that is in use cannot go. */
 import { BUILT_IN_ROLES } from '../../protocol/access/roles.js'
+import { isEverybody, isForEverybody } from '../../protocol/access/rule.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Action, RoleRecord } from '../../protocol/records.js'
 import type { Directory } from './directory.js'
@@ -39,6 +40,7 @@ export class Roles {
     })
   }
 
+  /** Throws `conflict` for what everybody must not have while everybody has the role. */
   update(
     name: string,
     changes: { description?: string | undefined; actions?: Action[] | undefined },
@@ -47,6 +49,10 @@ export class Roles {
     return this.#directory.turn.run(async () => {
       const before = this.#existing(name)
       const { description = before.description, actions = before.actions } = changes
+      if (!isForEverybody(actions) && this.#isOfEverybody(name))
+        throw new RegistryError('conflict', `Everybody has ${name}, and can be let read, write and delete, no more`, {
+          code: 'role_of_everybody',
+        })
       return this.#write({ ...before, description, actions }, by)
     })
   }
@@ -68,6 +74,12 @@ export class Roles {
   async #write(record: RoleRecord, by: string): Promise<RoleRecord> {
     await this.#directory.commit([{ kind: 'access', subject: 'role', id: record.name, record }], by)
     return record
+  }
+
+  #isOfEverybody(name: string): boolean {
+    return this.#directory
+      .all('grant')
+      .some(({ role, effect, subject }) => role === name && effect !== 'deny' && isEverybody(subject))
   }
 
   /** Throws `missing`, and `invalid` for one that is built in. */

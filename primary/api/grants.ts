@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { BUILT_IN_ROLES } from '../../protocol/access/roles.js'
-import { byGrant, isEverybody } from '../../protocol/access/rule.js'
+import { byGrant, isEverybody, isForEverybody } from '../../protocol/access/rule.js'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
 import { API } from '../../protocol/api/reads.js'
@@ -101,15 +101,14 @@ export function grantEndpoints(metadata: Metadata, ledger: Ledger): Endpoint[] {
           subject,
           repository: repositoryOf(body),
           path: body.path ?? '',
-          ...namedBy(body, metadata),
-          ...(body.effect === 'deny' ? { effect: body.effect } : {}),
+          ...namedBy(body, body.effect, metadata),
         }
         refuseIdle(record, metadata)
         Object.assign(note, {
           subject: `${subject.kind} ${subject.name}`,
           repository: record.repository,
           effect: body.effect,
-          actions: record.role ?? record.actions.join(' '),
+          actions: record.role ?? byGrant(record, metadata).actions.join(' '),
         })
         await write(record.id, record, principal.name)
         response.headers.location = `${API}/grants/${record.id}`
@@ -139,13 +138,14 @@ export function grantEndpoints(metadata: Metadata, ledger: Ledger): Endpoint[] {
       }),
       reply: grantShape,
       handle: async ({ params, body, principal }) => {
-        const { role: former, ...before } = existing(metadata, params.id)
-        const named = body.role === undefined && body.actions === undefined
+        const before = existing(metadata, params.id)
+        const asBefore = body.role === undefined && body.actions === undefined
         const record: GrantRecord = {
-          ...before,
+          ...(asBefore
+            ? before
+            : { id: before.id, subject: before.subject, ...namedBy(body, before.effect, metadata) }),
           repository: body.repository ?? before.repository,
           path: body.path ?? before.path,
-          ...(named ? { ...(former === undefined ? {} : { role: former }) } : namedBy(body, metadata)),
         }
         refuseIdle(record, metadata)
         await write(record.id, record, principal.name)
@@ -187,14 +187,17 @@ function subjectOf({ user, group, token }: z.output<typeof draft>, metadata: Met
 /** By actions or by role. Throws `invalid` for both, for neither, and for a role that is not there. */
 function namedBy(
   { role: named, actions: listed }: { role?: string | undefined; actions?: Action[] | undefined },
+  how: 'allow' | 'deny' | undefined,
   metadata: Metadata,
-): Pick<GrantRecord, 'actions' | 'role'> {
+): Pick<GrantRecord, 'actions' | 'role' | 'effect' | 'denied'> {
+  const denies = how === 'deny' ? { effect: how } : {}
   if ((named === undefined) === (listed === undefined))
     throw new RegistryError('invalid', 'A grant names actions, or a role')
-  if (named === undefined) return { actions: [...new Set(listed)] }
+  const once = [...new Set(listed)]
+  if (named === undefined) return how === 'deny' ? { ...denies, actions: [], denied: once } : { actions: once }
   if (!BUILT_IN_ROLES.has(named) && !metadata.access('role', named))
     throw new RegistryError('invalid', `There is no role ${named}`, { code: 'role_missing' })
-  return { role: named, actions: [] }
+  return { ...denies, role: named, actions: [] }
 }
 
 /** Throws `invalid` for a grant that would do nothing, or that nobody can mean. */
@@ -205,8 +208,7 @@ function refuseIdle(grant: GrantRecord, metadata: Metadata): void {
       'invalid',
       'A token never may more than its user: grant it to the user, and narrow the token by its scopes',
     )
-  const { actions: given } = byGrant(grant, metadata)
-  if (isEverybody(grant.subject) && given.some((action) => action === 'admin' || action === 'audit'))
+  if (isEverybody(grant.subject) && !isForEverybody(byGrant(grant, metadata).actions))
     throw new RegistryError('invalid', 'Everybody can be let read, write and delete, no more')
 }
 

@@ -167,15 +167,21 @@ export function subjectsOf({ name, user }: Pick<Principal, 'name' | 'user'>): Su
   return [{ kind: 'user', name }, ...(user?.groups ?? []).map((group): Subject => ({ kind: 'group', name: group }))]
 }
 
+/** Everybody can be let read, write and delete, no more. */
+export function isForEverybody(actions: readonly Action[]): boolean {
+  return !actions.some((action) => action === 'admin' || action === 'audit')
+}
+
 export function isEverybody({ kind, name }: Subject): boolean {
   return kind === ANONYMOUS.kind && name === ANONYMOUS.name
 }
 
 export function byGrant(
-  { id, subject, path, actions, role, effect }: GrantRecord,
+  { id, subject, path, actions, denied = [], role, effect }: GrantRecord,
   metadata: Pick<Metadata, 'access'>,
 ): Source {
-  const named = role === undefined ? actions : actionsOf(role, metadata)
+  const listed = effect === 'deny' ? denied : actions
+  const named = role === undefined ? listed : actionsOf(role, metadata)
   return { effect: effect ?? 'allow', actions: named, path, subject, role, by: 'grant', id }
 }
 

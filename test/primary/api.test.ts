@@ -392,11 +392,26 @@ describe('rights', () => {
       assert.equal(await world.status('admin', 'POST', `${A}/grants`, body), 400, JSON.stringify(body))
   })
 
+  it('of everybody do not grow to administration with their role', async () => {
+    const role = { name: 'visitor', actions: ['read'] }
+    await world.ok('admin', 'POST', `${A}/roles`, role, 201)
+    await privately('visited')
+    await grant({ user: 'anonymous', repository: 'visited', role: 'visitor' })
+    for (const action of ['admin', 'audit'])
+      assert.equal(await world.status('admin', 'PATCH', `${A}/roles/visitor`, { actions: ['read', action] }), 409)
+    assert.equal(await world.status('anonymous', 'PATCH', `${A}/repositories/visited`, { description: 'mine' }), 401)
+    await world.ok('admin', 'PATCH', `${A}/roles/visitor`, { actions: ['read', 'write'] })
+  })
+
   it('that are denied stay denied whatever else is granted, and those of everybody are everybody’s', async () => {
     await privately('d-files')
     await user('dirk')
     await grant({ user: 'dirk', repository: 'd-files', role: 'admin' })
-    await grant({ user: 'dirk', repository: '*', path: 'sealed/', actions: ['write'], effect: 'deny' })
+    const deny = { user: 'dirk', repository: '*', path: 'sealed/', actions: ['read'], effect: 'deny' }
+    const { id } = await grant(deny)
+    const changed = await world.ok('admin', 'PATCH', `${A}/grants/${id}`, { actions: ['write'] })
+    assert.deepEqual([changed.effect, changed.actions], ['deny', ['write']])
+    assert.deepEqual(world.state.access('grant', id)?.actions, [], 'nothing for a replica that knows no denies')
     assert.equal(await put('dirk', 'd-files', 'open/a'), 201)
     assert.equal(await put('dirk', 'd-files', 'sealed/a'), 403)
     assert.equal(await put('admin', 'd-files', 'sealed/a'), 201)

@@ -503,7 +503,8 @@ async function world() {
       subject: { kind: 'token', name: robot.id },
       repository: '*',
       path: '',
-      actions: ['write'],
+      actions: [],
+      denied: ['write'],
       effect: 'deny',
     },
   ]
@@ -511,12 +512,12 @@ async function world() {
     grant(id, '', repository, { subject: { kind: 'group', name }, ...more })
   await commit(
     groupGrant('g6', 'vaults', 'vault', { role: 'developer', actions: [] }),
-    groupGrant('g7', 'sealed-out', 'v*', { path: 'sealed/', actions: ['read'], effect: 'deny' }),
+    groupGrant('g7', 'sealed-out', 'v*', { path: 'sealed/', actions: [], denied: ['read'], effect: 'deny' }),
     groupGrant('g8', 'sealed-out', 'lobby', { path: 'hidden/', role: 'admin', actions: [], effect: 'deny' }),
-    grant('g9', 'anonymous', 'lobby', { path: 'members/', actions: ['read'], effect: 'deny' }),
+    grant('g9', 'anonymous', 'lobby', { path: 'members/', actions: [], denied: ['read'], effect: 'deny' }),
     grant('g10', 'anonymous', 'inbox', { path: 'in/', actions: ['write'] }),
     grant('g11', 'eve', '*', { role: 'auditor', actions: [] }),
-    grant('g12', 'root', '*', { actions: ['read'], effect: 'deny' }),
+    grant('g12', 'root', '*', { actions: [], denied: ['read'], effect: 'deny' }),
     grant('g13', 'hal', '*', { role: 'nobody-made-it', actions: [] }),
     {
       kind: 'access',
