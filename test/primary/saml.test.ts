@@ -1,6 +1,8 @@
 /** Signing on with SAML: what is right is taken, and every forgery of group E is refused with the same words. */
 import assert from 'node:assert/strict'
 import { createSign } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 // @ts-expect-error: the package has no types.
@@ -148,6 +150,10 @@ describe('a log-in with SAML', () => {
 })
 
 describe('a response that was wrapped (E01–E08)', () => {
+  let shared: World
+  before(async () => {
+    shared = await world()
+  })
   // Juraj Somorovsky and others, On Breaking SAML: Be Whoever You Want to Be (2012).
   const evil = (assertion: string) =>
     assertion
@@ -198,7 +204,7 @@ describe('a response that was wrapped (E01–E08)', () => {
   }
   for (const [name, { of, make }] of Object.entries(forgeries))
     it(name, async () => {
-      const { handle, user, reason } = await world()
+      const { handle, user, reason } = shared
       const forge = (xml: string) => {
         const good = signed(xml, of, keys)
         const forged = make(good)
@@ -212,6 +218,10 @@ describe('a response that was wrapped (E01–E08)', () => {
 })
 
 describe('a response that is not right', () => {
+  let shared: World
+  before(async () => {
+    shared = await world()
+  })
   const cases: Record<string, { because: string; said?: Partial<Saying>; make?: (xml: string) => string }> = {
     'is signed by nobody': { because: 'nothing is signed', make: (xml) => xml },
     'is signed by another key, whose certificate it brings along (E12)': {
@@ -341,7 +351,7 @@ describe('a response that is not right', () => {
   }
   for (const [name, { because, said = {}, make = sign }] of Object.entries(cases))
     it(`is refused: it ${name}`, async () => {
-      const { handle, user, reason } = await world()
+      const { handle, user, reason } = shared
       await refused(handle, said, make)
       assert.equal(user('ann'), undefined)
       assert.ok(reason().includes(because), reason())
@@ -437,7 +447,8 @@ describe('single logout with SAML', () => {
       inQuery(logoutRequestOf(asking), keys, undefined, 'sha1'),
       `${good}&RelayState=more`,
       `${good}&SAMLRequest=${new URLSearchParams(good).get('SAMLRequest')}`,
-      `${good}&xSAMLRequest=1`.replace('SAMLRequest=', 'SAMLRequest=A'),
+      `${good}&xSAMLRequest=1`,
+      `${good}&Relay%53tate=more`,
       inQuery(logoutRequestOf({ ...asking, issuer: 'https://other.test' }), keys),
       inQuery(logoutRequestOf({ ...asking, destination: 'https://other.test' }), keys),
       inQuery(`<!DOCTYPE r>${logoutRequestOf(asking)}`, keys),
@@ -457,6 +468,21 @@ describe('single logout with SAML', () => {
     await entered(handle, atSession)
     await assert.rejects(handle('GET', `/slo?${good}`), same, 'a second time')
     assert.equal((await sessions('ann')).length, 1)
+  })
+
+  it('is in the audit trail, whether it is taken or not', async () => {
+    const { handle, trail } = await world()
+    await entered(handle, atSession)
+    await handle('GET', `/slo?${inQuery(logoutRequestOf(asking), keys)}`)
+    await assert.rejects(handle('GET', `/slo?${inQuery(logoutRequestOf(asking), foreign)}`), same)
+    const ends = trail.filter(({ action }) => action === 'console.logout')
+    assert.deepEqual(
+      ends.map(({ who, outcome }) => [who, outcome]),
+      [
+        ['ann', 'ok'],
+        ['anonymous', 'saml_refused'],
+      ],
+    )
   })
 
   it('ends no session of somebody else, and none of another index', async () => {
@@ -485,6 +511,34 @@ describe('single logout with SAML', () => {
 })
 
 describe('the metadata of an identity provider', () => {
+  it('is asked for once an hour, brings new certificates, and serves on while the provider is down', async () => {
+    let [certificates, status, asked, now] = [[keys.certificate], 200, 0, Date.now()]
+    const server = createServer((_, response) => {
+      asked++
+      response.writeHead(status).end(idpMetadata(ISSUER, IDP, certificates))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/metadata`
+      const { handle } = await world({ metadata: undefined, metadata_url: url, allow_http: true }, () => now)
+      const later = { issuedMs: now }
+      const byForeign = (xml: string) => signed(xml, 'Assertion', foreign)
+      await entered(handle, later)
+      await refused(handle, later, byForeign)
+      const before = asked
+      certificates = [keys.certificate, foreign.certificate]
+      now += 3_600_000
+      await entered(handle, { issuedMs: now }, byForeign)
+      assert.equal(asked, before + 1)
+      status = 503
+      now += 3_600_000
+      await entered(handle, { issuedMs: now }, byForeign)
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+
   it('is refused with the reason when it is not right', async () => {
     const { configure } = await world()
     const good = idpMetadata(ISSUER, IDP, [keys.certificate])
@@ -519,15 +573,16 @@ interface Way {
   cookie: string
   id: string
 }
+type World = Awaited<ReturnType<typeof world>>
 const NO_WAY: Way = { location: new URL(IDP), cookie: '', id: '' }
 const GCM = 'http://www.w3.org/2009/xmlenc11#aes256-gcm'
 const CBC = 'http://www.w3.org/2001/04/xmlenc#aes256-cbc'
 const same = { kind: 'invalid', code: 'saml_refused', message: REFUSED }
 
-async function world(changes: object = {}) {
+async function world(changes: object = {}, nowMs: () => number = Date.now) {
   await database.pool.query('truncate identity, identity_provider, password, refresh_token, console_session cascade')
   const settings = { issuer: ISSUER, metadata: idpMetadata(ISSUER, IDP, [keys.certificate]) }
-  const trail: { action: string; outcome: string; detail: unknown }[] = []
+  const trail: { who: string; action: string; outcome: string; detail: unknown }[] = []
   const ledger = await MemoryLedger.open()
   const accounts: PrimaryAccounts = new PrimaryAccounts({
     pool: database.pool,
@@ -537,7 +592,7 @@ async function world(changes: object = {}) {
     hashes: new PasswordHashes(1024),
     elsewhere: async () => undefined,
   })
-  const primary = () => testIdentity(database.pool, accounts, [saml], Date.now, async (entry) => void trail.push(entry))
+  const primary = () => testIdentity(database.pool, accounts, [saml], nowMs, async (entry) => void trail.push(entry))
   const handleOf =
     ({ providers }: TestIdentity): Handle =>
     async (method, path, { body, cookie = '' } = {}) => {

@@ -40,15 +40,16 @@ export interface LogoutExpected {
 }
 
 const MAX_BYTES = 64 * 1024
+const PARAMETERS = ['SAMLRequest', 'RelayState', 'SigAlg', 'Signature']
 const MAX_AGE_MS = 10 * 60_000
 const inflate = promisify(inflateRaw)
 
 export async function logoutInQuery(query: string, expected: LogoutExpected): Promise<LogoutRequest> {
   const raw = new Map<string, string>()
   for (const pair of query.split('&')) {
-    const [name = '', value = ''] = pair.split('=', 2)
-    if (raw.has(name)) throw new Error('a parameter twice')
-    raw.set(name, value)
+    const [name = '', ...values] = pair.split('=')
+    if (raw.has(name) || !PARAMETERS.includes(name)) throw new Error('a parameter twice, or an unknown one')
+    raw.set(name, values.join('='))
   }
   const of = (name: string) => decodeURIComponent((raw.get(name) ?? '').replace(/\+/g, '%20'))
   const hash = SIGNATURE_HASHES.get(of('SigAlg'))

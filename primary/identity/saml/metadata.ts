@@ -82,7 +82,7 @@ async function readMetadata(xml: string, settings: SamlSettings, nowMs: number):
 
 async function read(xml: string, { issuer, allow_http }: SamlSettings, nowMs: number): Promise<IdentityProvider> {
   // Nothing in it is signed for us, so comments may go.
-  const root = await parsed(xml.replace(/<!--[\s\S]*?-->/g, '').trimStart(), MAX_CHARACTERS)
+  const root = await parsed(withoutComments(xml).trimStart(), MAX_CHARACTERS)
   const [entity, ...others] = [...within(root)].filter(
     (one) => is(one, METADATA, 'EntityDescriptor') && one.getAttribute('entityID') === issuer,
   )
@@ -102,6 +102,17 @@ async function read(xml: string, { issuer, allow_http }: SamlSettings, nowMs: nu
     logout: logout && { request, response: logout.getAttribute('ResponseLocation') || request },
     certificates: certificatesOf(role),
   }
+}
+
+function withoutComments(xml: string): string {
+  const [first = '', ...others] = xml.split('<!--')
+  return first + others.map((text) => text.slice(endOf(text, '-->'))).join('')
+}
+
+function endOf(text: string, mark: string): number {
+  const at = text.indexOf(mark)
+  if (at === -1) throw new Error('a comment that does not end')
+  return at + mark.length
 }
 
 function serviceOf(role: XmlElement, name: string, allowHttp: boolean): XmlElement | undefined {

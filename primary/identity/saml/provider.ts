@@ -146,7 +146,10 @@ class SamlProvider implements Provider {
       isInQuery ? logoutInQuery(request.query, expected) : logoutInForm(message.get('SAMLRequest') ?? '', expected),
     )
     await this.#once(request, asked)
-    await this.#end(asked)
+    for (const user of await this.#meant(asked)) {
+      await this.#parts.endSessions(user)
+      await this.#audit(request, user, 'ok', {})
+    }
     if (!provider.logout) return empty(303, { location: back, 'cache-control': 'no-store' })
     const client = await this.#client(request, {
       ...provider,
@@ -157,14 +160,15 @@ class SamlProvider implements Provider {
     return empty(303, { location, 'cache-control': 'no-store' })
   }
 
-  async #end({ nameId, sessionIndexes }: LogoutRequest): Promise<void> {
+  /** Whose sessions a provider's request is about. */
+  async #meant({ nameId, sessionIndexes }: LogoutRequest): Promise<Set<string>> {
     const users = new Set<string>()
     for (const { user, providerSession } of await this.#parts.console.ofProvider(this.#key)) {
       const { value, sessionIndex } = JSON.parse(providerSession) as ProviderSession
       const isMeant = sessionIndexes.length === 0 || sessionIndexes.includes(sessionIndex)
       if (value === nameId.value && isMeant) users.add(user)
     }
-    for (const user of users) await this.#parts.endSessions(user)
+    return users
   }
 
   async #once(request: HttpRequest, { id, untilMs }: { id: string; untilMs: number }): Promise<void> {
@@ -182,18 +186,22 @@ class SamlProvider implements Provider {
 
   /** What is wrong with a message is for the audit trail: its sender is told that something is. */
   async #refused(request: HttpRequest, reason: string, cause?: unknown): Promise<RegistryError> {
-    await this.#parts.audit({
-      who: 'anonymous',
-      action: 'console.login',
-      subject: request.path,
-      outcome: 'saml_refused',
-      requestId: request.id,
-      remote: request.remote,
-      detail: { provider: this.#key, reason: reason.slice(0, MAX_REASON_CHARACTERS) },
-    })
+    await this.#audit(request, 'anonymous', 'saml_refused', { reason: reason.slice(0, MAX_REASON_CHARACTERS) })
     return new RegistryError('invalid', 'What the identity provider sent cannot be taken; begin again', {
       code: 'saml_refused',
       cause,
+    })
+  }
+
+  async #audit(request: HttpRequest, who: string, outcome: string, detail: object): Promise<void> {
+    await this.#parts.audit({
+      who,
+      action: request.path.endsWith('/slo') ? 'console.logout' : 'console.login',
+      subject: request.path,
+      outcome,
+      requestId: request.id,
+      remote: request.remote,
+      detail: { provider: this.#key, ...detail },
     })
   }
 
