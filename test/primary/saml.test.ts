@@ -580,7 +580,7 @@ const CBC = 'http://www.w3.org/2001/04/xmlenc#aes256-cbc'
 const same = { kind: 'invalid', code: 'saml_refused', message: REFUSED }
 
 async function world(changes: object = {}, nowMs: () => number = Date.now) {
-  await database.pool.query('truncate identity, identity_provider, password, refresh_token, console_session cascade')
+  await database.pool.query('truncate identity, identity_provider, password, refresh_token, console_session')
   const settings = { issuer: ISSUER, metadata: idpMetadata(ISSUER, IDP, [keys.certificate]) }
   const trail: { who: string; action: string; outcome: string; detail: unknown }[] = []
   const ledger = await MemoryLedger.open()

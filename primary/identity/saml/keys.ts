@@ -39,7 +39,7 @@ export class OwnKeys {
     const { privateKey, certificate } = await newKey()
     // Another primary may have been quicker.
     await this.#pool.query(
-      'insert into saml_key (provider, certificate, sealed) values ($1, $2, $3) on conflict do nothing',
+      'update identity_provider set own_certificate = $2, own_key = $3 where key = $1 and own_key is null',
       [this.#provider, certificate, seal(this.#sealing, this.#scope(), privateKey)],
     )
     return (await this.#kept()) ?? { privateKey, certificate }
@@ -47,7 +47,8 @@ export class OwnKeys {
 
   async #kept(): Promise<OwnKey | undefined> {
     const { rows } = await this.#pool.query<{ certificate: string; sealed: Buffer }>(
-      'select certificate, sealed from saml_key where provider = $1',
+      `select own_certificate as certificate, own_key as sealed from identity_provider
+       where key = $1 and own_key is not null`,
       [this.#provider],
     )
     const [row] = rows

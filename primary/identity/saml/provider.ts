@@ -99,6 +99,8 @@ class SamlProvider implements Provider {
   async #callback(request: HttpRequest): Promise<Reply> {
     const form = await readForm(request, MAX_FORM_BYTES)
     const trip = this.#trips.under(request)
+    // Before anything costs time.
+    if (!trip && !this.#settings.idp_initiated) throw await this.#refused(request, 'not begun in this browser')
     const { certificates } = await this.#metadata.provider()
     const { privateKey } = await this.#keys.get()
     const said = await this.#believed(request, async () => {

@@ -67,7 +67,7 @@ export interface Vouched {
   attributes: readonly Attribute[]
 }
 
-export interface Attribute {
+interface Attribute {
   name: string
   friendlyName: string
   values: readonly string[]
