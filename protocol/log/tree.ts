@@ -55,11 +55,6 @@ export class LogTree {
     return rootOf(end % TILE === 0 ? roots : Buffer.concat([roots, rootOf(await this.#read(full * TILE, end))]))
   }
 
-  /** Drops what is known beyond the first `length` entries, which are to be others. */
-  cut(length: number): void {
-    this.#roots = this.#roots.subarray(0, Math.floor(length / TILE) * HASH_BYTES)
-  }
-
   /** Once at a time: those who ask meanwhile find most of it done. */
   #grow(full: number): Promise<void> {
     this.#growing = this.#growing.catch(() => undefined).then(() => this.#growTo(full))
