@@ -6,6 +6,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { TokenUses } from '../protocol/access/uses.js'
+import type { Contradiction } from '../protocol/log/contradiction.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { Position } from '../protocol/records.js'
 import type { DownloadCounts } from './downloads.js'
@@ -36,6 +37,7 @@ export interface Status {
   cache: { used: number; limit: number }
   peers: number
   version: string
+  contradiction?: Contradiction | undefined
 }
 
 export interface BeatOptions {

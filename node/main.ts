@@ -222,6 +222,9 @@ async function compose(
 
   metrics.gauge('cairn_log_number', 'Number of the newest change that was applied.', () => state.head.number)
   metrics.gauge('cairn_primary_reachable', '1 while the primary can be reached.', () => Number(link.reachable))
+  metrics.gauge('cairn_log_contradiction', '1 once the primary signed what contradicts itself.', () =>
+    Number(replica.contradiction !== undefined),
+  )
   metrics.gauge('cairn_peers', 'Connected peers.', () => mesh.peers().length)
   metrics.gauge('cairn_peer_received_bytes_total', 'Bytes of pieces that peers sent.', () => blobs.received)
   metrics.gauge('cairn_peer_sent_bytes_total', 'Bytes of pieces that peers were sent.', () => blobs.served)
@@ -244,6 +247,7 @@ async function compose(
       peers: mesh.peers().length,
       log_number: replica.highest?.number ?? null,
       log_time: replica.highest?.time ?? null,
+      alarm: replica.contradiction?.sentence ?? null,
     }),
     ready: async () => unready(replica, link.reachable),
   })
@@ -290,6 +294,7 @@ async function compose(
       cache: { used: cache.used, limit: cache.limit },
       peers: mesh.peers().length,
       version,
+      contradiction: replica.contradiction,
     }),
     learn,
     onError: (error) => link.reachable && log.warn(errorFields(error), 'the heartbeat was not taken'),

@@ -286,6 +286,7 @@ async function compose(
       logKey: Buffer.from(keys.logPublic).toString('base64url'),
       tlsPin: keys.tls.pin,
     },
+    onAlarm: (node, sentence) => log.error({ alarm: true, node: node.name }, sentence),
   })
 
   const metrics = new Metrics('primary')
@@ -388,6 +389,7 @@ async function compose(
   })
   metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
   metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
+  metrics.gauge('cairn_node_alarms', 'Nodes that cannot believe the log that is signed here.', () => nodes.alarms)
   metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
 
   const signedIn = (request: HttpRequest) => {
@@ -409,7 +411,13 @@ async function compose(
     registry,
     metrics,
     log,
-    health: () => ({ part: 'primary', version: program.version, fleet: keys.fleet, number: state.head.number }),
+    health: () => ({
+      part: 'primary',
+      version: program.version,
+      fleet: keys.fleet,
+      number: state.head.number,
+      alarms: nodes.alarms,
+    }),
     ready: () => ready(pool),
   }
   const answer = app({ handlers: [interfaces], ...parts })

@@ -24,6 +24,8 @@ export interface NodesOptions {
   lastUses?: Pick<LastUses, 'hear'>
   /** What a join token names and pins; both keys base64url. */
   primary: { url: string; logKey: string; tlsPin: string }
+  /** Told once of each. */
+  onAlarm?: (node: NodeRecord, sentence: string) => void
   nowMs?: () => number
 }
 
@@ -58,6 +60,8 @@ export interface NodeView {
   /** Changes that the node had not applied when it was last heard of. */
   lag: number | undefined
   syncRequestedAt: string | undefined
+  /** Why the log that this primary signs cannot be believed, as the node last said. */
+  alarm: string | undefined
   /** Of a join key: how often it was used, and may be. */
   ephemeral: { used: number; uses: number | undefined; expiresAt: string } | undefined
 }
@@ -97,6 +101,8 @@ export class Nodes implements Members {
   readonly #options: NodesOptions
   readonly #nowMs: () => number
   readonly #turn = new Turn()
+  /** Sentences by node, of those whose last heartbeat brought one. */
+  readonly #alarms = new Map<string, string>()
 
   constructor(options: NodesOptions) {
     this.#options = options
@@ -166,12 +172,24 @@ export class Nodes implements Members {
   async heartbeat(node: NodeRecord, status: Heartbeat, { remote }: { remote: string }): Promise<void> {
     const { downloads, tokenUses, ...kept } = status
     this.#options.lastUses?.hear(tokenUses, this.#nowMs())
+    this.#watch(node, alarmOf(status, this.#options.metadata.head))
     if (!node.ephemeral) await this.#keep(node.id, kept, remote)
     for (const { scope, path, count } of downloads) {
       const repository = this.#options.metadata.scope(scope)
       // A node speaks only of what it may hold.
       if (repository && matchesAny(node.repositories, repository.key)) this.#options.downloads.count(scope, path, count)
     }
+  }
+
+  /** How many nodes raise an alarm. */
+  get alarms(): number {
+    return this.#alarms.size
+  }
+
+  #watch(node: NodeRecord, sentence: string | undefined): void {
+    if (sentence === undefined) this.#alarms.delete(node.id)
+    else if (!this.#alarms.has(node.id)) this.#options.onAlarm?.(node, sentence)
+    if (sentence !== undefined) this.#alarms.set(node.id, sentence)
   }
 
   async #keep(id: string, kept: Omit<Heartbeat, 'downloads' | 'tokenUses'>, remote: string): Promise<void> {
@@ -303,6 +321,7 @@ export class Nodes implements Members {
       heartbeat,
       lag: heartbeat && behind(heartbeat.position, head),
       syncRequestedAt: row.sync_requested_at?.toISOString(),
+      alarm: this.#alarms.get(row.id),
       ephemeral: row.ephemeral
         ? { used: row.used, uses: row.uses ?? undefined, expiresAt: row.expires_at.toISOString() }
         : undefined,
@@ -340,6 +359,13 @@ function noNode(id: string): RegistryError {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
+}
+
+function alarmOf({ contradiction, position }: Heartbeat, head: Position): string | undefined {
+  if (contradiction) return contradiction.sentence
+  return position.epoch === head.epoch && position.number > head.number
+    ? `A log of ${position.number} changes was signed, and this primary has ${head.number}: it was restored from a backup`
+    : undefined
 }
 
 /** Changes that are missing at a position. */

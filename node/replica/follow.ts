@@ -108,7 +108,7 @@ export class Follow {
         this.#options.link.mark(false)
       }
       if (Date.now() - begun > RETRY_MAX_MS) wait = RETRY_MIN_MS
-      if (!this.#options.replica.current) this.catchUp()
+      if (!this.#options.replica.current && !this.#options.replica.contradiction) this.catchUp()
       await pause(wait * (0.5 + Math.random()), this.#stop.signal)
       wait = Math.min(wait * 2, RETRY_MAX_MS)
     }
@@ -135,6 +135,8 @@ export class Follow {
   }
 
   async #take(items: LogItem[], note: string): Promise<void> {
+    // The primary is there, even if nothing that it signs is believed.
+    if (this.#options.replica.contradiction) return
     const verdict = await this.#options.replica.receive(items, note)
     if (verdict === 'behind') return this.#catchUp()
     if (verdict === 'applied') await this.#tell(items, note)

@@ -18,14 +18,20 @@ export interface HighestOptions {
   onAlarm: (sentence: string) => void
 }
 
+/** A checkpoint and the signed note that says it. */
+export interface Signed {
+  checkpoint: Checkpoint
+  note: string
+}
+
 export class Highest {
   readonly #path: string
-  #checkpoint: Checkpoint | undefined
+  #signed: Signed | undefined
   #writtenTime = new Date(0).toISOString()
 
-  private constructor(path: string, checkpoint: Checkpoint | undefined) {
+  private constructor(path: string, signed: Signed | undefined) {
     this.#path = path
-    this.#checkpoint = checkpoint
+    this.#signed = signed
   }
 
   static async open(options: HighestOptions): Promise<Highest> {
@@ -34,24 +40,25 @@ export class Highest {
   }
 
   /** Its time is the newest signed time that was seen. */
-  get checkpoint(): Checkpoint | undefined {
-    return this.#checkpoint
+  get signed(): Signed | undefined {
+    return this.#signed
   }
 
-  async remember(checkpoint: Checkpoint): Promise<void> {
-    const highest = this.#checkpoint
+  /** Of one that contradicts nothing that was remembered before. */
+  async remember(signed: Signed): Promise<void> {
+    const { checkpoint } = signed
+    const highest = this.#signed?.checkpoint
     const grows = !highest || checkpoint.epoch > highest.epoch || checkpoint.number > highest.number
-    if (!grows && checkpoint.time <= highest.time) return
-    this.#checkpoint = grows ? checkpoint : { ...highest, time: checkpoint.time }
-    if (grows || Date.parse(checkpoint.time) - Date.parse(this.#writtenTime) > TIMES_MS)
-      await this.#write(this.#checkpoint)
+    if (!grows && (checkpoint.number < highest.number || checkpoint.time <= highest.time)) return
+    this.#signed = signed
+    if (grows || Date.parse(checkpoint.time) - Date.parse(this.#writtenTime) > TIMES_MS) await this.#write(signed)
   }
 
-  async #write(highest: Checkpoint): Promise<void> {
-    this.#writtenTime = highest.time
+  async #write({ checkpoint, note }: Signed): Promise<void> {
+    this.#writtenTime = checkpoint.time
     const file = await open(`${this.#path}.new`, 'w', 0o600)
     try {
-      const json = JSON.stringify({ ...highest, root: Buffer.from(highest.root).toString('base64') })
+      const json = JSON.stringify({ ...checkpoint, root: Buffer.from(checkpoint.root).toString('base64'), note })
       await file.writeFile(seal(NAME, json))
       await file.datasync()
     } finally {
@@ -61,7 +68,7 @@ export class Highest {
   }
 }
 
-async function read(path: string, { fleet, onAlarm }: HighestOptions): Promise<Checkpoint | undefined> {
+async function read(path: string, { fleet, onAlarm }: HighestOptions): Promise<Signed | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   const json = unseal(NAME, text)
@@ -69,6 +76,7 @@ async function read(path: string, { fleet, onAlarm }: HighestOptions): Promise<C
     onAlarm('The highest checkpoint that this node has seen is damaged; it is learned anew')
     return undefined
   }
-  const value = JSON.parse(json) as Omit<Checkpoint, 'root'> & { root: string }
-  return value.fleet === fleet ? { ...value, root: Buffer.from(value.root, 'base64') } : undefined
+  // Those of earlier versions have no note.
+  const { note = '', root, ...rest } = JSON.parse(json) as Omit<Checkpoint, 'root'> & { root: string; note?: string }
+  return rest.fleet === fleet ? { checkpoint: { ...rest, root: Buffer.from(root, 'base64') }, note } : undefined
 }

@@ -57,6 +57,24 @@ describe('a join token', () => {
     })
 })
 
+describe('alarms', () => {
+  it('are raised once for each node that believes nothing more, or has more of the log than there is', async () => {
+    const { nodes, alarms, member, hear, ledger } = await world()
+    const [a, b] = [await member(A), await member(B)]
+    const { number } = ledger.state.head
+    const contradiction = { sentence: 'forked', notes: ['x', 'y'] as [string, string], at: '2026-01-01T12:00:00Z' }
+    for (let i = 0; i < 2; i++) {
+      await hear(a, { ...heartbeat(1), contradiction })
+      await hear(b, heartbeat(number + 5))
+    }
+    assert.deepEqual(alarms.length, 2)
+    assert.equal((await nodes.get(a)).alarm, 'forked')
+    assert.match((await nodes.get(b)).alarm ?? '', /restored from a backup/)
+    await hear(b, heartbeat(number))
+    assert.deepEqual([nodes.alarms, (await nodes.get(b)).alarm], [1, undefined])
+  })
+})
+
 describe('joining', () => {
   it('makes a member of whoever brings the secret, with the name and repositories that it was made for', async () => {
     const { nodes, join, ledger } = await world()
@@ -283,7 +301,8 @@ async function world() {
       by: 'test',
     })
   const downloads = new Downloads(database.pool, () => clock.ms)
-  const lastUses = new LastUses(database.pool, new Directory(ledger.state, ledger))
+    const lastUses = new LastUses(database.pool, new Directory(ledger.state, ledger))
+    const alarms: string[] = []
   const nodes = new Nodes({
     pool: database.pool,
     ledger,
@@ -291,6 +310,7 @@ async function world() {
     downloads,
     lastUses,
     primary: { url: 'https://primary.test', logKey: KEY, tlsPin: KEY },
+    onAlarm: (node, sentence) => alarms.push(`${node.name}: ${sentence}`),
     nowMs: () => clock.ms,
   })
   const join = async (draft: NodeDraft = { name: '', repositories: ['*'] }) => {
@@ -307,7 +327,7 @@ async function world() {
     assert.ok(record)
     await nodes.heartbeat(record, status, { remote: 'r' })
   }
-  return { clock, ledger, downloads, lastUses, nodes, join, member, hear }
+  return { clock, ledger, downloads, lastUses, nodes, alarms, join, member, hear }
 }
 
 function heartbeat(number: number): Heartbeat {
