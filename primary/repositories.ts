@@ -56,6 +56,8 @@ export interface RepositoryDraft {
   upstream?: string | undefined
   mirrors?: string[] | undefined
   metadataTtlSeconds?: number | undefined
+  /** Not of virtual ones. */
+  maxStalenessSeconds?: number | undefined
   /** null takes them away. */
   credential?: UpstreamCredential | null | undefined
   /** null takes one away. */
@@ -64,7 +66,7 @@ export interface RepositoryDraft {
   members?: string[] | undefined
 }
 
-/** `quota: null` removes the limit, `rules: null` the rules. */
+/** `quota: null` and `maxStalenessSeconds: null` remove the limit, `rules: null` the rules. */
 export type RepositoryChanges = Partial<
   Pick<
     RepositoryDraft,
@@ -81,6 +83,7 @@ export type RepositoryChanges = Partial<
   >
 > & {
   quota?: number | null | undefined
+  maxStalenessSeconds?: number | null | undefined
   rules?: Rules | null | undefined
 }
 
@@ -114,6 +117,7 @@ export class Repositories {
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
         ...(draft.mirrors === undefined ? {} : { mirrors: draft.mirrors.map(checkUpstream) }),
         ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
+        ...(draft.maxStalenessSeconds === undefined ? {} : { maxStalenessSeconds: draft.maxStalenessSeconds }),
         ...this.#settings(draft, draft.settings),
         description: draft.description ?? '',
         members: [],
@@ -135,11 +139,13 @@ export class Repositories {
 
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
-      const { quota: before, rules: ruled, settings, ...rest } = this.#existing(key)
+      const { quota: before, maxStalenessSeconds: bound, rules: ruled, settings, ...rest } = this.#existing(key)
       const rules = changes.rules === undefined ? ruled : (changes.rules ?? undefined)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       if (rest.type !== 'local' && changes.immutableTags !== undefined) throw notLocal()
+      if (rest.type === 'virtual' && changes.maxStalenessSeconds !== undefined) throw notOfVirtual()
+      const staleness = changes.maxStalenessSeconds === undefined ? bound : (changes.maxStalenessSeconds ?? undefined)
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
       const record: RepositoryRecord = {
         ...rest,
@@ -152,6 +158,7 @@ export class Repositories {
         ...(upstream === undefined ? {} : { upstream }),
         ...(changes.mirrors === undefined ? {} : { mirrors: changes.mirrors.map(checkUpstream) }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
+        ...(staleness === undefined ? {} : { maxStalenessSeconds: staleness }),
         ...this.#settings(rest, changes.settings, settings),
         ...(rules === undefined ? {} : { rules }),
       }
@@ -236,6 +243,7 @@ export class Repositories {
     )
       throw notRemote()
     if (type !== 'local' && more.immutableTags !== undefined) throw notLocal()
+    if (type === 'virtual' && more.maxStalenessSeconds !== undefined) throw notOfVirtual()
     if (type !== 'virtual' && members && members.length > 0)
       throw new RegistryError('invalid', 'Only a virtual repository has members')
     if ((members?.length ?? 0) > MAX_MEMBERS)
@@ -343,6 +351,10 @@ const OF_REMOTE = ['upstream', 'mirrors', 'metadataTtlSeconds', 'credential'] as
 
 function notLocal(): RegistryError {
   return new RegistryError('invalid', 'Only a local repository has immutable_tags: the tags of others are theirs')
+}
+
+function notOfVirtual(): RegistryError {
+  return new RegistryError('invalid', 'A virtual repository has no max_staleness_seconds: each member has its own')
 }
 
 function notRemote(): RegistryError {

@@ -135,8 +135,12 @@ export class Follow {
   }
 
   async #take(items: LogItem[], note: string): Promise<void> {
-    const verdict = await this.#options.replica.receive(items, note)
-    if (verdict === 'behind') return this.#catchUp()
+    const { replica } = this.#options
+    const verdict = await replica.receive(items, note, true)
+    if (verdict === 'behind') {
+      await this.#catchUp()
+      await replica.receive([], note, true)
+    }
     if (verdict === 'applied') await this.#tell(items, note)
   }
 

@@ -14,9 +14,10 @@ import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
 import type { Rows } from '../../protocol/metadata/rows.js'
 import { State } from '../../protocol/metadata/state.js'
-import type { Change, Digest, FileRecord, Position, Stored } from '../../protocol/records.js'
+import type { Change, Digest, FileRecord, Position, RepositoryRecord, Stored } from '../../protocol/records.js'
 import { type Database, isDamage, openDatabase, startOver } from './database.js'
 import { Highest } from './highest.js'
+import { type Clock, Knowledge } from './knowledge.js'
 import { LevelRows, type Operation, seal, unseal } from './level-rows.js'
 import { LogStore, type Tail } from './log-store.js'
 
@@ -29,6 +30,7 @@ export interface ReplicaOptions {
   /** The primary's log key, 32 raw bytes. */
   publicKey: Uint8Array
   onAlarm: (sentence: string) => void
+  clock?: Clock
 }
 
 interface Stand {
@@ -54,6 +56,7 @@ export class Replica {
   #stand: Stand
   #frontier: Frontier
   readonly #highest: Highest
+  readonly #knowledge: Knowledge
   #turn: Promise<unknown> = Promise.resolve()
   #rebuilding: Promise<void> | undefined
   #checking: Promise<void> | undefined
@@ -64,7 +67,7 @@ export class Replica {
     options: ReplicaOptions,
     db: Database,
     stand: Stand,
-    highest: Highest,
+    { highest, knowledge }: { highest: Highest; knowledge: Knowledge },
     rows: LevelRows,
     state: State,
   ) {
@@ -76,6 +79,7 @@ export class Replica {
     this.#stand = stand
     this.#frontier = Frontier.fromJSON(stand.frontier)
     this.#highest = highest
+    this.#knowledge = knowledge
   }
 
   static async open(options: ReplicaOptions): Promise<Replica> {
@@ -87,9 +91,10 @@ export class Replica {
     const rows = new LevelRows(db, `g${found?.generation ?? 1}`, onDamage)
     const state = found && (await State.open(rows, found).catch(() => undefined))
     const highest = await Highest.open(options)
+    const kept = { highest, knowledge: await Knowledge.open({ ...options, highest: highest.checkpoint }) }
     const replica = state
-      ? new Replica(options, db, found, highest, rows, state)
-      : new Replica(options, db, found ?? NOTHING, highest, rows, await State.open(NO_ROWS, NOTHING))
+      ? new Replica(options, db, found, kept, rows, state)
+      : new Replica(options, db, found ?? NOTHING, kept, rows, await State.open(NO_ROWS, NOTHING))
     holder.replica = replica
     if (!state) await replica.#rebuild()
     return replica
@@ -97,6 +102,7 @@ export class Replica {
 
   /** Reads every row once in the background and rebuilds them if any is damaged or lost. */
   start(): void {
+    this.#knowledge.start()
     this.#checking = this.#check()
   }
 
@@ -124,6 +130,7 @@ export class Replica {
     await this.#checking
     await this.#turn.catch(() => undefined)
     await this.#rebuilding
+    await this.#knowledge.close()
     await this.#db.close()
   }
 
@@ -141,9 +148,29 @@ export class Replica {
     return this.head.number >= (this.highest?.number ?? 0)
   }
 
-  /** Throws `corrupt` for what the primary did not sign; nothing of it is applied. */
-  receive(items: LogItem[], note: string): Promise<Verdict> {
-    const done = this.#turn.then(() => this.#receive(items, note))
+  /** Time as far as the primary told it and the steady clock since. Milliseconds since 1970. */
+  get nowMs(): number {
+    return this.#knowledge.nowMs
+  }
+
+  /** How long ago the primary was last heard of, by whatever way, as far as its changes are applied. */
+  get ageMs(): number {
+    return this.#knowledge.ageMs(this.head)
+  }
+
+  /** Why nothing of a repository is given out for now: what is known here is older than it allows. */
+  stale({ key, maxStalenessSeconds }: RepositoryRecord): string | undefined {
+    if (maxStalenessSeconds === undefined || this.ageMs <= maxStalenessSeconds * 1000) return undefined
+    const { asOf } = this.#knowledge
+    return `This node has had no news of the primary since ${asOf}; without any it serves ${key} for ${maxStalenessSeconds} seconds.`
+  }
+
+  /**
+   * Throws `corrupt` for what the primary did not sign; nothing of it is applied. `live`: the primary says that this is its newest
+   * checkpoint now.
+   */
+  receive(items: LogItem[], note: string, live = false): Promise<Verdict> {
+    const done = this.#turn.then(() => this.#receive(items, note, live))
     this.#turn = done.catch(() => undefined)
     return done
   }
@@ -233,12 +260,13 @@ export class Replica {
     await done
   }
 
-  async #receive(items: LogItem[], note: string): Promise<Verdict> {
+  async #receive(items: LogItem[], note: string, live: boolean): Promise<Verdict> {
     const checkpoint = verifyCheckpoint(note, this.#options.fleet, this.#options.publicKey)
     this.#refuseRollback(checkpoint)
     const { number } = this.head
     if (checkpoint.number <= number) {
       await this.#highest.remember(checkpoint)
+      this.#knowledge.hear(checkpoint, live)
       return 'known'
     }
     const fresh = items.filter((item) => item.number > number && item.number <= checkpoint.number)
@@ -252,6 +280,7 @@ export class Replica {
       this.#alarm(`Changes up to ${checkpoint.number} do not lead to the root that the primary signed`)
     }
     await this.#apply(fresh, checkpoint, note, frontier)
+    this.#knowledge.hear(checkpoint, live)
     return 'applied'
   }
 

@@ -26,6 +26,14 @@ const NOT_FOR_CREDENTIALS = [
   ...['accept', 'accept-encoding', 'range', 'if-none-match', 'if-modified-since', 'proxy-authorization', 'user-agent'],
 ]
 const ttl = z.number().int().min(0).max(31_536_000)
+/** An idle primary is heard of every 15 s, so a node that reaches it is never too old. */
+const staleness = z
+  .number()
+  .int()
+  .min(60)
+  .max(315_360_000)
+  .nullable()
+  .meta({ description: 'Not of virtual ones, whose members have their own; null: however old a node’s knowledge is' })
 const immutable = z
   .array(z.string().min(1).max(128))
   .max(100)
@@ -107,6 +115,7 @@ export function repositoryEndpoints(
         upstream_mirrors: mirrors.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        max_staleness_seconds: staleness.optional(),
         settings,
         ...ruleFields,
         members: z.array(z.string().max(63)).max(100).optional(),
@@ -132,6 +141,7 @@ export function repositoryEndpoints(
           upstream: upstream_url ?? undefined,
           mirrors: upstream_mirrors,
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
+          maxStalenessSeconds: body.max_staleness_seconds ?? undefined,
           credential: upstream_auth ? credentialOf(upstream_auth) : undefined,
           rules: changedRules(undefined, body),
           settings: body.settings,
@@ -158,6 +168,7 @@ export function repositoryEndpoints(
         upstream_mirrors: mirrors.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        max_staleness_seconds: staleness.optional(),
         settings,
         ...ruleFields,
         // Taken so that a document that was read can be sent back; refused when they differ.
@@ -168,10 +179,14 @@ export function repositoryEndpoints(
       reply: repositoryShape,
       handle: async ({ repository, body, principal, request }) => {
         refuseOtherKind(repository, body)
-        const system = [body.quota_bytes, body.upstream_url, body.upstream_mirrors, body.upstream_auth]
+        const { quota_bytes, max_staleness_seconds, upstream_url, upstream_mirrors, upstream_auth } = body
+        const system = [quota_bytes, max_staleness_seconds, upstream_url, upstream_mirrors, upstream_auth]
         const isSystem = system.some((field) => field !== undefined) || givesRules(body)
         if (isSystem && !gate.mayAdminister(principal))
-          throw new RegistryError('forbidden', 'Only a system administrator changes quotas, upstreams and rules')
+          throw new RegistryError(
+            'forbidden',
+            'Only a system administrator changes quotas, staleness bounds, upstreams and rules',
+          )
         const changes = {
           name: body.name,
           description: body.description,
@@ -182,6 +197,7 @@ export function repositoryEndpoints(
           upstream: body.upstream_url,
           mirrors: body.upstream_mirrors,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
+          maxStalenessSeconds: body.max_staleness_seconds,
           credential: body.upstream_auth && credentialOf(body.upstream_auth),
           settings: body.settings,
           ...(givesRules(body) ? { rules: changedRules(repository.rules, body) ?? null } : {}),

@@ -19,6 +19,8 @@ export interface GateOptions {
   nowMs?: () => number
   /** May anonymous read public repositories. Default true. */
   anonymousReads?: boolean
+  /** On a node: why what it knows is too old for a repository. */
+  stale?: (repository: RepositoryRecord) => string | undefined
 }
 
 const HEADERS_REMEMBERED = 20_000
@@ -31,6 +33,7 @@ export class Gate implements Access {
   readonly #passwords: Passwords
   readonly #nowMs: () => number
   readonly #anonymousReads: boolean
+  readonly #stale: GateOptions['stale']
   readonly #known = new KnownPasswords()
   /** Checks under way, so that a client's parallel requests cost one. */
   readonly #checking = new Map<string, Promise<boolean>>()
@@ -45,6 +48,7 @@ export class Gate implements Access {
     this.#passwords = passwords
     this.#nowMs = options.nowMs ?? Date.now
     this.#anonymousReads = options.anonymousReads ?? true
+    this.#stale = options.stale
     this.#configured = metadata.configured
     this.#grants = new GrantIndex(metadata.accessAll('grant'))
   }
@@ -68,12 +72,20 @@ export class Gate implements Access {
 
   decide(principal: Principal, action: Action, repository: RepositoryRecord, path?: string): Decision {
     this.#follow()
-    return decideBy(this.#rule(principal, action, repository), path)
+    const decision = decideBy(this.#rule(principal, action, repository), path)
+    const reason = decision.allowed ? this.stale(repository) : undefined
+    return reason === undefined ? decision : { allowed: false, reason, stale: true }
+  }
+
+  /** Why nothing of a repository is given out here for now, whoever asks. */
+  stale(repository: RepositoryRecord): string | undefined {
+    return this.#stale?.(repository)
   }
 
   /** Does the principal see that the repository exists: it may read it, or at least something in it, or do anything else there. */
   sees(principal: Principal, repository: RepositoryRecord): boolean {
-    if (this.decide(principal, 'read', repository).allowed) return true
+    const { allowed, stale = false } = this.decide(principal, 'read', repository)
+    if (allowed || stale) return true
     if (isNode(principal)) return false
     const { token } = principal
     return this.#grants

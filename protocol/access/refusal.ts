@@ -9,7 +9,9 @@ import type { Principal } from '../ports.js'
 import type { Action, RepositoryRecord } from '../records.js'
 import type { Gate } from './gate.js'
 
-/** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`. */
+const STALE_RETRY_SECONDS = 30
+
+/** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`; `unavailable` if it may, but not now. */
 export function demand(
   gate: Gate,
   principal: Principal,
@@ -19,8 +21,14 @@ export function demand(
 ): void {
   const decision = gate.decide(principal, action, repository, path)
   if (decision.allowed) return
+  if (decision.stale) throw tooOld(decision.reason)
   if (principal !== gate.anonymous && !gate.sees(principal, repository)) throw noRepository(repository.key)
   throw refusal(gate, principal, decision.reason)
+}
+
+/** Of what is known here; `reason` says since when. */
+export function tooOld(reason: string): RegistryError {
+  return new RegistryError('unavailable', reason, { code: 'stale', retryAfter: STALE_RETRY_SECONDS })
 }
 
 /** The same sentence whether the repository is hidden or was never there. */
