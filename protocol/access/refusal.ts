@@ -26,6 +26,12 @@ export function demand(
   throw refusal(gate, principal, decision.reason)
 }
 
+/** For lists: one in which everything is left out would look as if there were nothing. Throws `unavailable`. */
+export function refuseStale(gate: Gate, repository: RepositoryRecord): void {
+  const stale = gate.stale(repository)
+  if (stale !== undefined) throw tooOld(stale)
+}
+
 /** Of what is known here; `reason` says since when. */
 export function tooOld(reason: string): RegistryError {
   return new RegistryError('unavailable', reason, { code: 'stale', retryAfter: STALE_RETRY_SECONDS })

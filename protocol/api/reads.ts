@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { Gate } from '../access/gate.js'
+import { refuseStale } from '../access/refusal.js'
 import { RegistryError } from '../errors.js'
 import type { Format } from '../format.js'
 import type { Reply } from '../http/reply.js'
@@ -134,6 +135,7 @@ function artifactReads({ gate, open, file: fileReply, downloads }: Reads): Endpo
       query: z.strictObject({ prefix: z.string().max(4096).optional(), after, limit }),
       reply: pageOf(artifactShape),
       handle: async ({ repository, principal, query, request }) => {
+        refuseStale(gate, repository)
         const may = (path: string) => gate.decide(principal, 'read', repository, path).allowed
         const { files, next } = await visibleFiles(open(repository, principal), query, may)
         return { items: files.map((file) => artifactJson(repository.key, file, request.origin)), next }
