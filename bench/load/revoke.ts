@@ -13,8 +13,8 @@ export interface RevokeOptions {
   deadlineMs: number
 }
 
-export const WAYS = ['token', 'grant', 'group', 'user'] as const
-export type Way = (typeof WAYS)[number]
+const WAYS = ['token', 'grant', 'group', 'user'] as const
+type Way = (typeof WAYS)[number]
 
 export interface RevokeReport {
   /** From sending the revocation until the last node refused, by what was revoked. */
