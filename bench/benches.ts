@@ -17,6 +17,7 @@ import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
 import { publishes } from './rows/publish.js'
 import { pushes } from './rows/push.js'
+import { revocation } from './rows/revocation.js'
 import { searches } from './rows/search.js'
 import { startAndIdle } from './rows/start.js'
 import { tarball } from './rows/tarball.js'
@@ -36,6 +37,7 @@ export const benches: readonly Bench[] = [
   fanout,
   firstBytes,
   visibility,
+  revocation,
   startAndIdle,
   upstreams,
   installs,

@@ -46,6 +46,7 @@ import { Limits } from './mesh/limits.js'
 import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
+import type { Clock } from './replica/knowledge.js'
 import { Replica } from './replica/replica.js'
 
 const INDEX_CACHE_BYTES = 48 * 1024 * 1024
@@ -58,13 +59,19 @@ const MAX_TAIL = 5000
 /** Changes; more are not the few that are always under way. */
 const MAX_BEHIND = 1000
 
-export async function startNode(settings: NodeSettings, { version }: { version: string }): Promise<Running> {
+export interface NodeProgram {
+  version: string
+  /** Default the machine's. */
+  clock?: Clock
+}
+
+export async function startNode(settings: NodeSettings, program: NodeProgram): Promise<Running> {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end()
   }
   try {
-    return await compose(settings, version, closers, close)
+    return await compose(settings, program, closers, close)
   } catch (error) {
     await close()
     throw error
@@ -73,7 +80,7 @@ export async function startNode(settings: NodeSettings, { version }: { version: 
 
 async function compose(
   settings: NodeSettings,
-  version: string,
+  { version, clock }: NodeProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<Running> {
@@ -100,6 +107,7 @@ async function compose(
     fleet: self.fleet,
     publicKey: logKey,
     onAlarm: alarm,
+    ...(clock ? { clock } : {}),
   })
   closers.push(() => replica.close())
   const { state } = replica
@@ -122,6 +130,10 @@ async function compose(
     const repository = state.scope(scope)
     return scope === FLEET || (repository !== undefined && matchesAny(repositories, repository.key))
   }
+  const isStale = (scope: string) => {
+    const repository = state.scope(scope)
+    return repository !== undefined && gate.stale(repository) !== undefined
+  }
   const cache = await Cache.open(join(settings.data, 'cache'), {
     limit: settings.cacheBytes,
     reverifyMs: settings.reverifySeconds * 1000,
@@ -137,7 +149,7 @@ async function compose(
       Date.now,
     ),
     entitled: async (certificate, scope, digest) =>
-      covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
+      covers(certificate.repositories, scope) && !isStale(scope) && (await registry.passes(scope, digest))
         ? replica.held(scope, digest)
         : undefined,
     covers: (certificate, scope) => covers(certificate.repositories, scope),
@@ -163,12 +175,25 @@ async function compose(
     log: (sentence, error) => log.warn(errorFields(error), sentence),
   })
   mesh.onGossip((bytes) => follow.hear(bytes))
-  mesh.handle('log', (from, payload) => tail(replica, (scope) => covers(from.certificate.repositories, scope), payload))
+  mesh.handle('log', (from, payload) => {
+    const sees = (scope: string) => {
+      if (!covers(from.certificate.repositories, scope)) return false
+      // Left out, it would be missing there for good.
+      if (isStale(scope)) throw new RegistryError('unavailable', 'What is known here is too old to be passed on')
+      return true
+    }
+    return tail(replica, sees, payload)
+  })
   const uses = new TokenUses()
   const gate = new Gate(
     state,
     { verify: (user, password, remote) => passwordAtPrimary(link, user, password, remote) },
-    { anonymousReads: settings.anonymous, uses },
+    {
+      anonymousReads: settings.anonymous,
+      nowMs: () => replica.nowMs,
+      stale: (repository) => replica.stale(repository),
+      uses,
+    },
   )
   const accounts = readOnly(state)
   const downloads = new DownloadCounts()
@@ -221,6 +246,7 @@ async function compose(
   closers.push(() => prefetch.close())
 
   metrics.gauge('cairn_log_number', 'Number of the newest change that was applied.', () => state.head.number)
+  metrics.gauge('cairn_knowledge_age_seconds', 'Since there were news of the primary.', () => replica.ageMs / 1000)
   metrics.gauge('cairn_primary_reachable', '1 while the primary can be reached.', () => Number(link.reachable))
   metrics.gauge('cairn_log_contradiction', '1 once the primary signed what contradicts itself.', () =>
     Number(replica.contradiction !== undefined),

@@ -59,6 +59,8 @@ export interface RepositoryDraft {
   upstream?: string | undefined
   mirrors?: string[] | undefined
   metadataTtlSeconds?: number | undefined
+  /** Not of virtual ones. */
+  maxStalenessSeconds?: number | undefined
   /** null takes them away. */
   credential?: UpstreamCredential | null | undefined
   /** null takes one away. */
@@ -84,6 +86,7 @@ export type RepositoryChanges = Partial<
   >
 > & {
   quota?: number | null | undefined
+  maxStalenessSeconds?: number | null | undefined
   /** null takes it out of its project. */
   project?: string | null | undefined
   rules?: Rules | null | undefined
@@ -121,6 +124,7 @@ export class Repositories {
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
         ...(draft.mirrors === undefined ? {} : { mirrors: draft.mirrors.map(checkUpstream) }),
         ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
+        ...(draft.maxStalenessSeconds === undefined ? {} : { maxStalenessSeconds: draft.maxStalenessSeconds }),
         ...this.#settings(draft, draft.settings),
         description: draft.description ?? '',
         members: [],
@@ -142,11 +146,20 @@ export class Repositories {
 
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
-      const { quota: before, rules: ruled, settings, project: owner, ...rest } = this.#existing(key)
+      const {
+        quota: before,
+        maxStalenessSeconds: bound,
+        rules: ruled,
+        settings,
+        project: owner,
+        ...rest
+      } = this.#existing(key)
       const rules = changes.rules === undefined ? ruled : (changes.rules ?? undefined)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       if (rest.type !== 'local' && changes.immutableTags !== undefined) throw notLocal()
+      if (rest.type === 'virtual' && changes.maxStalenessSeconds !== undefined) throw notOfVirtual()
+      const staleness = changes.maxStalenessSeconds === undefined ? bound : (changes.maxStalenessSeconds ?? undefined)
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
       const project = changes.project === undefined ? owner : (changes.project ?? undefined)
       const record: RepositoryRecord = {
@@ -161,6 +174,7 @@ export class Repositories {
         ...(upstream === undefined ? {} : { upstream }),
         ...(changes.mirrors === undefined ? {} : { mirrors: changes.mirrors.map(checkUpstream) }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
+        ...(staleness === undefined ? {} : { maxStalenessSeconds: staleness }),
         ...this.#settings(rest, changes.settings, settings),
         ...(rules === undefined ? {} : { rules }),
       }
@@ -245,6 +259,7 @@ export class Repositories {
     )
       throw notRemote()
     if (type !== 'local' && more.immutableTags !== undefined) throw notLocal()
+    if (type === 'virtual' && more.maxStalenessSeconds !== undefined) throw notOfVirtual()
     if (type !== 'virtual' && members && members.length > 0)
       throw new RegistryError('invalid', 'Only a virtual repository has members')
     if ((members?.length ?? 0) > MAX_MEMBERS)
@@ -357,6 +372,10 @@ const OF_REMOTE = ['upstream', 'mirrors', 'metadataTtlSeconds', 'credential'] as
 
 function notLocal(): RegistryError {
   return new RegistryError('invalid', 'Only a local repository has immutable_tags: the tags of others are theirs')
+}
+
+function notOfVirtual(): RegistryError {
+  return new RegistryError('invalid', 'A virtual repository has no max_staleness_seconds: each member has its own')
 }
 
 function notRemote(): RegistryError {

@@ -161,6 +161,8 @@ export interface Decision {
   allowed: boolean
   /** One sentence: by which rule. */
   reason: string
+  /** It would be allowed, but what is known here is too old for the repository. */
+  stale?: true
 }
 
 export interface Access {

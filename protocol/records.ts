@@ -111,6 +111,8 @@ export interface RepositoryRecord {
   mirrors?: string[]
   /** How long what an upstream lists is served without asking again; undefined: a minute. */
   metadataTtlSeconds?: number
+  /** How old a node's knowledge may be for it to give out what is in here; undefined: however old. Not of virtual ones. */
+  maxStalenessSeconds?: number
   /** What its format lets an administrator choose, by the format's own names; the format alone knows what they mean. */
   settings?: Settings
   description: string

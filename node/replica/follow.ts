@@ -135,10 +135,14 @@ export class Follow {
   }
 
   async #take(items: LogItem[], note: string): Promise<void> {
+    const { replica } = this.#options
     // The primary is there, even if nothing that it signs is believed.
-    if (this.#options.replica.contradiction) return
-    const verdict = await this.#options.replica.receive(items, note)
-    if (verdict === 'behind') return this.#catchUp()
+    if (replica.contradiction) return
+    const verdict = await replica.receive(items, note, true)
+    if (verdict === 'behind') {
+      await this.#catchUp()
+      await replica.receive([], note, true)
+    }
     if (verdict === 'applied') await this.#tell(items, note)
   }
 

@@ -2,12 +2,10 @@
  * The highest checkpoint that a node ever accepted, in a file of its own beside LevelDB, replaced atomically and synced: neither a
  * lost tail nor an old copy of the database rolls it back.
  */
-import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Checkpoint } from '../../protocol/log/checkpoint.js'
-import { seal, unseal } from './level-rows.js'
+import { readSealed, writeSealed } from './sealed-file.js'
 
-/** Name of the file; it is sealed like a row. */
 const NAME = 'checkpoint'
 /** An idle log is signed again and again; of those that only tell the time, one a minute is kept. */
 const TIMES_MS = 60_000
@@ -56,23 +54,15 @@ export class Highest {
 
   async #write({ checkpoint, note }: Signed): Promise<void> {
     this.#writtenTime = checkpoint.time
-    const file = await open(`${this.#path}.new`, 'w', 0o600)
-    try {
-      const json = JSON.stringify({ ...checkpoint, root: Buffer.from(checkpoint.root).toString('base64'), note })
-      await file.writeFile(seal(NAME, json))
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
-    await rename(`${this.#path}.new`, this.#path)
+    const json = JSON.stringify({ ...checkpoint, root: Buffer.from(checkpoint.root).toString('base64'), note })
+    await writeSealed(this.#path, json)
   }
 }
 
 async function read(path: string, { fleet, onAlarm }: HighestOptions): Promise<Signed | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
-  const json = unseal(NAME, text)
-  if (json === undefined) {
+  const json = await readSealed(path)
+  if (json === undefined) return undefined
+  if (json === 'damaged') {
     onAlarm('The highest checkpoint that this node has seen is damaged; it is learned anew')
     return undefined
   }

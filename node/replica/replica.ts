@@ -17,10 +17,11 @@ import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
 import type { Rows } from '../../protocol/metadata/rows.js'
 import { State } from '../../protocol/metadata/state.js'
-import type { Change, Digest, FileRecord, Position, Stored } from '../../protocol/records.js'
+import type { Change, Digest, FileRecord, Position, RepositoryRecord, Stored } from '../../protocol/records.js'
 import { type Database, isDamage, openDatabase, startOver } from './database.js'
 import { Evidence } from './evidence.js'
 import { Highest, type Signed } from './highest.js'
+import { type Clock, Knowledge } from './knowledge.js'
 import { LevelRows, type Operation, seal, unseal } from './level-rows.js'
 import { LogStore, type Tail } from './log-store.js'
 
@@ -33,6 +34,7 @@ export interface ReplicaOptions {
   /** The primary's log key, 32 raw bytes. */
   publicKey: Uint8Array
   onAlarm: (sentence: string) => void
+  clock?: Clock
 }
 
 interface Stand {
@@ -59,6 +61,7 @@ export class Replica {
   #frontier: Frontier
   readonly #highest: Highest
   readonly #evidence: Evidence
+  readonly #knowledge: Knowledge
   /** Over the entries that are held. */
   readonly #tree = new LogTree((start, end) => this.#log.leaves(start, end))
   #turn: Promise<unknown> = Promise.resolve()
@@ -71,7 +74,7 @@ export class Replica {
     options: ReplicaOptions,
     db: Database,
     stand: Stand,
-    { highest, evidence }: { highest: Highest; evidence: Evidence },
+    { highest, evidence, knowledge }: { highest: Highest; evidence: Evidence; knowledge: Knowledge },
     rows: LevelRows,
     state: State,
   ) {
@@ -84,6 +87,7 @@ export class Replica {
     this.#frontier = Frontier.fromJSON(stand.frontier)
     this.#highest = highest
     this.#evidence = evidence
+    this.#knowledge = knowledge
   }
 
   static async open(options: ReplicaOptions): Promise<Replica> {
@@ -94,7 +98,12 @@ export class Replica {
     const found = await readStand(db)
     const rows = new LevelRows(db, `g${found?.generation ?? 1}`, onDamage)
     const state = found && (await State.open(rows, found).catch(() => undefined))
-    const known = { highest: await Highest.open(options), evidence: await Evidence.open(options.dir) }
+    const highest = await Highest.open(options)
+    const known = {
+      highest,
+      evidence: await Evidence.open(options.dir),
+      knowledge: await Knowledge.open({ ...options, highest: highest.signed?.checkpoint }),
+    }
     const replica = state
       ? new Replica(options, db, found, known, rows, state)
       : new Replica(options, db, found ?? NOTHING, known, rows, await State.open(NO_ROWS, NOTHING))
@@ -105,6 +114,7 @@ export class Replica {
 
   /** Reads every row once in the background and rebuilds them if any is damaged or lost. */
   start(): void {
+    this.#knowledge.start()
     this.#checking = this.#check()
   }
 
@@ -132,6 +142,7 @@ export class Replica {
     await this.#checking
     await this.#turn.catch(() => undefined)
     await this.#rebuilding
+    await this.#knowledge.close()
     await this.#db.close()
   }
 
@@ -154,9 +165,29 @@ export class Replica {
     return this.head.number >= (this.highest?.number ?? 0)
   }
 
-  /** Throws `corrupt` for what the primary did not sign; nothing of it is applied. */
-  receive(items: LogItem[], note: string): Promise<Verdict> {
-    const done = this.#turn.then(() => this.#receive(items, note))
+  /** Time as far as the primary told it and the steady clock since. Milliseconds since 1970. */
+  get nowMs(): number {
+    return this.#knowledge.nowMs
+  }
+
+  /** How long ago the primary was last heard of, by whatever way, as far as its changes are applied. */
+  get ageMs(): number {
+    return this.#knowledge.ageMs(this.head)
+  }
+
+  /** Why nothing of a repository is given out for now: what is known here is older than it allows. */
+  stale({ key, maxStalenessSeconds }: RepositoryRecord): string | undefined {
+    if (maxStalenessSeconds === undefined || this.ageMs <= maxStalenessSeconds * 1000) return undefined
+    const { asOf } = this.#knowledge
+    return `This node has had no news of the primary since ${asOf}; without any it serves ${key} for ${maxStalenessSeconds} seconds.`
+  }
+
+  /**
+   * Throws `corrupt` for what the primary did not sign; nothing of it is applied. `live`: the primary says that this is its newest
+   * checkpoint now.
+   */
+  receive(items: LogItem[], note: string, live = false): Promise<Verdict> {
+    const done = this.#turn.then(() => this.#receive(items, note, live))
     this.#turn = done.catch(() => undefined)
     return done
   }
@@ -246,7 +277,7 @@ export class Replica {
     await done
   }
 
-  async #receive(items: LogItem[], note: string): Promise<Verdict> {
+  async #receive(items: LogItem[], note: string, live: boolean): Promise<Verdict> {
     const { contradiction } = this
     if (contradiction) throw contradictionError(contradiction)
     const checkpoint = verifyCheckpoint(note, this.#options.fleet, this.#options.publicKey)
@@ -255,6 +286,7 @@ export class Replica {
     const { number } = this.head
     if (checkpoint.number <= number) {
       await this.#highest.remember(signed)
+      this.#knowledge.hear(checkpoint, live)
       return 'known'
     }
     const fresh = items.filter((item) => item.number > number && item.number <= checkpoint.number)
@@ -276,6 +308,7 @@ export class Replica {
         `A log of ${checkpoint.number} is signed that does not contain one of ${highest.number}`,
       )
     await this.#apply(fresh, signed, frontier)
+    this.#knowledge.hear(checkpoint, live)
     return 'applied'
   }
 

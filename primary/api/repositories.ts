@@ -27,6 +27,14 @@ const NOT_FOR_CREDENTIALS = [
 ]
 const project = z.string().min(1).max(63).nullable()
 const ttl = z.number().int().min(0).max(31_536_000)
+/** An idle primary is heard of every 15 s, so a node that reaches it is never too old. */
+const staleness = z
+  .number()
+  .int()
+  .min(60)
+  .max(315_360_000)
+  .nullable()
+  .meta({ description: 'Not of virtual ones, whose members have their own; null: however old a node’s knowledge is' })
 const immutable = z
   .array(z.string().min(1).max(128))
   .max(100)
@@ -109,6 +117,7 @@ export function repositoryEndpoints(
         upstream_mirrors: mirrors.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        max_staleness_seconds: staleness.optional(),
         settings,
         ...ruleFields,
         members: z.array(z.string().max(63)).max(100).optional(),
@@ -135,6 +144,7 @@ export function repositoryEndpoints(
           upstream: upstream_url ?? undefined,
           mirrors: upstream_mirrors,
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
+          maxStalenessSeconds: body.max_staleness_seconds ?? undefined,
           credential: upstream_auth ? credentialOf(upstream_auth) : undefined,
           rules: changedRules(undefined, body),
           settings: body.settings,
@@ -162,6 +172,7 @@ export function repositoryEndpoints(
         upstream_mirrors: mirrors.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        max_staleness_seconds: staleness.optional(),
         settings,
         ...ruleFields,
         // Taken so that a document that was read can be sent back; refused when they differ.
@@ -172,13 +183,14 @@ export function repositoryEndpoints(
       reply: repositoryShape,
       handle: async ({ repository, body, principal, request }) => {
         refuseOtherKind(repository, body)
-        const system = [body.quota_bytes, body.upstream_url, body.upstream_mirrors, body.upstream_auth]
+        const { quota_bytes, max_staleness_seconds, upstream_url, upstream_mirrors, upstream_auth } = body
+        const system = [quota_bytes, max_staleness_seconds, upstream_url, upstream_mirrors, upstream_auth]
         const moves = body.project !== undefined && body.project !== (repository.project ?? null)
         const isSystem = moves || system.some((field) => field !== undefined) || givesRules(body)
         if (isSystem && !gate.mayAdminister(principal))
           throw new RegistryError(
             'forbidden',
-            'Only a system administrator changes quotas, projects, upstreams and rules',
+            'Only a system administrator changes quotas, staleness bounds, projects, upstreams and rules',
           )
         const changes = {
           name: body.name,
@@ -191,6 +203,7 @@ export function repositoryEndpoints(
           upstream: body.upstream_url,
           mirrors: body.upstream_mirrors,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
+          maxStalenessSeconds: body.max_staleness_seconds,
           credential: body.upstream_auth && credentialOf(body.upstream_auth),
           settings: body.settings,
           ...(givesRules(body) ? { rules: changedRules(repository.rules, body) ?? null } : {}),

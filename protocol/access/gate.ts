@@ -35,6 +35,8 @@ export interface GateOptions {
   /** May requests without credentials do what everybody may. Default true. */
   anonymousReads?: boolean
   uses?: TokenUses
+  /** On a node: why what it knows is too old for a repository. */
+  stale?: (repository: RepositoryRecord) => string | undefined
 }
 
 interface Known {
@@ -57,6 +59,7 @@ export class Gate implements Access {
   readonly #nowMs: () => number
   readonly #context: RuleContext
   readonly #uses: TokenUses | undefined
+  readonly #stale: GateOptions['stale']
   readonly #known = new KnownPasswords()
   /** Checks under way, so that a client's parallel requests cost one. */
   readonly #checking = new Map<string, Promise<boolean>>()
@@ -71,6 +74,7 @@ export class Gate implements Access {
     this.#nowMs = options.nowMs ?? Date.now
     this.#context = { metadata, anonymousReads: options.anonymousReads ?? true }
     this.#uses = options.uses
+    this.#stale = options.stale
     this.#configured = metadata.configured
   }
 
@@ -101,7 +105,14 @@ export class Gate implements Access {
 
   decide(principal: Principal, action: Action, repository: RepositoryRecord, path?: string): Decision {
     this.#follow()
-    return decideBy(this.#rule(principal, action, repository), path)
+    const decision = decideBy(this.#rule(principal, action, repository), path)
+    const reason = decision.allowed ? this.stale(repository) : undefined
+    return reason === undefined ? decision : { allowed: false, reason, stale: true }
+  }
+
+  /** Why nothing of a repository is given out here for now, whoever asks. */
+  stale(repository: RepositoryRecord): string | undefined {
+    return this.#stale?.(repository)
   }
 
   /** Does the principal see that the repository exists: it may do something there, if only on some path. */
@@ -181,7 +192,7 @@ export class Gate implements Access {
     const { principal } = known
     if (remote !== undefined && principal.token?.use === 'api' && isDue(known, nowMs)) {
       known.notedMs = nowMs
-      this.#uses?.note(principal.token.id, nowMs, remote)
+      this.#uses?.note(principal.token.id, Date.now(), remote)
     }
     return principal
   }

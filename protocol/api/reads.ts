@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { Gate } from '../access/gate.js'
+import { refuseStale } from '../access/refusal.js'
 import { RegistryError } from '../errors.js'
 import type { Format } from '../format.js'
 import type { Reply } from '../http/reply.js'
@@ -141,6 +142,7 @@ function artifactReads({ gate, open, file: fileReply, downloads }: Reads): Endpo
       query: z.strictObject({ prefix: z.string().max(4096).optional(), after, limit }),
       reply: pageOf(artifactShape),
       handle: async ({ repository, principal, query, request }) => {
+        refuseStale(gate, repository)
         const may = (path: string) => gate.looks(principal, repository, path)
         const page = { ...query, reach: gate.reach(principal, repository) }
         const { files, next } = await visibleFiles(open(repository, principal), page, may)

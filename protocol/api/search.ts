@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import type { Gate } from '../access/gate.js'
+import { refuseStale } from '../access/refusal.js'
 import { RegistryError } from '../errors.js'
 import { matches } from '../glob.js'
 import type { Metadata, Page, Principal } from '../ports.js'
@@ -66,6 +67,8 @@ export async function searchArtifacts(
         (query.repository ?? record.key) === record.key &&
         over.gate.sees(principal, record),
     )
+  // Of many, what may not be told now is left out.
+  if (query.repository !== undefined) for (const record of repositories) refuseStale(over.gate, record)
   const digest = digestOf(query.checksum)
   if (digest && over.holders) return byDigest(over, principal, repositories, digest, wanted, query.limit)
   return scan(over, principal, repositories, query, wanted)

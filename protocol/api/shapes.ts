@@ -28,6 +28,10 @@ export const repositoryShape = z
       .nullable()
       .optional()
       .meta({ description: 'Of remote repositories only; null: a minute' }),
+    max_staleness_seconds: z.number().nullable().optional().meta({
+      description:
+        'A node that has had no news of the primary for longer refuses what is in here (503); null: it never does',
+    }),
     settings: settingsShape.optional().meta({ description: "The format's own settings, where any are chosen" }),
     ...ruleFields,
     description: z.string(),
@@ -113,6 +117,7 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     upstream_url: extras.inspects ? (record.upstream ?? null) : null,
     ...(extras.inspects && record.mirrors ? { upstream_mirrors: record.mirrors } : {}),
     ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
+    ...(record.type === 'virtual' ? {} : { max_staleness_seconds: record.maxStalenessSeconds ?? null }),
     ...(record.settings ? { settings: record.settings } : {}),
     ...(extras.inspects ? rulesJson(record.rules) : {}),
     description: record.description,

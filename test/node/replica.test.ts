@@ -189,6 +189,32 @@ describe('a replica', () => {
     assert.equal(replica.current, true)
   })
 
+  it('is as old as what it applied, however new what it heard of', async () => {
+    const now = Date.now()
+    await publishMany(1)
+    const one = log.batch(new Date(now).toISOString())
+    await replica.receive(one.items, one.note, true)
+    assert.ok(replica.ageMs < 60_000)
+    await publishMany(2, 1)
+    const two = log.batch(new Date(now + 3_600_000).toISOString())
+    await publishMany(1, 3)
+    const three = log.batch(new Date(now + 7_200_000).toISOString())
+    // A checkpoint that is not covered yet, and a page on the way there, are no news of what may be done now.
+    assert.equal(await replica.receive([], three.note, true), 'behind')
+    assert.equal(replica.nowMs < now + 60_000, true)
+    await replica.receive(two.items, two.note)
+    await replica.receive(three.items, three.note)
+    assert.equal(replica.nowMs >= now + 7_200_000, true)
+    const bounded = { ...record, maxStalenessSeconds: 60 }
+    assert.equal(replica.stale(bounded), undefined)
+    await replica.close()
+    for (const name of await readdir(join(dir, 'records')))
+      if (/^(CURRENT|MANIFEST|\d+\.log)/.test(name)) await rm(join(dir, 'records', name))
+    await reopen()
+    assert.match(replica.stale(bounded) ?? '', /no news of the primary since .* serves repo for 60 seconds\.$/)
+    assert.equal(replica.stale(record), undefined)
+  })
+
   it('gives a peer the missing tail, ending at a checkpoint', async () => {
     await publishMany(3)
     const one = log.batch()

@@ -301,8 +301,8 @@ async function world() {
       by: 'test',
     })
   const downloads = new Downloads(database.pool, () => clock.ms)
-    const lastUses = new LastUses(database.pool, new Directory(ledger.state, ledger))
-    const alarms: string[] = []
+  const lastUses = new LastUses(database.pool, new Directory(ledger.state, ledger))
+  const alarms: string[] = []
   const nodes = new Nodes({
     pool: database.pool,
     ledger,

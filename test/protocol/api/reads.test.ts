@@ -44,6 +44,7 @@ describe('repositories', () => {
       quota_bytes: 5000,
       used_bytes: null,
       upstream_url: null,
+      max_staleness_seconds: null,
       description: '',
       members: [],
       url: 'http://registry.test/repository/open',
