@@ -42,6 +42,7 @@ import { LinkBytes } from './link/bytes.js'
 import { forward } from './link/forward.js'
 import { Link } from './link/link.js'
 import { LinkOrigin } from './link/origin.js'
+import { remembering } from './mesh/entitlements.js'
 import { Limits } from './mesh/limits.js'
 import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
@@ -140,6 +141,13 @@ async function compose(
   })
   closers.push(() => cache.close())
   const primary = new LinkBytes(link)
+  const entitled = remembering(
+    async (certificate, scope, digest) =>
+      covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
+        ? replica.held(scope, digest)
+        : undefined,
+    () => state.head.number,
+  )
   const blobs = new NodeBlobs({
     cache,
     mesh,
@@ -148,10 +156,7 @@ async function compose(
       { upload: settings.uploadRate, download: settings.downloadRate, link: settings.linkRate },
       Date.now,
     ),
-    entitled: async (certificate, scope, digest) =>
-      covers(certificate.repositories, scope) && !isStale(scope) && (await registry.passes(scope, digest))
-        ? replica.held(scope, digest)
-        : undefined,
+    entitled: (...asked) => (isStale(asked[1]) ? undefined : entitled(...asked)),
     covers: (certificate, scope) => covers(certificate.repositories, scope),
   })
   closers.push(() => blobs.close())
