@@ -26,7 +26,7 @@ import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
 import { Prover } from '../protocol/log/prover.js'
-import { errorFields, logger, logRequest } from '../protocol/observe/log.js'
+import { type DestinationStream, errorFields, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import type { Accounts } from '../protocol/ports.js'
 import { FLEET } from '../protocol/records.js'
@@ -64,6 +64,8 @@ export interface NodeProgram {
   version: string
   /** Default the machine's. */
   clock?: Clock
+  /** Default standard output. */
+  logTo?: DestinationStream
 }
 
 export async function startNode(settings: NodeSettings, program: NodeProgram): Promise<Running> {
@@ -81,12 +83,12 @@ export async function startNode(settings: NodeSettings, program: NodeProgram): P
 
 async function compose(
   settings: NodeSettings,
-  { version, clock }: NodeProgram,
+  { version, clock, logTo }: NodeProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<Running> {
   let self = await identity(settings.data, settings.join, settings.name)
-  const log = logger('node', settings.logLevel).child({ node: self.name })
+  const log = logger('node', settings.logLevel, logTo).child({ node: self.name })
   const alarm = (sentence: string) => log.error({ alarm: true }, sentence)
 
   const link = new Link({

@@ -25,7 +25,7 @@ import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { Prover } from '../protocol/log/prover.js'
 import { State } from '../protocol/metadata/state.js'
-import { errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
+import { type DestinationStream, errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { NodeRecord, RepositoryRecord } from '../protocol/records.js'
@@ -87,17 +87,21 @@ const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
 const COLLECT_GRACE_MS = DAY_MS
 
-/** `root`: the package's folder, where migrations lie. `version`: of this program. */
-export async function startPrimary(
-  settings: PrimarySettings,
-  { root, version }: { root: string; version: string },
-): Promise<PrimaryRunning> {
+export interface PrimaryProgram {
+  /** The package's folder, where migrations lie. */
+  root: string
+  version: string
+  /** Default standard output. */
+  logTo?: DestinationStream
+}
+
+export async function startPrimary(settings: PrimarySettings, program: PrimaryProgram): Promise<PrimaryRunning> {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end()
   }
   try {
-    return await compose(settings, { root, version }, closers, close)
+    return await compose(settings, program, closers, close)
   } catch (error) {
     await close()
     throw error
@@ -106,13 +110,13 @@ export async function startPrimary(
 
 async function compose(
   settings: PrimarySettings,
-  program: { root: string; version: string },
+  program: PrimaryProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<PrimaryRunning> {
   const now = () => new Date().toISOString()
   const startedAtMs = Date.now()
-  const log = logger('primary', settings.logLevel)
+  const log = logger('primary', settings.logLevel, program.logTo)
   const keys = await loadKeys(join(settings.data, 'keys'), new Date())
 
   const pool = await database(settings, program.root, log, closers)
