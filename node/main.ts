@@ -38,6 +38,7 @@ import { NodeBlobs } from './blobs.js'
 import { Cache } from './cache.js'
 import { DownloadCounts } from './downloads.js'
 import { identity, saveIdentity } from './identity.js'
+import { Lending } from './lending.js'
 import { LinkBytes } from './link/bytes.js'
 import { forward } from './link/forward.js'
 import { Link } from './link/link.js'
@@ -163,7 +164,14 @@ async function compose(
   })
   closers.push(() => blobs.close())
 
+  const lending = new Lending({
+    link,
+    cache,
+    held: (scope, digest) => replica.held(scope, digest),
+    onError: (error) => log.info(errorFields(error), 'the primary could not be given a piece'),
+  })
   const follow = new Follow({
+    onNotice: (notice) => lending.hear(notice),
     replica,
     link,
     gossip: {

@@ -41,6 +41,7 @@ import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
 import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
+import { Asking } from './fleet/asking.js'
 import { Fleet } from './fleet/fleet.js'
 import { Federation } from './identity/federation.js'
 import { guardedFetch } from './identity/fetch.js'
@@ -86,6 +87,8 @@ const GRACE_MS = 5_000
 const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
 const COLLECT_GRACE_MS = DAY_MS
+/** A reader waits so long for a node that has what is damaged here. */
+const REPAIR_MS = 2_000
 
 export interface PrimaryProgram {
   /** The package's folder, where migrations lie. */
@@ -125,8 +128,11 @@ async function compose(
   const ledger = new PostgresLedger(pool, state, now)
   closers.push(() => ledger.close())
 
+  const asking = new Asking()
   const blobs = new DiskBlobs(join(settings.data, 'store'), {
     source: 'primary',
+    repair: (...damage) => asking.ask(...damage),
+    repairTimeoutMs: REPAIR_MS,
     reverifyMs: settings.reverifySeconds * 1000,
     onDamage: (damage) => log.error({ damage }, 'a stored blob is damaged'),
   })
@@ -375,6 +381,7 @@ async function compose(
   })
   let blobBytes = 0
   const fleet = new Fleet({
+    asking,
     fleet: keys.fleet,
     logKey: keys.logPublic,
     pool,
