@@ -71,10 +71,10 @@ export interface Route {
   /** What the gate is asked about; default the path. For routes that name an object somewhere else than it lies. */
   readonly subject?: ((params: Record<string, string>) => string) | undefined
   /**
-   * Answered without asking the gate: only for what makes somebody known, such as a log-in, and for what asks it itself
-   * (`call.demand`) as soon as the body has named the object.
+   * Answered without asking the gate. `login`: it makes somebody known. `body`: to whoever sees the repository; the handler asks the
+   * gate itself (`call.demand`) as soon as the body has named the object.
    */
-  readonly open?: boolean | undefined
+  readonly open?: 'login' | 'body' | undefined
   handle(call: Call): Promise<Reply>
 }
 
@@ -84,7 +84,7 @@ export interface RouteOptions {
   /** A grammar for a parameter, unanchored; default one segment, `[^/]+`. */
   params?: Record<string, RegExp>
   subject?: (params: Record<string, string>) => string
-  open?: boolean
+  open?: 'login' | 'body'
 }
 
 /** GET and HEAD. */

@@ -19,13 +19,20 @@ export function demand(
 ): void {
   const decision = gate.decide(principal, action, repository, path)
   if (decision.allowed) return
-  if (principal !== gate.anonymous && !gate.sees(principal, repository)) throw noRepository(repository.key)
-  throw refusal(gate, principal, decision.reason)
+  throw gate.sees(principal, repository)
+    ? refusal(gate, principal, decision.reason)
+    : unseen(gate, principal, repository.key)
 }
 
 /** The same sentence whether the repository is hidden or was never there. */
 export function noRepository(key: string): RegistryError {
   return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: 'repository_missing' })
+}
+
+/** Of a repository that somebody does not see, or that was never there. */
+export function unseen(gate: Gate, principal: Principal, key: string): RegistryError {
+  const error = noRepository(key)
+  return principal === gate.anonymous ? refusal(gate, principal, error.message) : error
 }
 
 export function refusal(gate: Gate, principal: Principal, reason: string): RegistryError {
