@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Gate } from './access/gate.js'
-import { demand, refuseCrossSite, unseen } from './access/refusal.js'
+import { demand, refuseCrossSite, refuseStale, tooOld, unseen } from './access/refusal.js'
 import { type Address, type AddressForms, addressOf } from './address.js'
 import { Calling } from './calling.js'
 import { RegistryError } from './errors.js'
@@ -18,6 +18,7 @@ import type { HttpRequest } from './http/request.js'
 import { compile, type Matcher } from './http/route.js'
 import { errorHeaders, notAllowed, problem, statusOf } from './http/status.js'
 import { Virtual } from './kinds/virtual.js'
+import { Withheld } from './kinds/withheld.js'
 import { type Member, Members } from './members.js'
 import type { Accounts, Metadata, Principal } from './ports.js'
 import type { Digest, FileRecord, RepositoryRecord } from './records.js'
@@ -116,10 +117,15 @@ export class Registry {
     if (record.type !== 'virtual') return this.#members.single(record)
     const all = this.#members.of(record)
     this.#refuseHalfKnown(record, all)
-    const seen = all.filter((member) => this.#options.access.decide(principal, 'read', member.record).allowed)
-    const hidden = all.filter((member) => member.record.type === 'local' && !seen.includes(member))
-    const merges = (name: string) => this.merges(record, name)
-    return new Virtual(record, { members: repositoriesOf(seen), hidden: repositoriesOf(hidden), merges })
+    const members: Repository[] = []
+    const hidden: Repository[] = []
+    for (const { record: member, repository } of all) {
+      const { allowed, stale, reason } = this.#options.access.decide(principal, 'read', member)
+      if (allowed) members.push(repository)
+      else if (stale) members.push(new Withheld(repository, tooOld(reason)))
+      else if (member.type === 'local') hidden.push(repository)
+    }
+    return new Virtual(record, { members, hidden, merges: (name) => this.merges(record, name) })
   }
 
   /** What a repository is made of, in order, whoever asks. */
@@ -215,6 +221,7 @@ export class Registry {
           .map((record) => ({
             repository: this.repository(record, principal),
             reads: (path) => access.decide(principal, 'read', record, path).allowed,
+            reach: access.reach(principal, record, ['read']),
           })),
     }
   }
@@ -290,12 +297,14 @@ export class Registry {
     const { record, route, path } = resolved
     const { access, primary } = this.#options
     const subject = route?.subject?.(resolved.params) ?? path.slice(1)
+    const listed = route?.lists && access.reach(principal, record, ['read']).length > 0
     const forwarded = primary !== undefined && route?.writes === true
     if ((forwarded || route?.open) && route?.open !== 'login' && !access.sees(principal, record))
       throw unseen(access, principal, record.key)
     // Cut off, the answer is the same for all who see it: no credentials would help.
     if (forwarded) return primary.forward(request)
-    if (!route?.open) demand(access, principal, route?.action ?? 'read', record, subject)
+    if (listed) refuseStale(access, record)
+    else if (!route?.open) demand(access, principal, route?.action ?? 'read', record, subject)
     if (resolved.allow) return refuseMethod(request, resolved.allow, resolved.format)
     const repository = this.repository(record, principal)
     const call = this.#call(request, resolved, repository, principal)
@@ -336,10 +345,6 @@ function isRead({ method }: HttpRequest): boolean {
 
 function firstOf(path: string): string {
   return path.split('/', 2)[1] ?? ''
-}
-
-function repositoriesOf(members: Member[]): Repository[] {
-  return members.map(({ repository }) => repository)
 }
 
 function refuseMethod(request: HttpRequest, allow: string[], format: Format): Reply {

@@ -9,7 +9,9 @@ import type { Principal } from '../ports.js'
 import type { Action, RepositoryRecord } from '../records.js'
 import type { Gate } from './gate.js'
 
-/** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`. */
+const STALE_RETRY_SECONDS = 30
+
+/** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`; `unavailable` if it may, but not now. */
 export function demand(
   gate: Gate,
   principal: Principal,
@@ -19,9 +21,26 @@ export function demand(
 ): void {
   const decision = gate.decide(principal, action, repository, path)
   if (decision.allowed) return
+  if (decision.stale) throw tooOld(decision.reason)
   throw gate.sees(principal, repository)
     ? refusal(gate, principal, decision.reason)
     : unseen(gate, principal, repository.key)
+}
+
+/** As `demand`, for what is known about artifacts without their bytes. */
+export function demandLook(gate: Gate, principal: Principal, repository: RepositoryRecord, path?: string): void {
+  if (!gate.looks(principal, repository, path)) demand(gate, principal, 'read', repository, path)
+}
+
+/** For lists: one in which everything is left out would look as if there were nothing. Throws `unavailable`. */
+export function refuseStale(gate: Gate, repository: RepositoryRecord): void {
+  const stale = gate.stale(repository)
+  if (stale !== undefined) throw tooOld(stale)
+}
+
+/** Of what is known here; `reason` says since when. */
+export function tooOld(reason: string): RegistryError {
+  return new RegistryError('unavailable', reason, { code: 'stale', retryAfter: STALE_RETRY_SECONDS })
 }
 
 /** The same sentence whether the repository is hidden or was never there. */
