@@ -248,7 +248,7 @@ export class Registry {
   #formatFor(address: Address, principal: Principal): Format | undefined {
     const { access, metadata } = this.#options
     const record = metadata.repository(address.key)
-    const seen = record && [access.anonymous, principal].some((one) => access.sees(one, record))
+    const seen = record && access.sees(principal, record)
     return this.#named(address) ?? (seen ? this.#formats.get(record.format)?.format : undefined)
   }
 

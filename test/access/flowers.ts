@@ -40,9 +40,7 @@ export const FLOWERS: Record<string, (name: string) => Part[]> = {
     ['POST', `/v2/${name}/blobs/uploads/?digest=${digestOf(layerOf(name))}`, layerOf(name)],
     ['PUT', `/v2/${name}/manifests/latest`, manifestOf(name), { 'content-type': IMAGE }],
   ],
-  pypi: (name) => [
-    ['POST', '/legacy/', uploadForm(wheel({ name, version: '1.0.0' })), { 'content-type': FORM_TYPE }],
-  ],
+  pypi: (name) => [['POST', '/legacy/', uploadForm(wheel({ name, version: '1.0.0' })), { 'content-type': FORM_TYPE }]],
 }
 
 /** Throws with the reply's words when it is not taken. */

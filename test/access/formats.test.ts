@@ -6,36 +6,51 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { formats } from '../../formats/index.js'
 import type { Format } from '../../protocol/format.js'
-import { MemoryFleet, type Send, type SendOptions } from '../support/memory-fleet.js'
-import { type Visitor, visitors } from './askers.js'
+import type { RepositoryRecord } from '../../protocol/records.js'
+import { MemoryFleet } from '../support/memory-fleet.js'
+import { PROJECT, sentences, type Visitor, visitors } from './askers.js'
 import { plant } from './flowers.js'
-import { type Answer, expected } from './model.js'
-import { type Asked, requestsFor } from './routes.js'
+import { type Answer, expected, may, type Place, sees, type World } from './model.js'
+import { type Asked, below, requestsFor } from './routes.js'
+import { asking, type Told, told, type Way } from './told.js'
 
 const PLACES = ['primary', 'node', 'node cut off'] as const
-/** Keys, with what is planted there. */
-const REPOSITORIES = [
-  { key: 'mine', flower: 'violet', public: false },
+
+interface Planted extends Place {
+  /** What is planted there. */
+  flower: string
+  more?: Partial<RepositoryRecord>
+}
+
+const PLANTED: Planted[] = [
+  { key: 'mine', flower: 'violet', more: { project: PROJECT } },
   { key: 'open', flower: 'daisy', public: true },
-  { key: 'theirs', flower: 'orchid', public: false },
-  { key: 'all', flower: 'violet', public: false },
+  { key: 'lent', flower: 'poppy' },
+  { key: 'theirs', flower: 'orchid' },
+  { key: 'aged', flower: 'aster' },
 ]
-const PLANTED = REPOSITORIES.slice(0, 3)
+const ALL: Planted = { key: 'all', flower: 'violet', more: { type: 'virtual', members: ['mine', 'theirs'] } }
+const REPOSITORIES = [...PLANTED, ALL]
+/** Too old where a node is cut off. */
+const AGED = 'aged'
 const ABSENT = 'gone'
 
 for (const format of formats) {
   describe(`who may do what: ${format.name}`, () => {
+    const paths = ['', below(format.name, 'violet'), below(format.name, 'absent'), 'no/such/folder/']
+    const said = sentences({ flower: below(format.name, 'violet'), absent: below(format.name, 'absent') })
+    const world: World = { sentences: said, paths }
     let fleet: MemoryFleet
     let everybody: Visitor[]
     before(async () => {
       fleet = await MemoryFleet.open()
-      everybody = await visitors(fleet)
       const ann = fleet.client('primary', `Bearer ${await fleet.token('ann')}`)
-      for (const { key, flower, public: isPublic } of PLANTED) {
-        await fleet.repository(key, format.name, { public: isPublic })
+      for (const { key, flower, public: isPublic = false, more } of PLANTED) {
+        await fleet.repository(key, format.name, { public: isPublic, ...more })
         await plant(ann, `/repository/${key}`, format.name, flower)
       }
-      await fleet.repository('all', format.name, { type: 'virtual', public: false, members: ['mine', 'theirs'] })
+      await fleet.repository(ALL.key, format.name, { public: false, ...ALL.more })
+      everybody = await visitors(fleet, said)
     })
     after(() => fleet.close())
 
@@ -44,13 +59,25 @@ for (const format of formats) {
         const differences: string[] = []
         for (const place of PLACES) {
           fleet.cutOff = place === 'node cut off'
-          for (const visitor of everybody) {
-            const send = fleet.client(place === 'primary' ? 'primary' : 'node', visitor.authorization)
-            for (const repository of REPOSITORIES)
-              differences.push(...(await compare(send, { place, visitor, repository, asked, format })))
-          }
+          if (fleet.cutOff) fleet.stale.add(AGED)
+          for (const visitor of everybody)
+            for (const repository of REPOSITORIES) {
+              const stale = fleet.cutOff && repository.key === AGED
+              differences.push(
+                ...(await compare({
+                  fleet,
+                  world,
+                  place,
+                  visitor,
+                  repository: { ...repository, stale },
+                  asked,
+                  format,
+                })),
+              )
+            }
         }
         fleet.cutOff = false
+        fleet.stale.clear()
         assert.deepEqual(differences.slice(0, 12), [], `${differences.length} differences`)
       })
 
@@ -63,84 +90,88 @@ for (const format of formats) {
 }
 
 interface Cell {
+  fleet: MemoryFleet
+  world: World
   place: (typeof PLACES)[number]
   visitor: Visitor
-  repository: (typeof REPOSITORIES)[number]
+  repository: Planted
   asked: Asked
   format: Format
 }
 
-async function compare(send: Send, { place, visitor, repository, asked, format }: Cell): Promise<string[]> {
+async function compare(cell: Cell): Promise<string[]> {
+  const { fleet, world, place, visitor, repository, asked, format } = cell
   const { key, flower } = repository
-  const should = expected(visitor, {
+  const unreachable = asked.writes && place === 'node cut off'
+  const should = expected(world, visitor, {
     need: asked.need,
-    repository,
-    unreachable: asked.writes && place === 'node cut off',
-    challenges: true,
+    place: repository,
+    path: asked.subject(flower),
+    unreachable,
   })
+  const unseen = should === 'hidden' || (should === 'challenged' && !sees(world, visitor, repository))
+  const side = place === 'primary' ? fleet.primary : fleet.node
+  const send = async (of: string, way: Way, address: (key: string) => string): Promise<Told> => {
+    const request = asking(way, address(of), visitor.authorization)
+    return told(request, (await side.handle(request)) ?? { status: 0, headers: {} }, of)
+  }
   const differences: string[] = []
-  const unseen = should === 'hidden' || (should === 'challenged' && !isSeen(visitor, repository))
-  const path = asked.path(flower)
   // Every address and every way lead to one of them; the others are asked for plainly.
-  const whole = key === 'mine'
-  for (const [index, address] of addresses(format, path)
-    .slice(0, whole ? undefined : 1)
+  const isWhole = key === 'mine'
+  for (const [index, address] of addresses(format, asked.path(flower))
+    .slice(0, isWhole ? undefined : 1)
     .entries())
-    for (const options of ways(asked, flower, unseen).slice(0, whole && index === 0 ? undefined : 1)) {
-      const reply = await told(await send(address(key), options), key)
-      const absent = unseen ? await told(await send(address(ABSENT), options), ABSENT) : undefined
-      const was = answerOf(reply, absent)
-      const right = was === should && (should !== 'challenged' || reply.headers.includes('www-authenticate'))
-      const same = !absent || absent.text === reply.text
-      const fails = should === 'answered' && !asked.empty && asked.method === 'GET' && !asked.writes && reply.status >= 400
-      const empty = repository.key === 'all' && !visitor.rights.mine?.includes('read')
-      const leaks = PLANTED.filter(
-        (other) => !path.includes(other.flower) && reply.text.includes(other.flower) && !reads(visitor, other),
-      )
-      if (right && same && !(fails && !empty) && leaks.length === 0) continue
-      const where = `${place}, ${visitor.name}: ${options.method} ${address(key)} ${JSON.stringify(options.headers)}`
-      const why = leaks.length > 0 ? `leaks ${leaks.map((one) => one.flower)}` : same ? '' : `, not as ${absent?.text}`
-      differences.push(`${where}: should be ${should}, was ${was}: ${reply.text.slice(0, 300)} ${why}`)
+    for (const way of ways(asked, flower, unseen).slice(0, isWhole && index === 0 ? undefined : 1)) {
+      const reply = await send(key, way, address)
+      const absent = unseen ? await send(ABSENT, way, address) : undefined
+      const fault =
+        faultOf(reply, absent, should) ?? (should === 'answered' ? contentFault(cell, reply, way) : undefined)
+      if (fault === undefined) continue
+      const where = `${place}, ${visitor.name}: ${way.method} ${address(key)} ${JSON.stringify(way.headers)}`
+      differences.push(`${where}: should be ${should}, ${fault}: ${reply.text.slice(0, 300)}`)
     }
   return differences
 }
 
-function isSeen(visitor: Visitor, { key, public: isPublic }: { key: string; public: boolean }): boolean {
-  return isPublic || visitor.is === 'administrator' || (visitor.rights[key]?.length ?? 0) > 0
+function faultOf(reply: Told, absent: Told | undefined, should: Answer): string | undefined {
+  const was = answerOf(reply, absent)
+  if (was !== should) return `was ${was}`
+  if (was === 'challenged' && !reply.challenged) return 'has no challenge'
+  return absent && absent.text !== reply.text ? `is not as ${absent.text}` : undefined
 }
 
-function reads(visitor: Visitor, { key, public: isPublic }: { key: string; public: boolean }): boolean {
-  return isPublic || visitor.is === 'administrator' || visitor.rights[key]?.includes('read') === true
+/** Of what was answered: is it given to whom it should be, and nothing else beside it. */
+function contentFault({ world, visitor, repository, asked, place }: Cell, reply: Told, { method }: Way) {
+  const { key, flower } = repository
+  const reads = (one: Planted) => may(world, visitor, 'read', one, below(asked.name.split(' ')[0] ?? '', one.flower))
+  const [mine] = PLANTED
+  const gets = key !== ALL.key || (mine !== undefined && may(world, visitor, 'read', mine, undefined))
+  if (asked.method === 'GET' && !asked.writes && asked.need === 'read' && !asked.empty) {
+    if (gets && reply.status >= 400) return `at ${place} got nothing`
+    if (!gets && reply.status < 300 && asked.path('…').includes('…')) return 'got what a hidden member holds'
+  }
+  if (method === 'HEAD') return undefined
+  const leaked = PLANTED.filter(
+    (one) => !asked.path(flower).includes(one.flower) && reply.text.includes(one.flower) && !reads(one),
+  )
+  return leaked.length > 0 ? `leaks ${leaked.map((one) => one.flower)}` : undefined
 }
 
 /** The URL forms that lead to one object. */
 function addresses({ name, root }: Format, path: string): ((key: string) => string)[] {
-  const below = (form: string) => (key: string) => `${form}/${key}${path}`
-  const forms = ['/repository', `/${name}`, '/artifactory', `/artifactory/api/${name}`].map(below)
+  const forms = ['/repository', `/${name}`, '/artifactory', `/artifactory/api/${name}`].map(
+    (form) => (key: string) => `${form}/${key}${path}`,
+  )
   return root !== undefined && path.startsWith(`/${root}/`)
     ? [...forms, (key) => `/${root}/${key}${path.slice(root.length + 1)}`]
     : forms
 }
 
 /** Of what is not there, a body without sense is not read either. */
-function ways({ method, body }: Asked, flower: string, unseen: boolean): SendOptions[] {
-  const plain = { method, ...(body === undefined ? {} : { body: body(flower) }), headers: {} }
+function ways({ method, body }: Asked, flower: string, unseen: boolean): Way[] {
+  const plain: Way = { method, headers: {}, body: body?.(flower) }
   if (method !== 'GET') return unseen ? [plain, { ...plain, body: 'no sense' }] : [plain]
   return [plain, { ...plain, method: 'HEAD' }, { ...plain, headers: { range: 'bytes=0-1' } }]
-}
-
-interface Told {
-  status: number
-  headers: string
-  /** Everything, but for the key and the request's number. */
-  text: string
-}
-
-async function told(reply: Response, key: string): Promise<Told> {
-  const headers = JSON.stringify([...reply.headers].filter(([name]) => name !== 'date').sort())
-  const body = Buffer.from(await reply.arrayBuffer()).toString('latin1')
-  const text = `${reply.status} ${headers} ${body}`.replaceAll(key, 'KEY').replaceAll(/test-\d+/g, 'ID')
-  return { status: reply.status, headers, text }
 }
 
 function answerOf({ status, text }: Told, absent: Told | undefined): Answer {

@@ -13,9 +13,11 @@ export interface Asked {
   /** Inside the repository; of a package. */
   path: (flower: string) => string
   body: ((flower: string) => string | Uint8Array) | undefined
+  /** What the gate is asked about: below the flower's name, wherever in the path that stands. */
+  subject: (flower: string) => string
   need: Need
   writes: boolean
-  /** What an administrator gets for it is no success: there is nothing of the kind. */
+  /** Whether anything is there its status does not tell. */
   empty: boolean
 }
 
@@ -49,6 +51,8 @@ const NEEDS: Record<string, Need> = {
   'cargo DELETE /api/v1/crates/:crate/:version/yank': 'write',
   'cargo DELETE /api/v1/crates/:crate/owners': 'write',
   'cargo GET /api/v1/me': 'user',
+  'cargo GET /api/v1/crates': 'list',
+  'npm GET /-/v1/search': 'list',
   'npm GET /-/whoami': 'user',
   'npm GET /-/npm/v1/user': 'user',
   'npm GET /-/npm/v1/tokens': 'user',
@@ -67,12 +71,18 @@ const NEEDS: Record<string, Need> = {
   'npm POST /-/npm/v1/security/audits': 'read',
   'npm DELETE /-/package/:package/dist-tags/:tag': 'write',
   'npm DELETE /-/team/:scope/:team/package': 'write',
+  'oci GET /v2/_catalog': 'list',
   'oci GET /v2/:name*/blobs/uploads/:id': 'write',
   'oci DELETE /v2/:name*/blobs/uploads/:id': 'write',
+  'pypi GET /simple/': 'list',
   'pypi DELETE /pypi/:name/:version/yank': 'write',
 }
 
 const EMPTY = new Set([
+  // Only one's own can be listed.
+  'npm GET /-/user/:user/package',
+  // Of what is not there, an empty list.
+  'oci GET /v2/:name*/referrers/:digest',
   // Names of these lengths are not planted.
   'cargo GET /1/:crate',
   'cargo GET /2/:crate',
@@ -87,10 +97,18 @@ export function requestsFor(format: Format): Asked[] {
   const file: Asked = {
     ...{ name: `${format.name} GET a file`, method: 'GET', need: 'read', body: undefined, writes: false, empty: false },
     path: (flower) => FILES[format.name]?.(flower) ?? unreachable(`${format.name}: a file`),
+    subject: (flower) => below(format.name, flower),
   }
   const asked = format.routes.map((route) => requestFor(format, route, match))
   return match('GET', file.path('violet')).kind === 'none' ? [...asked, file] : asked
 }
+
+/** What the subject of everything about a package begins with. */
+export function below(format: string, flower: string): string {
+  return (BELOW[format] ?? '') + flower
+}
+
+const BELOW: Record<string, string> = { go: 'example.com/', maven: 'com/example/' }
 
 /** Where files lie that no route reads. */
 const FILES: Record<string, (flower: string) => string> = {
@@ -113,7 +131,13 @@ function requestFor(format: Format, route: Route, match: ReturnType<typeof compi
   const found = match(route.method, path('violet'))
   if (found.kind !== 'found' || found.route !== route) return unreachable(name)
   const body = BODIES[name]
-  return { name, method: route.method, path, body, need: needOf(name), writes: route.writes, empty: EMPTY.has(name) }
+  const subject = (flower: string) => {
+    const asked = path(flower)
+    const named = body || route.writes ? 'absent' : flower
+    return body || asked.includes(named) ? below(format.name, named) : asked.slice(1)
+  }
+  const need = needOf(name)
+  return { name, method: route.method, path, body, subject, need, writes: route.writes, empty: EMPTY.has(name) }
 }
 
 /** Routes whose handlers ask the gate themselves, when the body has named what it is about. */
