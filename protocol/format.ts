@@ -207,6 +207,8 @@ export interface Grammar {
    * under it. What an upstream offers keeps the upstream's. Default: as it is.
    */
   name?(text: string): string
+  /** What the paths of a package begin with: the gate is asked about paths. Default: its name. */
+  path?(name: string): string | undefined
   /** Negative: `a` comes before `b`. Short forms (`1.4`) count. undefined: one of them is no version. Default: there is no order. */
   compare?(a: string, b: string): number | undefined
   /** The tag that clients take for the newest version, and which of some versions that is. */
