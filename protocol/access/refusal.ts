@@ -29,7 +29,9 @@ export function demand(
 
 /** As `demand`, for what is known about artifacts without their bytes. */
 export function demandLook(gate: Gate, principal: Principal, repository: RepositoryRecord, path?: string): void {
-  if (!gate.looks(principal, repository, path)) demand(gate, principal, 'read', repository, path)
+  if (gate.looks(principal, repository, path)) return
+  const audits = gate.decide(principal, 'audit', repository, path).stale
+  demand(gate, principal, audits ? 'audit' : 'read', repository, path)
 }
 
 /** For lists: one in which everything is left out would look as if there were nothing. Throws `unavailable`. */
