@@ -9,6 +9,7 @@ export interface Visitor extends Asker {
 }
 
 export const PROJECT = 'garden'
+export const NODE = 'a node'
 const ALL: Action[] = ['read', 'write', 'delete']
 
 /** `flower`: what paths of a planted thing begin with; `absent`: of one that is not there. `mine` belongs to the project. */
@@ -17,20 +18,23 @@ export function sentences({ flower, absent }: { flower: string; absent: string }
     { who: 'anonymous', does: ['read'], where: 'lent' },
     { who: 'reader', does: ['read'], where: 'mine' },
     { who: 'reader', does: ['read'], where: 'aged' },
-    { who: 'reader', does: ['read'], where: 'all' },
+    { who: 'reader', does: ['read'], where: 'bunch' },
     { who: '@writers', does: ['read', 'write'], where: 'mine' },
-    { who: '@writers', does: ['read'], where: 'all' },
+    { who: '@writers', does: ['read'], where: 'bunch' },
     { who: 'deleter', does: ['read', 'delete'], where: 'mine' },
     { who: 'dropper', does: ['write'], where: 'mine' },
     { who: 'auditor', does: ['audit'], where: 'mine' },
+    { who: 'inspector', does: ['audit'], where: '*' },
+    { who: NODE, does: ['read'], where: 'mine' },
+    { who: 'head', does: ['admin'], where: 'mine' },
     { who: 'owner', does: ['admin'], where: 'mine' },
     { who: 'owner', does: ['admin'], where: 'aged' },
     { who: 'owner', not: true, does: ['admin'], where: 'mine' },
     { who: 'member', does: ALL, where: 'mine' },
     { who: 'gardener', does: ['read', 'write'], where: 'mine' },
-    { who: 'shopper', does: ['read'], where: 'all' },
+    { who: 'shopper', does: ['read'], where: 'bunch' },
     { who: 'other', does: ALL, where: 'theirs' },
-    { who: 'other', does: ALL, where: 'all' },
+    { who: 'other', does: ALL, where: 'bunch' },
     { who: 'guest', does: ['read'], where: 'mine', below: flower },
     // The repository shows, and nothing in it.
     { who: 'guest of a folder', does: ['read'], where: 'mine', below: 'no/such/folder/' },
@@ -57,6 +61,8 @@ const USERS: Record<string, string[]> = {
   deleter: [],
   dropper: [],
   auditor: [],
+  inspector: [],
+  head: [],
   owner: [],
   member: [],
   gardener: [],
@@ -86,6 +92,7 @@ const TOKENS: Issued[] = [
     means: [{ does: ['admin'], where: 'theirs' }],
   },
   { name: 'token of less', of: 'member', scopes: ['*'], means: undefined },
+  { name: "head's narrow token", of: 'head', scopes: ['read:mine'], means: [{ does: ['read'], where: 'mine' }] },
   { name: "nobody's token", of: 'nobody', scopes: ['*'], means: undefined },
   {
     name: 'CI job',
@@ -104,7 +111,7 @@ const TOKENS: Issued[] = [
     name: "administrator's forbidden token",
     of: 'root',
     scopes: ['*'],
-    means: ['mine', 'open', 'lent', 'theirs', 'aged', 'all'].map((where) => ({ does: ['admin', ...ALL], where })),
+    means: [{ does: ['admin'], where: '*' }],
   },
 ]
 
@@ -163,14 +170,15 @@ function project(): Step {
   const members = [
     { kind: 'user' as const, name: 'member', role: 'maintainer' },
     { kind: 'user' as const, name: 'gardener', role: 'developer' },
+    { kind: 'user' as const, name: 'head', role: 'admin' },
   ]
   const record = { key: PROJECT, name: PROJECT, description: '', members, createdAt: '2026-01-01T00:00:00.000Z' }
   return { kind: 'access', subject: 'project', id: PROJECT, record }
 }
 
-/** Of the project's members, their roles say it. */
+/** Of a node its record says it, and of the project's members their roles. */
 function grantOf({ who, not, does, where, below = '' }: Sentence, index: number, tokens: Map<string, string>): Step[] {
-  if (who === 'member' || who === 'gardener') return []
+  if ([NODE, 'member', 'gardener', 'head'].includes(who)) return []
   const token = tokens.get(who)
   const subject: Subject =
     token !== undefined

@@ -6,51 +6,22 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { formats } from '../../formats/index.js'
 import type { Format } from '../../protocol/format.js'
-import type { RepositoryRecord } from '../../protocol/records.js'
 import { MemoryFleet } from '../support/memory-fleet.js'
-import { PROJECT, sentences, type Visitor, visitors } from './askers.js'
-import { plant } from './flowers.js'
-import { type Answer, expected, may, type Place, sees, type World } from './model.js'
+import type { Visitor } from './askers.js'
+import { ABSENT, AGED, BUNCH, type Garden, grow, PLANTED, type Planted, REPOSITORIES } from './garden.js'
+import { type Answer, expected, may, sees, type World } from './model.js'
 import { type Asked, below, requestsFor } from './routes.js'
 import { asking, type Told, told, type Way } from './told.js'
 
 const PLACES = ['primary', 'node', 'node cut off'] as const
 
-interface Planted extends Place {
-  /** What is planted there. */
-  flower: string
-  more?: Partial<RepositoryRecord>
-}
-
-const PLANTED: Planted[] = [
-  { key: 'mine', flower: 'violet', more: { project: PROJECT } },
-  { key: 'open', flower: 'daisy', public: true },
-  { key: 'lent', flower: 'poppy' },
-  { key: 'theirs', flower: 'orchid' },
-  { key: 'aged', flower: 'aster' },
-]
-const ALL: Planted = { key: 'all', flower: 'violet', more: { type: 'virtual', members: ['mine', 'theirs'] } }
-const REPOSITORIES = [...PLANTED, ALL]
-/** Too old where a node is cut off. */
-const AGED = 'aged'
-const ABSENT = 'gone'
-
 for (const format of formats) {
   describe(`who may do what: ${format.name}`, () => {
-    const paths = ['', below(format.name, 'violet'), below(format.name, 'absent'), 'no/such/folder/']
-    const said = sentences({ flower: below(format.name, 'violet'), absent: below(format.name, 'absent') })
-    const world: World = { sentences: said, paths }
     let fleet: MemoryFleet
-    let everybody: Visitor[]
+    let garden: Garden
     before(async () => {
       fleet = await MemoryFleet.open()
-      const ann = fleet.client('primary', `Bearer ${await fleet.token('ann')}`)
-      for (const { key, flower, public: isPublic = false, more } of PLANTED) {
-        await fleet.repository(key, format.name, { public: isPublic, ...more })
-        await plant(ann, `/repository/${key}`, format.name, flower)
-      }
-      await fleet.repository(ALL.key, format.name, { public: false, ...ALL.more })
-      everybody = await visitors(fleet, said)
+      garden = await grow(fleet, format.name)
     })
     after(() => fleet.close())
 
@@ -60,13 +31,13 @@ for (const format of formats) {
         for (const place of PLACES) {
           fleet.cutOff = place === 'node cut off'
           if (fleet.cutOff) fleet.stale.add(AGED)
-          for (const visitor of everybody)
+          for (const visitor of garden.everybody)
             for (const repository of REPOSITORIES) {
               const stale = fleet.cutOff && repository.key === AGED
               differences.push(
                 ...(await compare({
                   fleet,
-                  world,
+                  world: garden.world,
                   place,
                   visitor,
                   repository: { ...repository, stale },
@@ -108,6 +79,7 @@ async function compare(cell: Cell): Promise<string[]> {
     place: repository,
     path: asked.subject(flower),
     unreachable,
+    challenges: true,
   })
   const unseen = should === 'hidden' || (should === 'challenged' && !sees(world, visitor, repository))
   const side = place === 'primary' ? fleet.primary : fleet.node
@@ -145,7 +117,7 @@ function contentFault({ world, visitor, repository, asked, place }: Cell, reply:
   const { key, flower } = repository
   const reads = (one: Planted) => may(world, visitor, 'read', one, below(asked.name.split(' ')[0] ?? '', one.flower))
   const [mine] = PLANTED
-  const gets = key !== ALL.key || (mine !== undefined && may(world, visitor, 'read', mine, undefined))
+  const gets = key !== BUNCH.key || (mine !== undefined && may(world, visitor, 'read', mine, undefined))
   if (asked.method === 'GET' && !asked.writes && asked.need === 'read' && !asked.empty) {
     if (gets && reply.status >= 400) return `at ${place} got nothing`
     if (!gets && reply.status < 300 && asked.path('…').includes('…')) return 'got what a hidden member holds'

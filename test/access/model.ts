@@ -10,6 +10,7 @@ export interface Sentence {
   who: string
   not?: true
   does: readonly Action[]
+  /** `*`: everywhere. */
   where: string
   below?: string
 }
@@ -39,9 +40,10 @@ export interface World {
 
 export function may({ sentences }: World, asker: Asker, action: Action, place: Place, path?: string): boolean {
   const covers = ({ below = '' }: { below?: string }) => (path === undefined ? below === '' : path.startsWith(below))
-  const fits = ({ does, where }: Pick<Sentence, 'does' | 'where'>) =>
-    where === place.key && (does.includes(action) || does.includes('admin'))
-  const said = sentences.filter(({ who, where }) => where === place.key && asker.as.includes(who))
+  const isHere = ({ where }: { where: string }) => where === '*' || where === place.key
+  const fits = (one: Pick<Sentence, 'does' | 'where'>) =>
+    isHere(one) && (one.does.includes(action) || one.does.includes('admin'))
+  const said = sentences.filter((one) => isHere(one) && asker.as.includes(one.who))
   const denied = said.some(
     (one) =>
       one.not &&
@@ -63,30 +65,52 @@ export function sees(world: World, asker: Asker, place: Place): boolean {
   return world.paths.some((path) => actions.some((action) => may(world, asker, action, place, path)))
 }
 
-/** `anyone` who brings no wrong credentials; `user`: who is known and reads; `see`: any right on any path; `list`: reads on any. */
-export type Need = Action | 'anyone' | 'user' | 'see' | 'list'
+/** `anyone` who brings no wrong credentials; `user`: who is known and reads; `look`: reads or audits; `list`: does so on any path. */
+export type Need = Action | 'anyone' | 'user' | 'see' | 'look' | 'list'
 
 export interface Question {
   need: Need
   place: Place
   path: string | undefined
   /** Only the primary can do it, and it cannot be reached. */
-  unreachable: boolean
+  unreachable?: boolean
+  /** Of a protocol whose clients send credentials only when challenged. */
+  challenges?: boolean
 }
 
 /** `hidden`: exactly as if there were no such repository. */
 export type Answer = 'answered' | 'challenged' | 'forbidden' | 'hidden' | 'unavailable'
 
-/** Of a protocol whose clients send credentials only when challenged. */
-export function expected(world: World, asker: Asker, { need, place, path, unreachable }: Question): Answer {
-  const refused = asker.is === 'anonymous' ? 'challenged' : undefined
+export function expected(world: World, asker: Asker, question: Question): Answer {
+  const { need, place, path, unreachable, challenges } = question
+  const isAnonymous = asker.is === 'anonymous'
   if (asker.is === 'invalid') return 'challenged'
-  if (need !== 'anyone' && !sees(world, asker, place)) return refused ?? 'hidden'
+  if (need !== 'anyone' && !sees(world, asker, place)) return isAnonymous && challenges ? 'challenged' : 'hidden'
   if (unreachable) return 'unavailable'
   if (need === 'anyone' || need === 'see') return 'answered'
-  const action = need === 'user' || need === 'list' ? 'read' : need
+  const actions: Action[] = need === 'look' ? ['read', 'audit'] : need === 'user' || need === 'list' ? ['read'] : [need]
   const paths = need === 'list' ? world.paths : [path]
-  const allowed = paths.some((one) => may(world, asker, action, place, one))
+  const allowed = paths.some((one) => actions.some((action) => may(world, asker, action, place, one)))
   if (allowed && place.stale) return 'unavailable'
-  return allowed && !(need === 'user' && refused) ? 'answered' : (refused ?? 'forbidden')
+  if (allowed && !(need === 'user' && isAnonymous)) return 'answered'
+  return isAnonymous ? 'challenged' : 'forbidden'
 }
+
+/** What concerns no repository. */
+export type Standing = 'anyone' | 'authenticated' | 'auditor' | 'administrator'
+
+export function stands(world: World, asker: Asker, standing: Standing): Answer {
+  if (asker.is === 'invalid') return 'challenged'
+  const isUser = asker.is === 'user' || asker.is === 'administrator'
+  const administers = asker.is === 'administrator' && may(world, asker, 'admin', EVERYWHERE)
+  const stood = {
+    anyone: true,
+    authenticated: isUser,
+    auditor: isUser && (administers || may(world, asker, 'audit', EVERYWHERE)),
+    administrator: administers,
+  }
+  if (stood[standing]) return 'answered'
+  return asker.is === 'anonymous' ? 'challenged' : 'forbidden'
+}
+
+const EVERYWHERE: Place = { key: '*' }
