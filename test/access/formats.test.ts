@@ -88,8 +88,8 @@ async function compare(cell: Cell): Promise<string[]> {
     return told(request, (await side.handle(request)) ?? { status: 0, headers: {} }, of)
   }
   const differences: string[] = []
-  // Every address and every way lead to one of them; the others are asked for plainly.
-  const isWhole = key === 'mine'
+  // Every address and every way lead to one of them; the others are asked for plainly, and so is what no link makes a difference to.
+  const isWhole = key === 'mine' && place !== 'node cut off'
   for (const [index, address] of addresses(format, asked.path(flower))
     .slice(0, isWhole ? undefined : 1)
     .entries())

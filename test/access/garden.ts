@@ -3,7 +3,7 @@ import type { RepositoryRecord } from '../../protocol/records.js'
 import type { MemoryFleet } from '../support/memory-fleet.js'
 import { PROJECT, sentences, type Visitor, visitors } from './askers.js'
 import { plant } from './flowers.js'
-import type { Place, World } from './model.js'
+import type { Place, Sentence, World } from './model.js'
 import { below } from './routes.js'
 
 export interface Planted extends Place {
@@ -31,9 +31,10 @@ export interface Garden {
   everybody: Visitor[]
 }
 
-export async function grow(fleet: MemoryFleet, format: string): Promise<Garden> {
+/** `more`: further sentences. */
+export async function grow(fleet: MemoryFleet, format: string, more: Sentence[] = []): Promise<Garden> {
   const [flower, absent] = [below(format, 'violet'), below(format, 'absent')]
-  const said = sentences({ flower, absent })
+  const said = [...sentences({ flower, absent }), ...more]
   const ann = fleet.client('primary', `Bearer ${await fleet.token('ann')}`)
   for (const { key, flower, public: isPublic = false, more } of PLANTED) {
     await fleet.repository(key, format, { public: isPublic, ...more })
