@@ -2,6 +2,7 @@
  * Compares the accounts of a directory with the directory. All is read before anything changes, so whatever is missing from an answer
  * deactivates nobody; and so many at once are more likely to be a mistake there than to have left.
  */
+import type { Entry } from 'ldapts'
 import { RegistryError } from '../../../protocol/errors.js'
 import { admissionOf, isAdmitted } from '../admission.js'
 import type { Federation, Linked } from '../federation.js'
@@ -23,20 +24,25 @@ export async function present(
   connection: Connection,
   settings: LdapSettings,
 ): Promise<Map<string, Identity>> {
-  const found = new Map<string, Identity>()
-  for (let from = 0; from < subjects.length; from += AT_ONCE) {
-    const entries = await byIds(connection, subjects.slice(from, from + AT_ONCE), settings)
-    const turns = entries.values()
-    const work = async () => {
-      for (const entry of turns) {
-        if (found.has(idOf(entry, settings.id_attribute)))
-          throw new RegistryError('unavailable', `Two entries have the ${settings.id_attribute} of ${entry.dn}`)
-        const identity = await identityOf(key, entry, connection, settings)
-        found.set(identity.subject, identity)
-      }
+  const entries = new Map<string, Entry>()
+  for (let from = 0; from < subjects.length; from += AT_ONCE)
+    for (const entry of await byIds(connection, subjects.slice(from, from + AT_ONCE), settings)) {
+      const subject = idOf(entry, settings.id_attribute)
+      if (entries.has(subject))
+        throw new RegistryError('unavailable', `Two entries have the ${settings.id_attribute} of ${entry.dn}`, {
+          code: 'id_ambiguous',
+        })
+      entries.set(subject, entry)
     }
-    await Promise.all(Array.from({ length: PARALLEL }, work))
+  const found = new Map<string, Identity>()
+  const turns = entries.values()
+  const work = async () => {
+    for (const entry of turns) {
+      const identity = await identityOf(key, entry, connection, settings)
+      found.set(identity.subject, identity)
+    }
   }
+  await Promise.all(Array.from({ length: PARALLEL }, work))
   return found
 }
 
