@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { PasswordHashes } from '../../primary/accounts/password.js'
 import { PrimaryAccounts } from '../../primary/accounts.js'
 import { ldap } from '../../primary/identity/ldap/provider.js'
@@ -143,6 +144,13 @@ describe('a directory', { timeout: 120_000, ...missing(SLAPD) }, () => {
     assert.equal((await world.providers.password('comma, the', PASSWORD))?.name, 'comma-the')
   })
 
+  it('lets nobody in whom the filter leaves out, also by a name that was made', async () => {
+    const user_filter = '(&(uid={user})(!(mail=twin@corp.test)))'
+    await world.configure({ user_dn: `uid={user},${PEOPLE}`, user_filter })
+    await world.login('ann')
+    await assert.rejects(world.accounts.signIn('bob', PASSWORD), { kind: 'unauthenticated' })
+  })
+
   it('needs nobody who searches where people may read what they are', async () => {
     const { bind_dn: _, bind_password: __, ...rest } = usual(corp)
     const settings = { ...rest, user_dn: `uid={user},${PEOPLE}`, group_base: GROUPS }
@@ -166,6 +174,13 @@ describe('a directory', { timeout: 120_000, ...missing(SLAPD) }, () => {
   it('tells the groups of somebody alone where nesting does not count', async () => {
     await world.configure({ group_base: GROUPS, group_nesting: 'none' })
     assert.deepEqual((await world.login('ann')).groups, ['=Admins, of all', 'dev'])
+  })
+
+  it('tells groups whose members are names', async () => {
+    const settings = { group_member_attribute: 'cn', group_member: 'name', group_filter: '(objectClass=groupOfNames)' }
+    await world.configure({ ...settings, group_base: GROUPS })
+    assert.deepEqual((await world.login('g7')).groups, ['g7'])
+    assert.deepEqual((await world.login('ann')).groups, [])
   })
 
   it('tells groups by their whole names, whose spellings are one', async () => {
@@ -410,6 +425,31 @@ describe('a directory', { timeout: 120_000, ...missing(SLAPD) }, () => {
       })
     })
 
+    it('deactivates nobody when it is killed in the middle', async () => {
+      await world.configure({ group_base: GROUPS })
+      await world.login('ann')
+      const ids: string[] = []
+      await corp.change(async (root) => {
+        const { searchEntries } = await root.search(PEOPLE, { filter: '(uid=u*)', attributes: ['entryUUID'] })
+        ids.push(...searchEntries.map(({ entryUUID }) => String(entryUUID)))
+      })
+      assert.equal(ids.length, 5000)
+      // So many that it takes a while.
+      await database.pool.query(
+        "insert into identity (provider, subject, user_name, groups, last_at) select 'corp', id, 'u-' || id, '{}', now() from unnest($1::text[]) as id",
+        [ids],
+      )
+      const outcome = reasonOf(world.providers.sync('corp', true))
+      await delay(700)
+      await corp.kill()
+      try {
+        assert.match(await outcome, /^(no_answer|connection_refused|provider_unavailable)$/)
+        assert.equal(world.user('ann').disabled, false)
+      } finally {
+        await corp.start()
+      }
+    })
+
     it('is compared once in a while by itself', async () => {
       await world.configure({ sync_minutes: 30 })
       await world.login('bob')
@@ -441,6 +481,7 @@ const PERSONS = [
   { uid: 'many', password: PASSWORD, more: ['mail: z@corp.test', 'mail: a@corp.test'] },
   { uid: 'picture', password: PASSWORD, more: ['userPKCS12:: /wD+'] },
   { uid: 'jörg', password: PASSWORD },
+  { uid: 'g7', password: PASSWORD },
   { uid: 'without-password' },
   active('ad-one', 512, 'AAECAwQFBgeIiYqLjI2O/w=='),
   active('ad-off', 514, 'AAECAwQFBgeIiYqLjI2O/g=='),

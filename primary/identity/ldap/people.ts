@@ -1,5 +1,5 @@
 /** People in a directory: found by what they type or by their id, and what is said of them. */
-import { AndFilter, type Entry, EqualityFilter, Filter, FilterParser, OrFilter, PresenceFilter } from 'ldapts'
+import { AndFilter, type Entry, EqualityFilter, Filter, FilterParser, OrFilter } from 'ldapts'
 import type { Identity } from '../identity.js'
 import type { Connection } from './connection.js'
 import { idAttribute, idOf, idValue, textsOf } from './entry.js'
@@ -29,16 +29,16 @@ export function byName(connection: Connection, user: string, settings: LdapSetti
   const where =
     user_dn === undefined
       ? { base: user_base, filter: FilterParser.parseString(filled(user_filter, Filter.escape(user))) }
-      : { base: templateDn(user, user_dn), filter: new PresenceFilter({ attribute: 'objectClass' }), isBaseOnly: true }
+      : { base: templateDn(user, user_dn), filter: anybody(settings), isBaseOnly: true }
   return connection.search({ ...where, attributes: attributesOf(settings), limit: ENOUGH })
 }
 
 /** Those of the ids that may log in. */
 export function byIds(connection: Connection, ids: string[], settings: LdapSettings): Promise<Entry[]> {
-  const { user_base, user_filter, id_attribute } = settings
+  const { user_base, id_attribute } = settings
   const attribute = idAttribute(id_attribute)
   const any = ids.map((id) => new EqualityFilter({ attribute, value: idValue(id, id_attribute) }))
-  const filters = [FilterParser.parseString(filled(user_filter, '*')), new OrFilter({ filters: any })]
+  const filters = [anybody(settings), new OrFilter({ filters: any })]
   return connection.search({ base: user_base, filter: new AndFilter({ filters }), attributes: attributesOf(settings) })
 }
 
@@ -65,6 +65,11 @@ export async function identityOf(
 
 function attributesOf({ id_attribute, name_attribute, email_attribute }: LdapSettings): string[] {
   return [idAttribute(id_attribute), name_attribute, email_attribute]
+}
+
+/** Who may log in, whoever it is. */
+function anybody({ user_filter }: LdapSettings): Filter {
+  return FilterParser.parseString(filled(user_filter, '*'))
 }
 
 function filled(filter: string, user: string): string {

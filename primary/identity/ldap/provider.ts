@@ -106,11 +106,10 @@ class LdapProvider implements Provider {
   }
 
   /** Whoever has just bound by a name that was made, not found. */
-  async #one(user: string, connection: Connection): Promise<Identity> {
+  async #one(user: string, connection: Connection): Promise<Identity | undefined> {
     await serve(connection, this.#settings)
     const [entry] = await byName(connection, user, this.#settings)
-    if (entry) return identityOf(this.#key, entry, connection, this.#settings)
-    throw new RegistryError('unavailable', 'Whoever logs in cannot be read in the directory', { code: 'user_unread' })
+    return entry && identityOf(this.#key, entry, connection, this.#settings)
   }
 
   async #read(entry: Entry, connection: Connection): Promise<Identity> {
