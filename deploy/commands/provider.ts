@@ -43,7 +43,7 @@ function listProviders(terminal: Terminal): Command {
 function addProvider(terminal: Terminal): Command {
   return clientCommand('add', 'a new one, if it works')
     .argument('<key>')
-    .addOption(new Option('--kind <kind>').choices(['ldap', 'oidc', 'oauth2', 'saml']).makeOptionMandatory())
+    .addOption(new Option('--kind <kind>').choices(['ldap', 'oidc', 'oauth2', 'saml', 'scim']).makeOptionMandatory())
     .option('--title <text>', 'what the log-in page calls it')
     .requiredOption('--settings <file>', 'JSON')
     .action(async (key: string, flags: SettingsFlags) => {
