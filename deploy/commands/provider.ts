@@ -3,8 +3,9 @@ import { Command, Option } from 'commander'
 import { RegistryError } from '../../protocol/errors.js'
 import { record } from '../client.js'
 import { type ClientFlags, connect, print, type Terminal, table } from '../terminal.js'
+import { MAX_DAYS } from './account.js'
 import { jsonIn } from './given-file.js'
-import { clientCommand } from './options.js'
+import { clientCommand, wholeNumber } from './options.js'
 
 const API = '/api/v1/identity-providers'
 
@@ -25,6 +26,7 @@ export function providerCommand(terminal: Terminal): Command {
     .addCommand(updateProvider(terminal))
     .addCommand(removeProvider(terminal))
     .addCommand(testProvider(terminal))
+    .addCommand(tokenOfProvider(terminal))
 }
 
 function listProviders(terminal: Terminal): Command {
@@ -95,6 +97,18 @@ function testProvider(terminal: Terminal): Command {
       const result = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/test`, {}))
       if (result.works !== true) throw new RegistryError('unavailable', String(result.reason))
       print(terminal, flags, result, () => `${key} works`)
+    })
+}
+
+function tokenOfProvider(terminal: Terminal): Command {
+  return clientCommand('token', 'make a token with which a SCIM provider provisions; its value is shown this once')
+    .argument('<key>')
+    .option('--name <text>', 'what the token is called', 'provisioning')
+    .option('--days <number>', 'how long it is valid; without: as the registry has it', wholeNumber(1, MAX_DAYS))
+    .action(async (key: string, flags: ClientFlags & { name: string; days?: number }) => {
+      const draft = { name: flags.name, expires_in_days: flags.days }
+      const token = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/tokens`, draft))
+      print(terminal, flags, token, () => String(token.value))
     })
 }
 
