@@ -386,6 +386,8 @@ function restApi(parts: {
   const api = serveApi([...reads, openApiEndpoint(() => ({ version, endpoints: reads }))], { metadata: state, gate })
   const asked = matcher(reads.filter(({ asks }) => asks))
   return (request) => {
+    // Whoever provisions users reads and writes at the primary.
+    if (request.path.startsWith('/scim/')) return forwarding(request)
     if (!request.path.startsWith('/api/v1/')) return undefined
     const reading = request.method === 'GET' || request.method === 'HEAD'
     if (!reading && asked(parsePath(request.path).path).length === 0) return forwarding(request)

@@ -59,6 +59,8 @@ import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
 import { Repositories } from './repositories.js'
+import { LogIns, scimSettings } from './scim/log-ins.js'
+import { openScim } from './scim/scim.js'
 import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
@@ -210,7 +212,9 @@ async function compose(
     directory: accounts.directory,
     sessions: accounts.sessions,
     admission: (provider) => providers.admission(provider),
+    provisioned: (identity) => logIns.accountOf(identity),
   })
+  const logIns: LogIns = new LogIns({ pool, federation, settings: () => scimSettings(providers) })
   const identityEgress = new Egress({ ...outside, connectMs: outside.connectMs ?? 10_000, connections: 8 })
   closers.push(() => identityEgress.close())
   const identityFetch = guardedFetch(identityEgress)
@@ -407,6 +411,19 @@ async function compose(
     const credentials = request.headers.get('authorization')
     return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
   }
+  const scim = openScim({
+    pool,
+    metadata: state,
+    gate,
+    directory: accounts.directory,
+    federation,
+    providers,
+    logIns,
+    audit: (entry) => audit.record(entry),
+    authenticate: signedIn,
+    onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
+    nowMs: Date.now,
+  })
   // The pages go by the cookie alone, and the REST interface never does: no page can make a browser call it.
   const interfaces: Handler = (request) => {
     if (request.path.startsWith('/api/v1/')) return answered(signedIn(request), (principal) => api(request, principal))
@@ -431,7 +448,7 @@ async function compose(
     }),
     ready: () => ready(pool),
   }
-  const answer = app({ handlers: [interfaces], ...parts })
+  const answer = app({ handlers: [interfaces, scim], ...parts })
   const userOf = (authorization: string) => gate.known(authorization)?.name
   const positioned = withPosition(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), state)
   const observe = (line: LogEntry) => {
