@@ -1,6 +1,7 @@
 /** The page on which people log in: works without scripts, and says the same whatever was wrong. */
 import type { NewFactor, Provider } from './console.js'
 import { type Content, html } from './html.js'
+import { passkeyEntry } from './passkeys.js'
 
 export interface LoginForm {
   providers: Provider[]
@@ -21,6 +22,7 @@ ${said(problem)}
 <label>Password <input name="password" type="password" autocomplete="current-password" required maxlength="1024"></label>
 <button>Log in</button>
 </form>
+${passkeyEntry(next)}
 ${providers.length > 0 && html`<ul class="ways">${providers.map((provider) => way(provider, next))}</ul>`}
 </section>`
 }

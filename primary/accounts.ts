@@ -58,6 +58,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly sessions: Sessions
   readonly console: ConsoleSessions
   readonly steps: SecondSteps
+  readonly passkeys: Passkeys
   readonly entry: Entry
   readonly exchange: Accounts['exchange']
   readonly #tokens: Tokens
@@ -81,6 +82,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
       longestMs: CONSOLE_LONGEST_MS,
     })
     const factor = new SecondFactor(pool, options.key, nowMs)
+    this.passkeys = new Passkeys(pool, nowMs)
     const breached = options.breached ?? new BreachedPasswords()
     const parts = { pool, directory: this.directory, sessions: this.sessions }
     this.users = new Users({ ...parts, hashes, breached, factor, nowMs })

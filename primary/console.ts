@@ -16,11 +16,19 @@ export interface ConsoleParts {
 }
 
 export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts): Console {
-  const { console: sessions, steps } = accounts
-  const audited = async <T>(who: string, action: string, request: HttpRequest, work: () => Promise<T>): Promise<T> => {
+  const { console: sessions, steps, passkeys } = accounts
+  const audited = <T>(who: string, action: string, request: HttpRequest, work: () => Promise<T>): Promise<T> =>
+    auditedAs(() => who, action, request, work)
+  /** `who` is asked when the work is done: it may find out. */
+  const auditedAs = async <T>(
+    who: () => string,
+    action: string,
+    request: HttpRequest,
+    work: () => Promise<T>,
+  ): Promise<T> => {
     const record = (outcome: string) =>
       audit.record({
-        who,
+        who: who(),
         action,
         subject: request.path,
         outcome,
@@ -70,6 +78,22 @@ export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts
       audited(principal.name, 'second_factor.remove', request, () =>
         steps.remove(userOf(principal), code, request.remote),
       ),
+    passkeys: (user) => passkeys.list(user),
+    passkeyOptions: ({ origin }, visitor) =>
+      visitor ? passkeys.beginNew(userOf(visitor.principal).name, origin) : passkeys.begin(origin),
+    addPasskey: (request, { principal }, response, name) =>
+      audited(principal.name, 'passkey.add', request, () =>
+        passkeys.add(userOf(principal).name, request.origin, response, name),
+      ),
+    removePasskey: (request, { principal }, id) =>
+      audited(principal.name, 'passkey.remove', request, () => passkeys.remove(principal.name, id)),
+    enterByPasskey: async (request, response, next) => {
+      let who = 'anonymous'
+      return auditedAs(() => who, 'console.login', request, async () => {
+        who = await passkeys.use(request.origin, response)
+        return accounts.enterAs(who, request, { method: 'passkey', next })
+      })
+    },
     end: (request, { principal }, id) =>
       audited(principal.name, 'console.end_session', request, () => sessions.end(principal.name, id)),
   }
