@@ -1,5 +1,6 @@
 /** The benches, in the order in which they are run. */
 import type { Bench } from './bench.js'
+import { decisions } from './rows/decisions.js'
 import { fanout } from './rows/fanout.js'
 import { firstBytes } from './rows/first-byte.js'
 import { growth } from './rows/growth.js'
@@ -16,6 +17,8 @@ import { nodeStart } from './rows/node-start.js'
 import { packument } from './rows/packument.js'
 import { publishes } from './rows/publish.js'
 import { pushes } from './rows/push.js'
+import { revocation } from './rows/revocation.js'
+import { searches } from './rows/search.js'
 import { startAndIdle } from './rows/start.js'
 import { tarball } from './rows/tarball.js'
 import { upstreams } from './rows/upstream.js'
@@ -34,10 +37,13 @@ export const benches: readonly Bench[] = [
   fanout,
   firstBytes,
   visibility,
+  revocation,
   startAndIdle,
   upstreams,
   installs,
   loginStorm,
+  decisions,
+  searches,
   growth,
   meshSwarm,
   meshChannel,

@@ -1,6 +1,7 @@
 /** The commands of `cairn`, put together, and how an error ends it. */
 import { Command, CommanderError } from 'commander'
 import { RegistryError } from '../protocol/errors.js'
+import { accessCommand } from './commands/access.js'
 import { loginCommand, logoutCommand, tokenCommand, whoamiCommand } from './commands/account.js'
 import { auditCommand } from './commands/audit.js'
 import { benchCommand } from './commands/bench.js'
@@ -48,6 +49,7 @@ export function program(terminal: Terminal, ended: (code: number) => void = () =
     providerCommand(terminal),
     trustCommand(terminal),
     explainCommand(terminal),
+    accessCommand(terminal),
     prefetchCommand(terminal),
     readyCommand(terminal),
     verifyCommand(terminal),

@@ -35,7 +35,7 @@ export const cargo: Format = {
 
     // Its body names the crate, and the handler asks the gate about it.
     write('PUT', '/api/v1/crates/new', publish, { open: true }),
-    read('/api/v1/crates', search),
+    read('/api/v1/crates', search, { lists: true }),
     read('/api/v1/crates/:crate', readCrate, OF_CRATE),
     read('/api/v1/crates/:crate/:version/download', download, OF_CRATE),
     write('DELETE', '/api/v1/crates/:crate/:version/yank', yank, OF_CRATE),

@@ -46,7 +46,7 @@ export const npm: Format = {
   routes: [
     read('/-/ping', ok),
     read('/-/whoami', whoami),
-    read('/-/v1/search', search),
+    read('/-/v1/search', search, { lists: true }),
     write('POST', '/-/v1/login', loginByBrowser, OPEN),
     write('PUT', '/-/user/:user', login, OPEN),
     write('PUT', '/-/user/:user/-rev/:rev', login, OPEN),

@@ -40,7 +40,7 @@ export const oci: Format = {
   routes: [
     read('/v2/', pingOne),
     read('/v2', pingOne),
-    read('/v2/_catalog', catalogOfOne),
+    read('/v2/_catalog', catalogOfOne, { lists: true }),
     write('POST', '/v2/:name*/blobs/uploads/', beginUpload, OF_IMAGE),
     write('POST', '/v2/:name*/blobs/uploads', beginUpload, OF_IMAGE),
     write('GET', '/v2/:name*/blobs/uploads/:id', readUpload, OF_IMAGE),

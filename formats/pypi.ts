@@ -34,7 +34,7 @@ export const pypi: Format = {
     write('POST', '/legacy', upload),
 
     read('/simple', moveToRoot),
-    read('/simple/', readRoot),
+    read('/simple/', readRoot, { lists: true }),
     read('/simple/:name', moveToProject, OF_PROJECT),
     read('/simple/:name/', readProject, OF_PROJECT),
 

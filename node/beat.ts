@@ -5,6 +5,8 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { TokenUses } from '../protocol/access/uses.js'
+import type { Contradiction } from '../protocol/log/contradiction.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { Position } from '../protocol/records.js'
 import type { DownloadCounts } from './downloads.js'
@@ -35,6 +37,7 @@ export interface Status {
   cache: { used: number; limit: number }
   peers: number
   version: string
+  contradiction?: Contradiction | undefined
 }
 
 export interface BeatOptions {
@@ -42,6 +45,7 @@ export interface BeatOptions {
   link: Link
   status: () => Status
   downloads: DownloadCounts
+  uses: TokenUses
   /** Called with what was remembered at the start, and with every answer. */
   learn: (learned: Learned) => void | Promise<void>
   onError: (error: unknown) => void
@@ -82,15 +86,17 @@ export class Beat {
   }
 
   async #tell(): Promise<Learned> {
-    const { link, status, downloads } = this.#options
+    const { link, status, downloads, uses } = this.#options
     const counts = downloads.take()
+    const tokenUses = uses.take()
     try {
-      const message = { ...status(), downloads: counts }
+      const message = { ...status(), downloads: counts, tokenUses }
       return replySchema.parse(
         await link.json('POST', '/fleet/v1/heartbeat', message, AbortSignal.timeout(DEADLINE_MS)),
       )
     } catch (error) {
       downloads.restore(counts)
+      uses.restore(tokenUses)
       throw error
     }
   }

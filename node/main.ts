@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
+import { TokenUses } from '../protocol/access/uses.js'
 import { matcher } from '../protocol/api/match.js'
 import { openApiEndpoint } from '../protocol/api/openapi.js'
 import { proofEndpoints } from '../protocol/api/proofs.js'
@@ -45,6 +46,7 @@ import { Limits } from './mesh/limits.js'
 import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
+import type { Clock } from './replica/knowledge.js'
 import { Replica } from './replica/replica.js'
 
 const INDEX_CACHE_BYTES = 48 * 1024 * 1024
@@ -57,13 +59,19 @@ const MAX_TAIL = 5000
 /** Changes; more are not the few that are always under way. */
 const MAX_BEHIND = 1000
 
-export async function startNode(settings: NodeSettings, { version }: { version: string }): Promise<Running> {
+export interface NodeProgram {
+  version: string
+  /** Default the machine's. */
+  clock?: Clock
+}
+
+export async function startNode(settings: NodeSettings, program: NodeProgram): Promise<Running> {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end()
   }
   try {
-    return await compose(settings, version, closers, close)
+    return await compose(settings, program, closers, close)
   } catch (error) {
     await close()
     throw error
@@ -72,7 +80,7 @@ export async function startNode(settings: NodeSettings, { version }: { version: 
 
 async function compose(
   settings: NodeSettings,
-  version: string,
+  { version, clock }: NodeProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<Running> {
@@ -99,6 +107,7 @@ async function compose(
     fleet: self.fleet,
     publicKey: logKey,
     onAlarm: alarm,
+    ...(clock ? { clock } : {}),
   })
   closers.push(() => replica.close())
   const { state } = replica
@@ -121,6 +130,10 @@ async function compose(
     const repository = state.scope(scope)
     return scope === FLEET || (repository !== undefined && matchesAny(repositories, repository.key))
   }
+  const isStale = (scope: string) => {
+    const repository = state.scope(scope)
+    return repository !== undefined && gate.stale(repository) !== undefined
+  }
   const cache = await Cache.open(join(settings.data, 'cache'), {
     limit: settings.cacheBytes,
     reverifyMs: settings.reverifySeconds * 1000,
@@ -136,7 +149,7 @@ async function compose(
       Date.now,
     ),
     entitled: async (certificate, scope, digest) =>
-      covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
+      covers(certificate.repositories, scope) && !isStale(scope) && (await registry.passes(scope, digest))
         ? replica.held(scope, digest)
         : undefined,
     covers: (certificate, scope) => covers(certificate.repositories, scope),
@@ -162,11 +175,25 @@ async function compose(
     log: (sentence, error) => log.warn(errorFields(error), sentence),
   })
   mesh.onGossip((bytes) => follow.hear(bytes))
-  mesh.handle('log', (from, payload) => tail(replica, (scope) => covers(from.certificate.repositories, scope), payload))
+  mesh.handle('log', (from, payload) => {
+    const sees = (scope: string) => {
+      if (!covers(from.certificate.repositories, scope)) return false
+      // Left out, it would be missing there for good.
+      if (isStale(scope)) throw new RegistryError('unavailable', 'What is known here is too old to be passed on')
+      return true
+    }
+    return tail(replica, sees, payload)
+  })
+  const uses = new TokenUses()
   const gate = new Gate(
     state,
     { verify: (user, password, remote) => passwordAtPrimary(link, user, password, remote) },
-    { anonymousReads: settings.anonymous },
+    {
+      anonymousReads: settings.anonymous,
+      nowMs: () => replica.nowMs,
+      stale: (repository) => replica.stale(repository),
+      uses,
+    },
   )
   const accounts = readOnly(state)
   const downloads = new DownloadCounts()
@@ -219,7 +246,11 @@ async function compose(
   closers.push(() => prefetch.close())
 
   metrics.gauge('cairn_log_number', 'Number of the newest change that was applied.', () => state.head.number)
+  metrics.gauge('cairn_knowledge_age_seconds', 'Since there were news of the primary.', () => replica.ageMs / 1000)
   metrics.gauge('cairn_primary_reachable', '1 while the primary can be reached.', () => Number(link.reachable))
+  metrics.gauge('cairn_log_contradiction', '1 once the primary signed what contradicts itself.', () =>
+    Number(replica.contradiction !== undefined),
+  )
   metrics.gauge('cairn_peers', 'Connected peers.', () => mesh.peers().length)
   metrics.gauge('cairn_peer_received_bytes_total', 'Bytes of pieces that peers sent.', () => blobs.received)
   metrics.gauge('cairn_peer_sent_bytes_total', 'Bytes of pieces that peers were sent.', () => blobs.served)
@@ -242,6 +273,7 @@ async function compose(
       peers: mesh.peers().length,
       log_number: replica.highest?.number ?? null,
       log_time: replica.highest?.time ?? null,
+      alarm: replica.contradiction?.sentence ?? null,
     }),
     ready: async () => unready(replica, link.reachable),
   })
@@ -280,6 +312,7 @@ async function compose(
     dir: settings.data,
     link,
     downloads,
+    uses,
     status: () => ({
       position: state.head,
       addresses: mesh.addresses.map((address) => address.replace(/\/p2p\/[^/]+$/, '')),
@@ -287,6 +320,7 @@ async function compose(
       cache: { used: cache.used, limit: cache.limit },
       peers: mesh.peers().length,
       version,
+      contradiction: replica.contradiction,
     }),
     learn,
     onError: (error) => link.reachable && log.warn(errorFields(error), 'the heartbeat was not taken'),

@@ -13,17 +13,21 @@ import type { HttpRequest } from '../protocol/http/request.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Accounts, Metadata, Principal } from '../protocol/ports.js'
 import type { TokenRecord, UserRecord } from '../protocol/records.js'
-import type { SecondFactorDemand } from '../protocol/settings.js'
+import type { SecondFactorDemand, TokenLifetime } from '../protocol/settings.js'
 import { BreachedPasswords } from './accounts/breached.js'
 import { ConsoleSessions } from './accounts/console.js'
 import { Directory } from './accounts/directory.js'
 import { Entry } from './accounts/entry.js'
+import { Groups } from './accounts/groups.js'
 import { isPlausible, PasswordHashes } from './accounts/password.js'
+import { Projects } from './accounts/projects.js'
+import { Roles } from './accounts/roles.js'
 import { SecondFactor } from './accounts/second-factor.js'
 import { SecondSteps } from './accounts/second-steps.js'
 import { type Session, Sessions } from './accounts/sessions.js'
 import { Throttle } from './accounts/throttle.js'
-import { type TokenDraft, Tokens } from './accounts/tokens.js'
+import { LastUses } from './accounts/token-use.js'
+import { FOR_EVER, type Rotation, type TokenDraft, Tokens } from './accounts/tokens.js'
 import { Users } from './accounts/users.js'
 
 export interface PrimaryAccountsOptions {
@@ -33,6 +37,8 @@ export interface PrimaryAccountsOptions {
   /** Seals what must be read back: second factors' secrets. */
   key: Uint8Array
   secondFactor?: SecondFactorDemand
+  /** Default: for ever, unless whoever makes a token says otherwise. */
+  tokens?: TokenLifetime
   breached?: BreachedPasswords
   /** Told when a client that sends a password with its requests is let in or refused, `outcome` being `ok` or an error's code. */
   onPassword?: (who: string, outcome: string, remote: string) => void
@@ -41,6 +47,14 @@ export interface PrimaryAccountsOptions {
   elsewhere?: (user: string, password: string) => Promise<UserRecord | undefined>
   exchange?: Accounts['exchange']
   nowMs?: () => number
+}
+
+/** The tokens of one account. */
+export interface Keeping {
+  list(): TokenRecord[]
+  create(principal: Principal, draft: TokenDraft): Promise<{ value: string; token: TokenRecord }>
+  rotate(principal: Principal, id: string, rotation: Rotation): Promise<{ value: string; token: TokenRecord }>
+  revoke(principal: Principal, id: string): Promise<boolean>
 }
 
 export const FIRST_ADMINISTRATOR = 'admin'
@@ -55,12 +69,17 @@ const CONSOLE_LONGEST_MS = 12 * 60 * 60_000
 export class PrimaryAccounts implements Accounts, Passwords {
   readonly directory: Directory
   readonly users: Users
+  readonly groups: Groups
+  readonly roles: Roles
+  readonly projects: Projects
   readonly sessions: Sessions
   readonly console: ConsoleSessions
   readonly steps: SecondSteps
   readonly passkeys: Passkeys
   readonly entry: Entry
   readonly exchange: Accounts['exchange']
+  readonly lastUses: LastUses
+  readonly #loginDays: number
   readonly #tokens: Tokens
   readonly #throttle: Throttle
   readonly #hashes: PasswordHashes
@@ -86,9 +105,15 @@ export class PrimaryAccounts implements Accounts, Passwords {
     const breached = options.breached ?? new BreachedPasswords()
     const parts = { pool, directory: this.directory, sessions: this.sessions }
     this.users = new Users({ ...parts, hashes, breached, factor, nowMs })
+    this.groups = new Groups(this.directory, nowMs)
+    this.roles = new Roles(this.directory, nowMs)
+    this.projects = new Projects(this.directory, this.users, nowMs)
     this.steps = new SecondSteps(factor, options.secondFactor ?? 'optional', this.directory, nowMs)
     this.entry = new Entry(this.console, this.steps, this.directory)
-    this.#tokens = new Tokens(this.directory, nowMs)
+    const lifetime = options.tokens ?? FOR_EVER
+    this.#loginDays = Math.min(LOGIN_TOKEN_DAYS, lifetime.mostDays ?? LOGIN_TOKEN_DAYS)
+    this.#tokens = new Tokens(this.directory, lifetime, nowMs)
+    this.lastUses = new LastUses(pool, this.directory)
     this.#throttle = new Throttle(nowMs)
     this.#hashes = hashes
     this.#elsewhere = options.elsewhere ?? nowhere
@@ -162,8 +187,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
       return checked
     })
     const principal = { name: record.name, user: record, token: undefined }
-    return (await this.createToken(principal, { name: tokenName, scopes: ['*'], expiresInDays: LOGIN_TOKEN_DAYS }))
-      .value
+    return (await this.createToken(principal, { name: tokenName, scopes: ['*'], expiresInDays: this.#loginDays })).value
   }
 
   /** See Accounts. */
@@ -185,6 +209,27 @@ export class PrimaryAccounts implements Accounts, Passwords {
 
   createToken(principal: Principal, draft: TokenDraft): Promise<{ value: string; token: TokenRecord }> {
     return this.#tokens.create(principal, draft)
+  }
+
+  /** For this machine's own use: it does not end. */
+  lastingToken(user: UserRecord, name: string): Promise<{ value: string; token: TokenRecord }> {
+    const principal = { name: user.name, user, token: undefined }
+    return this.#tokens.create(principal, { name, scopes: ['*'] }, user, FOR_EVER)
+  }
+
+  /** Tokens of a service account, for who keeps it: `principal` makes, rotates and revokes them as if they were its own. */
+  tokensFor(owner: UserRecord): Keeping {
+    return {
+      list: () => this.#tokens.list(owner.name),
+      create: (principal, draft) => this.#tokens.create(principal, draft, owner),
+      rotate: (principal, id, rotation) => this.#tokens.rotate(principal, id, rotation, owner.name),
+      revoke: (principal, id) => this.#tokens.revoke(principal, id, false, owner.name),
+    }
+  }
+
+  /** A new value in the place of an old one. */
+  rotateToken(principal: Principal, id: string, rotation: Rotation): Promise<{ value: string; token: TokenRecord }> {
+    return this.#tokens.rotate(principal, id, rotation)
   }
 
   revokeToken(principal: Principal, idOrValue: string): Promise<boolean> {
@@ -212,6 +257,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
   /** Removes sessions that have expired. */
   async sweep(): Promise<number> {
     await this.console.sweep()
+    await this.lastUses.sweep()
     return this.sessions.sweep()
   }
 
@@ -246,6 +292,8 @@ export class PrimaryAccounts implements Accounts, Passwords {
     const before = this.directory.user(name)
     const right = await this.users.hasPassword(name, password)
     const user = right === undefined ? await elsewhere(name, password) : right ? before : undefined
+    // Only tokens let a service account in.
+    if (user?.project !== undefined) return undefined
     if (user) succeeded()
     return user
   }

@@ -57,9 +57,9 @@ export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts
       ),
     leave: (request, { principal, session }) =>
       audited(principal.name, 'console.logout', request, async () => {
-        const own = (await sessions.list(principal.name)).find(({ id }) => id === session?.id)
+        const origin = session && (await sessions.originOf(principal.name, session.id))
         const left = await sessions.leave(request)
-        const onward = own && providers.logoutPath(own.method)
+        const onward = origin && providers.logoutPath(origin)
         return onward === undefined ? left : { ...left, headers: { ...left.headers, location: onward } }
       }),
     second: (ticket, code, request) =>

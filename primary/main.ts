@@ -79,6 +79,7 @@ const CERTIFICATE_SECONDS = 24 * 3600
 const INDEX_CACHE_BYTES = 64 * 1024 * 1024
 const LISTINGS_BYTES = 64 * 1024 * 1024
 const DOWNLOADS_FLUSH_MS = 5_000
+const USES_FLUSH_MS = 10_000
 const SWEEP_MS = 3_600_000
 const PROVIDERS_TICK_MS = 60_000
 const GRACE_MS = 5_000
@@ -161,13 +162,14 @@ async function compose(
     exchange: (token, { id, origin, remote }) => exchange.exchange({ token, origin, remote, requestId: id }),
     key: await credentialKey(join(settings.data, 'keys', 'accounts.key')),
     secondFactor: settings.secondFactor,
+    tokens: settings.tokens,
     breached: await BreachedPasswords.with(settings.passwordList),
     onPassword: (who, outcome, remote) =>
       void audit
         .record({ who, action: 'auth.password', subject: '', outcome, requestId: '', remote, detail: {} })
         .catch((error) => log.error(errorFields(error), 'a log-in is not in the audit trail')),
   })
-  const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous })
+  const gate = new Gate(state, accounts, { anonymousReads: settings.anonymous, uses: accounts.lastUses.noted })
   const adminPassword = await accounts.firstStart(settings.adminPassword)
   await writeLocalToken(settings.data, accounts, state)
 
@@ -178,6 +180,7 @@ async function compose(
     closers.push(() => periodic.close())
   }
   regularly(() => downloads.flush(), DOWNLOADS_FLUSH_MS, 'download counts were not written')
+  regularly(() => accounts.lastUses.flush(), USES_FLUSH_MS, 'last uses of tokens were not written')
   regularly(() => accounts.sweep(), SWEEP_MS, 'sessions were not swept')
   // Bytes stay as long as a push may last that counts on them.
   const keptMs = Math.max(settings.restoreDays * DAY_MS, COLLECT_GRACE_MS)
@@ -270,17 +273,20 @@ async function compose(
     remoteFormats: formats.filter(({ upstream }) => upstream !== undefined).map(({ name }) => name),
     credentials,
     documents,
+    turn: accounts.directory.turn,
   })
   const nodes = new Nodes({
     pool,
     ledger,
     metadata: state,
     downloads,
+    lastUses: accounts.lastUses,
     primary: {
       url: fleetUrl(settings),
       logKey: Buffer.from(keys.logPublic).toString('base64url'),
       tlsPin: keys.tls.pin,
     },
+    onAlarm: (node, sentence) => log.error({ alarm: true, node: node.name }, sentence),
   })
 
   const metrics = new Metrics('primary')
@@ -383,6 +389,7 @@ async function compose(
   })
   metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
   metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
+  metrics.gauge('cairn_node_alarms', 'Nodes that cannot believe the log that is signed here.', () => nodes.alarms)
   metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
 
   const signedIn = (request: HttpRequest) => {
@@ -404,7 +411,13 @@ async function compose(
     registry,
     metrics,
     log,
-    health: () => ({ part: 'primary', version: program.version, fleet: keys.fleet, number: state.head.number }),
+    health: () => ({
+      part: 'primary',
+      version: program.version,
+      fleet: keys.fleet,
+      number: state.head.number,
+      alarms: nodes.alarms,
+    }),
     ready: () => ready(pool),
   }
   const answer = app({ handlers: [interfaces], ...parts })
@@ -499,10 +512,7 @@ async function writeLocalToken(data: string, accounts: PrimaryAccounts, state: S
   if (before !== undefined) return
   const user = state.access('user', FIRST_ADMINISTRATOR)
   if (!user) return
-  const { value } = await accounts.createToken(
-    { name: user.name, user, token: undefined },
-    { name: `local ${randomUUID().slice(0, 8)}`, scopes: ['*'] },
-  )
+  const { value } = await accounts.lastingToken(user, `local ${randomUUID().slice(0, 8)}`)
   await writeFile(path, value, { mode: 0o600, flush: true })
 }
 

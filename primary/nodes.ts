@@ -10,6 +10,7 @@ import { matchesAny } from '../protocol/glob.js'
 import type { Ledger } from '../protocol/ledger.js'
 import type { Metadata } from '../protocol/ports.js'
 import { FLEET, type NodeRecord, type Position } from '../protocol/records.js'
+import type { LastUses } from './accounts/token-use.js'
 import { Turn } from './accounts/turn.js'
 import type { Downloads } from './downloads.js'
 import type { Heartbeat, Members, PeerAddress, SyncPolicy } from './fleet/fleet.js'
@@ -20,8 +21,11 @@ export interface NodesOptions {
   ledger: Ledger
   metadata: Metadata
   downloads: Downloads
+  lastUses?: Pick<LastUses, 'hear'>
   /** What a join token names and pins; both keys base64url. */
   primary: { url: string; logKey: string; tlsPin: string }
+  /** Told once of each. */
+  onAlarm?: (node: NodeRecord, sentence: string) => void
   nowMs?: () => number
 }
 
@@ -56,6 +60,8 @@ export interface NodeView {
   /** Changes that the node had not applied when it was last heard of. */
   lag: number | undefined
   syncRequestedAt: string | undefined
+  /** Why the log that this primary signs cannot be believed, as the node last said. */
+  alarm: string | undefined
   /** Of a join key: how often it was used, and may be. */
   ephemeral: { used: number; uses: number | undefined; expiresAt: string } | undefined
 }
@@ -95,6 +101,8 @@ export class Nodes implements Members {
   readonly #options: NodesOptions
   readonly #nowMs: () => number
   readonly #turn = new Turn()
+  /** Sentences by node, of those whose last heartbeat brought one. */
+  readonly #alarms = new Map<string, string>()
 
   constructor(options: NodesOptions) {
     this.#options = options
@@ -162,7 +170,9 @@ export class Nodes implements Members {
   }
 
   async heartbeat(node: NodeRecord, status: Heartbeat, { remote }: { remote: string }): Promise<void> {
-    const { downloads, ...kept } = status
+    const { downloads, tokenUses, ...kept } = status
+    this.#options.lastUses?.hear(tokenUses, this.#nowMs())
+    this.#watch(node, alarmOf(status, this.#options.metadata.head))
     if (!node.ephemeral) await this.#keep(node.id, kept, remote)
     for (const { scope, path, count } of downloads) {
       const repository = this.#options.metadata.scope(scope)
@@ -171,7 +181,18 @@ export class Nodes implements Members {
     }
   }
 
-  async #keep(id: string, kept: Omit<Heartbeat, 'downloads'>, remote: string): Promise<void> {
+  /** How many nodes raise an alarm. */
+  get alarms(): number {
+    return this.#alarms.size
+  }
+
+  #watch(node: NodeRecord, sentence: string | undefined): void {
+    if (sentence === undefined) this.#alarms.delete(node.id)
+    else if (!this.#alarms.has(node.id)) this.#options.onAlarm?.(node, sentence)
+    if (sentence !== undefined) this.#alarms.set(node.id, sentence)
+  }
+
+  async #keep(id: string, kept: Omit<Heartbeat, 'downloads' | 'tokenUses'>, remote: string): Promise<void> {
     await this.#options.pool.query({
       name: 'node_heartbeat',
       text: `insert into node_status (id, at, remote, status) values ($1, $2, $3, $4)
@@ -300,6 +321,7 @@ export class Nodes implements Members {
       heartbeat,
       lag: heartbeat && behind(heartbeat.position, head),
       syncRequestedAt: row.sync_requested_at?.toISOString(),
+      alarm: this.#alarms.get(row.id),
       ephemeral: row.ephemeral
         ? { used: row.used, uses: row.uses ?? undefined, expiresAt: row.expires_at.toISOString() }
         : undefined,
@@ -337,6 +359,13 @@ function noNode(id: string): RegistryError {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
+}
+
+function alarmOf({ contradiction, position }: Heartbeat, head: Position): string | undefined {
+  if (contradiction) return contradiction.sentence
+  return position.epoch === head.epoch && position.number > head.number
+    ? `A log of ${position.number} changes was signed, and this primary has ${head.number}: it was restored from a backup`
+    : undefined
 }
 
 /** Changes that are missing at a position. */

@@ -40,6 +40,8 @@ export interface RepositoriesOptions {
   credentials?: Pick<Credentials, 'set'>
   /** What is remembered about upstreams' documents. */
   documents?: Pick<Documents, 'forget'>
+  /** Shared with whoever changes projects. */
+  turn?: Turn
 }
 
 export interface RepositoryDraft {
@@ -49,6 +51,7 @@ export interface RepositoryDraft {
   name?: string | undefined
   description?: string | undefined
   public?: boolean | undefined
+  project?: string | undefined
   redeploy?: boolean | undefined
   /** Of local repositories only. */
   immutableTags?: string[] | undefined
@@ -56,6 +59,8 @@ export interface RepositoryDraft {
   upstream?: string | undefined
   mirrors?: string[] | undefined
   metadataTtlSeconds?: number | undefined
+  /** Not of virtual ones. */
+  maxStalenessSeconds?: number | undefined
   /** null takes them away. */
   credential?: UpstreamCredential | null | undefined
   /** null takes one away. */
@@ -64,7 +69,7 @@ export interface RepositoryDraft {
   members?: string[] | undefined
 }
 
-/** `quota: null` removes the limit, `rules: null` the rules. */
+/** `null` removes what can be unset. */
 export type RepositoryChanges = Partial<
   Pick<
     RepositoryDraft,
@@ -81,6 +86,9 @@ export type RepositoryChanges = Partial<
   >
 > & {
   quota?: number | null | undefined
+  maxStalenessSeconds?: number | null | undefined
+  /** null takes it out of its project. */
+  project?: string | null | undefined
   rules?: Rules | null | undefined
 }
 
@@ -90,10 +98,11 @@ const MAX_MEMBERS = 100
 
 export class Repositories {
   readonly #options: RepositoriesOptions
-  readonly #turn = new Turn()
+  readonly #turn: Turn
 
   constructor(options: RepositoriesOptions) {
     this.#options = options
+    this.#turn = options.turn ?? new Turn()
   }
 
   create(draft: RepositoryDraft, by: string): Promise<RepositoryRecord> {
@@ -108,12 +117,14 @@ export class Repositories {
         format,
         type,
         public: draft.public ?? false,
+        ...(draft.project === undefined ? {} : { project: this.#project(draft.project) }),
         redeploy: draft.redeploy ?? false,
         ...(draft.immutableTags === undefined ? {} : { immutableTags: draft.immutableTags }),
         ...(draft.quota === undefined ? {} : { quota: draft.quota }),
         ...(draft.upstream === undefined ? {} : { upstream: checkUpstream(draft.upstream) }),
         ...(draft.mirrors === undefined ? {} : { mirrors: draft.mirrors.map(checkUpstream) }),
         ...(draft.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: draft.metadataTtlSeconds }),
+        ...(draft.maxStalenessSeconds === undefined ? {} : { maxStalenessSeconds: draft.maxStalenessSeconds }),
         ...this.#settings(draft, draft.settings),
         description: draft.description ?? '',
         members: [],
@@ -135,14 +146,25 @@ export class Repositories {
 
   update(key: string, changes: RepositoryChanges, by: string): Promise<RepositoryRecord> {
     return this.#turn.run(async () => {
-      const { quota: before, rules: ruled, settings, ...rest } = this.#existing(key)
+      const {
+        quota: before,
+        maxStalenessSeconds: bound,
+        rules: ruled,
+        settings,
+        project: owner,
+        ...rest
+      } = this.#existing(key)
       const rules = changes.rules === undefined ? ruled : (changes.rules ?? undefined)
       const upstream = changes.upstream === undefined ? undefined : checkUpstream(changes.upstream)
       if (rest.type !== 'remote' && OF_REMOTE.some((field) => changes[field] !== undefined)) throw notRemote()
       if (rest.type !== 'local' && changes.immutableTags !== undefined) throw notLocal()
+      if (rest.type === 'virtual' && changes.maxStalenessSeconds !== undefined) throw notOfVirtual()
+      const staleness = changes.maxStalenessSeconds === undefined ? bound : (changes.maxStalenessSeconds ?? undefined)
       const quota = changes.quota === undefined ? before : (changes.quota ?? undefined)
+      const project = changes.project === undefined ? owner : (changes.project ?? undefined)
       const record: RepositoryRecord = {
         ...rest,
+        ...(project === undefined ? {} : { project: this.#project(project) }),
         name: changes.name ?? rest.name,
         description: changes.description ?? rest.description,
         public: changes.public ?? rest.public,
@@ -152,6 +174,7 @@ export class Repositories {
         ...(upstream === undefined ? {} : { upstream }),
         ...(changes.mirrors === undefined ? {} : { mirrors: changes.mirrors.map(checkUpstream) }),
         ...(changes.metadataTtlSeconds === undefined ? {} : { metadataTtlSeconds: changes.metadataTtlSeconds }),
+        ...(staleness === undefined ? {} : { maxStalenessSeconds: staleness }),
         ...this.#settings(rest, changes.settings, settings),
         ...(rules === undefined ? {} : { rules }),
       }
@@ -236,6 +259,7 @@ export class Repositories {
     )
       throw notRemote()
     if (type !== 'local' && more.immutableTags !== undefined) throw notLocal()
+    if (type === 'virtual' && more.maxStalenessSeconds !== undefined) throw notOfVirtual()
     if (type !== 'virtual' && members && members.length > 0)
       throw new RegistryError('invalid', 'Only a virtual repository has members')
     if ((members?.length ?? 0) > MAX_MEMBERS)
@@ -293,6 +317,11 @@ export class Repositories {
     })
   }
 
+  #project(key: string): string {
+    if (this.#options.metadata.access('project', key)) return key
+    throw new RegistryError('invalid', `There is no project ${key}`, { code: 'project_missing' })
+  }
+
   #existing(key: string): RepositoryRecord {
     const record = this.#options.metadata.repository(key)
     if (!record) throw new RegistryError('missing', `There is no repository ${key}`)
@@ -343,6 +372,10 @@ const OF_REMOTE = ['upstream', 'mirrors', 'metadataTtlSeconds', 'credential'] as
 
 function notLocal(): RegistryError {
   return new RegistryError('invalid', 'Only a local repository has immutable_tags: the tags of others are theirs')
+}
+
+function notOfVirtual(): RegistryError {
+  return new RegistryError('invalid', 'A virtual repository has no max_staleness_seconds: each member has its own')
 }
 
 function notRemote(): RegistryError {

@@ -69,6 +69,10 @@ export class Calling implements Call {
     return this.#parts.access.decide(this.principal, action, this.repository.record, path).allowed
   }
 
+  reach(): readonly string[] {
+    return this.#parts.access.reach(this.principal, this.repository.record, ['read'])
+  }
+
   demand(action: Action, path: string): void {
     demand(this.#parts.access, this.principal, action, this.repository.record, path)
   }

@@ -44,6 +44,8 @@ export interface Call<P = Record<string, string>> {
   send(path: string, headers?: (file: FileRecord) => Record<string, string>): Promise<Reply | undefined>
   /** Does the gate allow the principal this action here. Reads of a read route and writes of a write route were asked already. */
   may(action: Action, path?: string): boolean
+  /** What all names and paths begin with one of that the principal may read: [''] is any, [] is none. Sorted, none within another. */
+  reach(): readonly string[]
   /** Asks the gate as a route does, and throws what the principal is to be told. For routes whose body names their object. */
   demand(action: Action, path: string): void
   /** Another repository of this format, when the principal may read `path` there. */
@@ -75,6 +77,8 @@ export interface Route {
    * (`call.demand`) as soon as the body has named the object.
    */
   readonly open?: boolean | undefined
+  /** A list that asks the gate about each of its entries (`call.may`): for whoever may read anything here at all. */
+  readonly lists?: boolean | undefined
   handle(call: Call): Promise<Reply>
 }
 
@@ -85,6 +89,7 @@ export interface RouteOptions {
   params?: Record<string, RegExp>
   subject?: (params: Record<string, string>) => string
   open?: boolean
+  lists?: boolean
 }
 
 /** GET and HEAD. */

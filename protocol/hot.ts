@@ -72,7 +72,7 @@ export class HotReplies {
 
   #principal(request: HttpRequest, format: Format): Principal | undefined {
     const credentials = credentialsOf(format, request)
-    return credentials === undefined ? this.#gate.anonymous : this.#gate.known(credentials)
+    return credentials === undefined ? this.#gate.anonymous : this.#gate.known(credentials, request)
   }
 }
 

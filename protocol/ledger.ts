@@ -17,6 +17,6 @@ export interface Proposal {
 export interface Ledger {
   /** Durable when it returns. Returns the position of the last step. */
   commit(proposal: Proposal): Promise<Position>
-  /** Bytes of a scope's visible files, for quotas. */
-  usage(scope: string): Promise<number>
+  /** Bytes of the visible files of all the scopes together, for quotas. */
+  usage(...scopes: string[]): Promise<number>
 }

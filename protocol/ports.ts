@@ -10,6 +10,7 @@ import type {
   Action,
   Digest,
   FileRecord,
+  GrantRecord,
   HashName,
   Held,
   Package,
@@ -18,6 +19,7 @@ import type {
   RemovedFile,
   RepositoryRecord,
   Stored,
+  Subject,
   TokenRecord,
   UserRecord,
   Version,
@@ -42,7 +44,9 @@ export interface Metadata {
   scope(scope: string): RepositoryRecord | undefined
   access<K extends AccessKind>(kind: K, id: string): AccessRecords[K] | undefined
   accessAll<K extends AccessKind>(kind: K): AccessRecords[K][]
-  /** Grows whenever a repository or access record changes; caches of decisions compare it. */
+  /** Grants to a subject whose pattern matches a repository's key. */
+  grantsTo(subject: Subject, repository: string): readonly GrantRecord[]
+  /** Grows whenever a repository or access record changes, but not with a token that is new; caches of decisions compare it. */
   readonly configured: number
 
   /** Number of the newest change that touched the package, 0 if none. Answers from memory when it can. */
@@ -157,6 +161,8 @@ export interface Decision {
   allowed: boolean
   /** One sentence: by which rule. */
   reason: string
+  /** It would be allowed, but what is known here is too old for the repository. */
+  stale?: true
 }
 
 export interface Access {

@@ -98,6 +98,8 @@ export interface RepositoryRecord {
   format: string
   type: RepositoryType
   public: boolean
+  /** Key of the project that it belongs to. */
+  project?: string
   /** May a path be given other bytes. */
   redeploy: boolean
   /** Globs over tags that are set once: they neither move nor go. */
@@ -109,6 +111,8 @@ export interface RepositoryRecord {
   mirrors?: string[]
   /** How long what an upstream lists is served without asking again; undefined: a minute. */
   metadataTtlSeconds?: number
+  /** How old a node's knowledge may be for it to give out what is in here; undefined: however old. Not of virtual ones. */
+  maxStalenessSeconds?: number
   /** What its format lets an administrator choose, by the format's own names; the format alone knows what they mean. */
   settings?: Settings
   description: string
@@ -146,7 +150,8 @@ export interface Block {
   reason: string
 }
 
-export type Action = 'read' | 'write' | 'delete' | 'admin'
+/** `admin` includes the others. `audit`: to see configuration and what is known about artifacts, without their bytes. */
+export type Action = 'read' | 'write' | 'delete' | 'admin' | 'audit'
 
 export interface UserRecord {
   /** Equal to `name`, so that a name is taken once. */
@@ -155,8 +160,43 @@ export interface UserRecord {
   email: string
   admin: boolean
   disabled: boolean
+  /** Names. That a group has a record is not needed for somebody to be in it: identity providers name groups, too. */
   groups: string[]
+  /** Key of the project that owns it: a service account, which has tokens and no password. */
+  project?: string
   createdAt: string
+}
+
+/** What is said about a group; who is in it, its members' records say. */
+export interface GroupRecord {
+  name: string
+  description: string
+  createdAt: string
+}
+
+/** A named set of actions besides the built-in ones (access/roles.ts). */
+export interface RoleRecord {
+  name: string
+  description: string
+  actions: Action[]
+  createdAt: string
+}
+
+/** Repositories that belong together, what its members may do in each, and how much all may hold. */
+export interface ProjectRecord {
+  key: string
+  name: string
+  description: string
+  members: Membership[]
+  /** Bytes of its repositories together; undefined: no limit. */
+  quota?: number
+  createdAt: string
+}
+
+export interface Membership {
+  kind: 'user' | 'group'
+  name: string
+  role: string
 }
 
 export interface TokenRecord {
@@ -167,7 +207,7 @@ export interface TokenRecord {
   name: string
   /** Name of the user it speaks for. */
   user: string
-  /** `action` or `action:pattern`, where pattern is a glob over repository keys; `*` is everything the user may. */
+  /** `*`, `action`, `action:pattern` or `action:pattern/path` (access/scope.ts). */
   scopes: string[]
   createdAt: string
   /** ISO 8601; undefined: never. */
@@ -176,13 +216,27 @@ export interface TokenRecord {
   use: 'api' | 'session' | 'exchanged'
 }
 
-/** Lets a user, group or token act on repositories whose key matches `repository` (a glob), below `path` (a literal prefix, '' is all). */
+export interface Subject {
+  kind: 'user' | 'group' | 'token'
+  name: string
+}
+
+/**
+ * Lets a user, group or token act on repositories whose key matches `repository` (a glob), on paths that begin with `path` ('' is all,
+ * `*` any run of characters); or forbids it. What the user `anonymous` is allowed everybody is. Of tokens only what they are forbidden counts.
+ */
 export interface GrantRecord {
   id: string
-  subject: { kind: 'user' | 'group' | 'token'; name: string }
+  subject: Subject
   repository: string
   path: string
+  /** That are allowed; empty where a role names them, and in a deny: a replica that knew no denies would take it for an allow. */
   actions: Action[]
+  role?: string
+  /** undefined: allow. */
+  effect?: 'deny'
+  /** What a deny without a role forbids. */
+  denied?: Action[]
 }
 
 /** A fleet member. Peers trust the certificate; this record ends that trust when `revoked`. */
@@ -206,6 +260,9 @@ export interface AccessRecords {
   token: TokenRecord
   grant: GrantRecord
   node: NodeRecord
+  group: GroupRecord
+  role: RoleRecord
+  project: ProjectRecord
 }
 export type AccessKind = keyof AccessRecords
 

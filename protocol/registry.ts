@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Gate } from './access/gate.js'
-import { demand, refuseCrossSite } from './access/refusal.js'
+import { demand, NO_REPOSITORY, noRepository, refuseCrossSite, refuseStale, tooOld } from './access/refusal.js'
 import { type Address, type AddressForms, addressOf } from './address.js'
 import { Calling } from './calling.js'
 import { RegistryError } from './errors.js'
@@ -18,6 +18,7 @@ import type { HttpRequest } from './http/request.js'
 import { compile, type Matcher } from './http/route.js'
 import { errorHeaders, notAllowed, problem, statusOf } from './http/status.js'
 import { Virtual } from './kinds/virtual.js'
+import { Withheld } from './kinds/withheld.js'
 import { type Member, Members } from './members.js'
 import type { Accounts, Metadata, Principal } from './ports.js'
 import type { Digest, FileRecord, RepositoryRecord } from './records.js'
@@ -116,10 +117,15 @@ export class Registry {
     if (record.type !== 'virtual') return this.#members.single(record)
     const all = this.#members.of(record)
     this.#refuseHalfKnown(record, all)
-    const seen = all.filter((member) => this.#options.access.decide(principal, 'read', member.record).allowed)
-    const hidden = all.filter((member) => member.record.type === 'local' && !seen.includes(member))
-    const merges = (name: string) => this.merges(record, name)
-    return new Virtual(record, { members: repositoriesOf(seen), hidden: repositoriesOf(hidden), merges })
+    const members: Repository[] = []
+    const hidden: Repository[] = []
+    for (const { record: member, repository } of all) {
+      const { allowed, stale, reason } = this.#options.access.decide(principal, 'read', member)
+      if (allowed) members.push(repository)
+      else if (stale) members.push(new Withheld(repository, tooOld(reason)))
+      else if (member.type === 'local') hidden.push(repository)
+    }
+    return new Virtual(record, { members, hidden, merges: (name) => this.merges(record, name) })
   }
 
   /** What a repository is made of, in order, whoever asks. */
@@ -180,7 +186,9 @@ export class Registry {
       const principal = await this.#principal(request, resolved.format)
       return await this.#run(request, resolved, principal)
     } catch (error) {
-      return this.#refuse(error, request, format)
+      // What may not be seen and what was never there have no format, but the one that the address names.
+      const hidden = error instanceof RegistryError && error.code === NO_REPOSITORY
+      return this.#refuse(error, request, hidden ? this.#formats.get(address.format ?? '')?.format : format)
     }
   }
 
@@ -215,6 +223,7 @@ export class Registry {
           .map((record) => ({
             repository: this.repository(record, principal),
             reads: (path) => access.decide(principal, 'read', record, path).allowed,
+            reach: access.reach(principal, record, ['read']),
           })),
     }
   }
@@ -250,7 +259,7 @@ export class Registry {
     const record = this.#options.metadata.repository(address.key)
     const entry = record && this.#formats.get(record.format)
     if (!record || !entry || (address.format !== undefined && address.format !== record.format))
-      throw new RegistryError('missing', `There is no repository ${address.key} here`)
+      throw noRepository(address.key)
     const { path } = parsePath(address.rest)
     const found = entry.matcher.match(method, path)
     const resolved: Resolved = {
@@ -282,7 +291,10 @@ export class Registry {
   async #run(request: HttpRequest, resolved: Resolved, principal: Principal): Promise<Reply> {
     const { record, route, path } = resolved
     const subject = route?.subject?.(resolved.params) ?? path.slice(1)
-    if (!route?.open) demand(this.#options.access, principal, route?.action ?? 'read', record, subject)
+    const { access } = this.#options
+    const listed = route?.lists && access.reach(principal, record, ['read']).length > 0
+    if (listed) refuseStale(access, record)
+    else if (!route?.open) demand(access, principal, route?.action ?? 'read', record, subject)
     if (resolved.allow) return refuseMethod(request, resolved.allow, resolved.format)
     const repository = this.repository(record, principal)
     const call = this.#call(request, resolved, repository, principal)
@@ -319,10 +331,6 @@ export class Registry {
 
 function firstOf(path: string): string {
   return path.split('/', 2)[1] ?? ''
-}
-
-function repositoriesOf(members: Member[]): Repository[] {
-  return members.map(({ repository }) => repository)
 }
 
 function refuseMethod(request: HttpRequest, allow: string[], format: Format): Reply {

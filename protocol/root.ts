@@ -12,8 +12,10 @@ export interface RootCall {
   readonly accounts: Accounts
   /** Who asks. Throws like `Access.authenticate`; another Authorization value may be given instead of the request's own. */
   principal(authorization?: string): Principal | Promise<Principal>
-  /** The repositories of this format that the principal sees, each with the question whether a path in it may be read. */
-  repositories(principal: Principal): { repository: Repository; reads: (path: string) => boolean }[]
+  /** The repositories of this format that the principal sees, each with what may be read in it, as a call of one tells it. */
+  repositories(
+    principal: Principal,
+  ): { repository: Repository; reads: (path: string) => boolean; reach: readonly string[] }[]
   /** On a node: has the primary answer a request. */
   readonly forward: ((request: HttpRequest) => Promise<Reply>) | undefined
 }

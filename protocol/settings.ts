@@ -12,6 +12,14 @@ export const IDENTITY_FILE = 'identity.json'
 /** Who must have a second factor besides the password. */
 export type SecondFactorDemand = 'optional' | 'administrators' | 'everyone'
 
+/** How long API tokens last. */
+export interface TokenLifetime {
+  /** Where whoever makes one says nothing; null: for ever. */
+  days: number | null
+  /** undefined: as long as is asked for, and for ever. */
+  mostDays: number | undefined
+}
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
 interface PartSettings {
@@ -44,6 +52,7 @@ export interface PrimarySettings extends PartSettings {
   /** May requests without credentials read public repositories. */
   anonymous: boolean
   secondFactor: SecondFactorDemand
+  tokens: TokenLifetime
   /** File of passwords that nobody may have, besides those that are built in. */
   passwordList: string | undefined
   /** Where the audit trail is sent as well: `udp://`, `tcp://` or `tls://` with host and port; undefined: nowhere. */

@@ -59,6 +59,21 @@ describe('proofs of what was published', { timeout: 120_000 }, () => {
     }
   })
 
+  it('the log is followed from a checkpoint that was kept, at the primary and at a node', async () => {
+    const follow = (url: string | undefined) =>
+      run('verify', '--log', 'log.note', '--url', url ?? '', '--log-key', logKey)
+    assert.match((await follow(fleet.primaryUrl)).out, /is kept/)
+    const headers = { authorization: fleet.admin }
+    const again = `${fleet.primaryUrl}/repository/files/dir/b.bin`
+    assert.equal((await fetch(again, { method: 'PUT', headers, body: 'more' })).status, 201)
+    await until(async () => (await fetch(again.replace(fleet.primaryUrl, fleet.nodeUrls[0] ?? ''))).status === 200)
+    assert.match((await follow(fleet.nodeUrls[0])).out, /goes on from/)
+    const kept = await readFile(join(fleet.dir, 'log.note'), 'utf8')
+    await writeFile(join(fleet.dir, 'log.note'), kept.replace(/\n\d+\n/, '\n1\n'))
+    assert.match((await follow(fleet.primaryUrl)).err, /not signed/)
+    assert.match((await run('verify')).err, /what to verify/)
+  })
+
   it('another log proves nothing', async () => {
     const proof = await readFile(join(fleet.dir, 'a.proof'), 'utf8')
     await writeFile(join(fleet.dir, 'forged.proof'), proof.replace(/"number":\d+/, '"number":1'))

@@ -5,8 +5,9 @@ import { drain } from './drain.js'
 import { firstByte } from './first-byte.js'
 import { publish } from './publish.js'
 import { push } from './push.js'
+import { revoke } from './revoke.js'
 import { storm } from './storm.js'
 import { visible } from './visible.js'
 
-export const loads = { channel, channelSource, drain, firstByte, publish, push, storm, visible }
+export const loads = { channel, channelSource, drain, firstByte, publish, push, revoke, storm, visible }
 export type Loads = typeof loads

@@ -17,8 +17,8 @@ export interface Rest {
 const DEADLINE_MS = 120_000
 
 /** Logs in with the password and makes a token that outlasts the bench. */
-export async function signIn(url: string, password: string): Promise<Rest> {
-  const session = await post(url, '/api/v1/auth/login', { username: 'admin', password })
+export async function signIn(url: string, password: string, username = 'admin'): Promise<Rest> {
+  const session = await post(url, '/api/v1/auth/login', { username, password })
   const bearer = `Bearer ${text(session, 'access_token')}`
   const made = await post(url, '/api/v1/auth/tokens', { name: 'bench', scopes: ['*'], expires_in_days: 2 }, bearer)
   const authorization = `Bearer ${text(made, 'value')}`

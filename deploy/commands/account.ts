@@ -11,6 +11,8 @@ import { clientCommand, several, wholeNumber } from './options.js'
 
 const TOKEN_DAYS = 90
 const MAX_DAYS = 3650
+const OVERLAP_MINUTES = 1440
+const MAX_OVERLAP_MINUTES = 43_200
 
 interface LoginFlags extends ClientFlags {
   username?: string
@@ -88,10 +90,14 @@ export function tokenCommand(terminal: Terminal): Command {
           token.name,
           Array.isArray(token.scopes) ? token.scopes.join(' ') : '',
           token.expires_at ?? 'never',
+          token.last_used_at ?? 'not yet',
+          token.last_used_from ?? '',
         ]
-        print(terminal, flags, tokens, () => table(['ID', 'NAME', 'SCOPES', 'EXPIRES'], tokens.map(row)))
+        const titles = ['ID', 'NAME', 'SCOPES', 'EXPIRES', 'LAST USED', 'FROM']
+        print(terminal, flags, tokens, () => table(titles, tokens.map(row)))
       }),
     )
+    .addCommand(rotateToken(terminal))
     .addCommand(
       clientCommand('revoke', 'end a token')
         .argument('<id>')
@@ -107,13 +113,36 @@ function createToken(terminal: Terminal): Command {
     .argument('<name>')
     .option(
       '--scope <scope>',
-      'read, write, delete, admin or *, each with :pattern if wanted; can be given several times',
+      'read, write, delete, admin, audit or *, each with :pattern or :pattern/path if wanted; can be given several times',
       several,
     )
-    .option('--days <number>', 'how long it is valid; without: for ever', wholeNumber(1, MAX_DAYS))
-    .action(async (name: string, flags: ClientFlags & { scope?: string[]; days?: number }) => {
-      const draft = { name, scopes: flags.scope ?? ['*'], expires_in_days: flags.days ?? null }
+    .option('--days <number>', 'how long it is valid; without: as the registry has it', wholeNumber(1, MAX_DAYS))
+    .addOption(new Option('--for-ever', 'it does not end, where the registry allows that').conflicts('days'))
+    .action(async (name: string, flags: ClientFlags & { scope?: string[]; days?: number; forEver?: true }) => {
+      const draft = { name, scopes: flags.scope ?? ['*'], expires_in_days: flags.forEver ? null : flags.days }
       const token = record(await (await connect(flags, terminal)).json('POST', '/api/v1/auth/tokens', draft))
+      print(terminal, flags, token, () => String(token.value))
+    })
+}
+
+function rotateToken(terminal: Terminal): Command {
+  return clientCommand('rotate', 'make the successor of a token; its value is shown this once')
+    .argument('<id>')
+    .option(
+      '--overlap <minutes>',
+      'how long the old value works on',
+      wholeNumber(0, MAX_OVERLAP_MINUTES),
+      OVERLAP_MINUTES,
+    )
+    .option(
+      '--days <number>',
+      'how long the new one is valid; without: as long as the old one was',
+      wholeNumber(1, MAX_DAYS),
+    )
+    .action(async (id: string, flags: ClientFlags & { overlap: number; days?: number }) => {
+      const body = { overlap_minutes: flags.overlap, expires_in_days: flags.days }
+      const path = `/api/v1/auth/tokens/${encodeURIComponent(id)}/rotate`
+      const token = record(await (await connect(flags, terminal)).json('POST', path, body))
       print(terminal, flags, token, () => String(token.value))
     })
 }

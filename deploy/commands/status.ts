@@ -23,10 +23,14 @@ export function statusCommand(terminal: Terminal): Command {
     }
     const fields = Object.entries(value).filter(([name]) => name !== 'nodes')
     print(terminal, flags, value, () =>
-      [table(['FIELD', 'VALUE'], fields), ...(nodes ? ['', nodesTable(nodes)] : [])].join('\n'),
+      [table(['FIELD', 'VALUE'], fields), ...(nodes ? ['', nodesTable(nodes), ...alarms(nodes)] : [])].join('\n'),
     )
     if (missing !== undefined) throw new RegistryError('unavailable', `It is not ready: ${missing}`)
   })
+}
+
+function alarms(nodes: readonly Record<string, unknown>[]): string[] {
+  return nodes.flatMap(({ name, alarm }) => (typeof alarm === 'string' ? [`ALARM from ${name}: ${alarm}`] : []))
 }
 
 async function notReady(client: Client): Promise<string | undefined> {

@@ -15,6 +15,7 @@ import { parseTarget } from '../transfer/target.js'
 import { artifactPath, connectTo } from './files.js'
 import { clientCommand } from './options.js'
 import { type ProofFlags, prove, provedText, proveSaved } from './proof.js'
+import { verifyLog } from './verify-log.js'
 
 interface Verdict {
   digest: string
@@ -23,16 +24,22 @@ interface Verdict {
   proved: Proved | undefined
 }
 
-type VerifyFlags = ClientFlags & ProofFlags
+type VerifyFlags = ClientFlags & ProofFlags & { log?: string }
 
 export function verifyCommand(terminal: Terminal): Command {
   return clientCommand('verify', 'compare a URL, or a local file, with what the registry has a record of, and prove it')
-    .argument('<what>', 'URL of a file in a registry, or a local file')
+    .argument('[what]', 'URL of a file in a registry, or a local file')
     .argument('[target]', 'for a local file: repository/path to compare with; without: wherever these bytes are')
     .option('--log-key <key>', 'whose log to believe (GET /api/v1/log tells it); default: what the registry says now')
     .option('--save-proof <file>', 'keep the proof, for checking without a network')
     .option('--proof <file>', 'check a local file by a proof that was kept')
-    .action(async (what: string, against: string | undefined, flags: VerifyFlags) => {
+    .option('--log <file>', 'check that the log goes on from the checkpoint in this file, and keep the newest there')
+    .action(async (what: string | undefined, against: string | undefined, flags: VerifyFlags) => {
+      if (flags.log !== undefined) await verifyLog(flags.log, flags, terminal)
+      if (what === undefined) {
+        if (flags.log !== undefined) return
+        throw new RegistryError('invalid', 'Say what to verify: a URL, a file, or --log', { code: 'usage' })
+      }
       const { digest, places, proved } = await verdictOn(what, against, flags, terminal)
       const value = {
         verified: true,

@@ -22,8 +22,10 @@ export function primarySettings(values: Values): PrimarySettings {
     remoteCacheBytes: values.remoteCacheBytes,
   }
   const entry = { adminPassword, anonymous, secondFactor: values.secondFactor, passwordList: values.passwordList }
+  const mostDays = values.tokenMaxDays || undefined
+  const tokens = { days: Math.max(1, Math.min(values.tokenDays, mostDays ?? values.tokenDays)), mostDays }
   const watch = { syslog: values.syslog, breakGlass: values.breakGlass }
-  return { ...part, ...fleet, databaseUrl, ...entry, ...watch, ...limits, upstreams: upstreamSettings(values) }
+  return { ...part, ...fleet, databaseUrl, ...entry, tokens, ...watch, ...limits, upstreams: upstreamSettings(values) }
 }
 
 function upstreamSettings(values: Values): UpstreamSettings {

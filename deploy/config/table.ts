@@ -109,6 +109,14 @@ export const SETTINGS = {
     { kind: demand, parts: PRIMARY, help: 'Who must have a second factor besides the password' },
     'optional',
   ),
+  tokenDays: setting(
+    { kind: days, parts: PRIMARY, help: 'Days that an API token is valid where nobody says how long' },
+    '90',
+  ),
+  tokenMaxDays: setting(
+    { kind: days, parts: PRIMARY, help: 'Most days that an API token may be valid; 0: any, and for ever' },
+    '365',
+  ),
   passwordList: optional(
     {
       kind: file,

@@ -4,6 +4,7 @@
  * so a page may be short and still have a next one.
  */
 import { createHash } from 'node:crypto'
+import { sections } from '../../protocol/access/path.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
@@ -46,29 +47,37 @@ async function read(call: Listing, { recursive, after, limit }: Wanted): Promise
   const prefix = call.params.path
   const page: Page = { folders: [], files: [], next: null }
   let cursor = after === undefined ? undefined : behind(prefix + after)
-  for (let reads = 0; reads < MAX_READS; reads++) {
-    const found = await call.repository.files({
-      limit: READ,
-      ...(prefix === '' ? {} : { prefix }),
-      ...(cursor === undefined ? {} : { after: cursor }),
-    })
-    let folder = '/'
-    for (const file of found) {
-      if (file.path.startsWith(folder)) continue
-      cursor = file.path
-      if (!call.may('read', file.path)) continue
-      if (page.files.length + page.folders.length === limit) return page
-      const slash = recursive ? -1 : file.path.indexOf('/', prefix.length)
-      if (slash < 0) page.files.push(file)
-      else {
-        folder = file.path.slice(0, slash + 1)
-        cursor = behind(folder)
-        page.folders.push(folder.slice(prefix.length))
+  let reads = 0
+  for (const within of sections(call.reach(), prefix, cursor)) {
+    for (;;) {
+      if (reads++ === MAX_READS) return unfinished(page)
+      const found = await call.repository.files({
+        limit: READ,
+        ...(within === '' ? {} : { prefix: within }),
+        ...(cursor === undefined ? {} : { after: cursor }),
+      })
+      let folder = '/'
+      for (const file of found) {
+        if (file.path.startsWith(folder)) continue
+        cursor = file.path
+        if (!call.may('read', file.path)) continue
+        if (page.files.length + page.folders.length === limit) return page
+        const slash = recursive ? -1 : file.path.indexOf('/', prefix.length)
+        if (slash < 0) page.files.push(file)
+        else {
+          folder = file.path.slice(0, slash + 1)
+          cursor = behind(folder)
+          page.folders.push(folder.slice(prefix.length))
+        }
+        page.next = (slash < 0 ? file.path : folder).slice(prefix.length)
       }
-      page.next = (slash < 0 ? file.path : folder).slice(prefix.length)
+      if (found.length < READ) break
     }
-    if (found.length < READ) return { ...page, next: null }
   }
+  return { ...page, next: null }
+}
+
+function unfinished(page: Page): Page {
   if (page.next !== null) return page
   throw new RegistryError('too_large', 'There is too much here that you may not read; ask for a narrower folder')
 }

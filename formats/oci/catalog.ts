@@ -3,6 +3,7 @@ import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { Repository } from '../../protocol/repository.js'
 import type { RootCall } from '../../protocol/root.js'
+import { packagesWithin } from '../search/packages.js'
 import { VERSION_HEADER } from './failure.js'
 import { isBlobs } from './name.js'
 import { inOrder, linkTo, type PageAsked, pageAsked } from './page.js'
@@ -11,6 +12,7 @@ import { demandToken } from './ping.js'
 interface Listed {
   repository: Repository
   reads: (path: string) => boolean
+  reach: readonly string[]
   /** What stands before the names of its images. */
   before: string
 }
@@ -20,16 +22,15 @@ const READ_AT_ONCE = 500
 
 export async function catalogOfAll(call: RootCall): Promise<Reply> {
   const principal = await demandToken(call)
-  const listed = call
-    .repositories(principal)
-    .map(({ repository, reads }) => ({ repository, reads, before: `${repository.key}/` }))
+  const listed = call.repositories(principal).map((each) => ({ ...each, before: `${each.repository.key}/` }))
   return catalog(listed, call.request.query, '/v2/_catalog')
 }
 
 /** The same for one repository, below its own address. */
 export async function catalogOfOne(call: Call<unknown>): Promise<Reply> {
   const { repository, request } = call
-  const listed = [{ repository, reads: (path: string) => call.may('read', path), before: '' }]
+  const reads = (path: string) => call.may('read', path)
+  const listed = [{ repository, reads, reach: call.reach(), before: '' }]
   return catalog(listed, request.query, request.path)
 }
 
@@ -49,13 +50,12 @@ function page(found: string[], asked: PageAsked, path: string): Reply {
   return json({ repositories }, 200, { ...VERSION_HEADER, 'cache-control': 'no-store', ...more })
 }
 
-async function* namesOf({ repository, reads, before }: Listed, { last }: PageAsked): AsyncGenerator<string> {
+async function* namesOf(
+  { repository, reads, reach, before }: Listed,
+  { last }: PageAsked,
+): AsyncGenerator<string, void, undefined> {
   if (last > before && !last.startsWith(before)) return
-  let after = last.startsWith(before) ? last.slice(before.length) : ''
-  for (;;) {
-    const packages = await repository.packages({ limit: READ_AT_ONCE, ...(after === '' ? {} : { after }) })
+  const after = last.startsWith(before) ? last.slice(before.length) : ''
+  for await (const packages of packagesWithin(repository, reach, { atOnce: READ_AT_ONCE, after }))
     for (const { name } of packages) if (!isBlobs(name) && reads(name)) yield before + name
-    if (packages.length < READ_AT_ONCE) return
-    after = packages.at(-1)?.name ?? after
-  }
 }

@@ -2,6 +2,7 @@
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
+import { packagesWithin } from '../search/packages.js'
 import { escapeHtml } from '../text/html.js'
 import { API_VERSION, formFor, isJson, META, movedTo } from './simple-form.js'
 
@@ -45,14 +46,10 @@ async function* htmlParts(call: Call<unknown>): AsyncGenerator<string, void, und
 
 /** Names that there is something of and that the asker may read; no page is empty. */
 async function* pages(call: Call<unknown>): AsyncGenerator<string[], void, undefined> {
-  let after: string | undefined
-  for (;;) {
+  for await (const page of packagesWithin(call.repository, call.reach(), { atOnce: PAGE })) {
     call.request.signal.throwIfAborted()
-    const page = await call.repository.packages({ limit: PAGE, ...(after === undefined ? {} : { after }) })
     const names = page.filter(({ versions, name }) => versions > 0 && call.may('read', name)).map(({ name }) => name)
     if (names.length > 0) yield names
-    if (page.length < PAGE) return
-    after = page.at(-1)?.name
   }
 }
 

@@ -5,6 +5,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Call } from '../../protocol/format.js'
 import type { Package } from '../../protocol/records.js'
+import { packagesWithin } from './packages.js'
 
 export interface Ranked {
   entry: Package
@@ -22,16 +23,15 @@ export async function rankedPackages<M extends Ranked>(
   match: (entry: Package) => M | undefined,
 ): Promise<M[]> {
   const matches: M[] = []
-  let after: string | undefined
-  for (let scanned = 0; scanned < MAX_SCANNED && matches.length < MAX_MATCHES; scanned += PAGE) {
+  let scanned = 0
+  for await (const page of packagesWithin(call.repository, call.reach(), { atOnce: PAGE })) {
     call.request.signal.throwIfAborted()
-    const page = await call.repository.packages({ limit: PAGE, ...(after === undefined ? {} : { after }) })
     for (const entry of page) {
       const found = match(entry)
       if (found && call.may('read', entry.name)) matches.push(found)
     }
-    if (page.length < PAGE) break
-    after = page.at(-1)?.name
+    scanned += page.length
+    if (scanned >= MAX_SCANNED || matches.length >= MAX_MATCHES) break
     await setImmediate()
   }
   return matches.sort((a, b) => a.rank - b.rank || (a.entry.name < b.entry.name ? -1 : 1))

@@ -108,7 +108,7 @@ export class Follow {
         this.#options.link.mark(false)
       }
       if (Date.now() - begun > RETRY_MAX_MS) wait = RETRY_MIN_MS
-      if (!this.#options.replica.current) this.catchUp()
+      if (!this.#options.replica.current && !this.#options.replica.contradiction) this.catchUp()
       await pause(wait * (0.5 + Math.random()), this.#stop.signal)
       wait = Math.min(wait * 2, RETRY_MAX_MS)
     }
@@ -135,8 +135,14 @@ export class Follow {
   }
 
   async #take(items: LogItem[], note: string): Promise<void> {
-    const verdict = await this.#options.replica.receive(items, note)
-    if (verdict === 'behind') return this.#catchUp()
+    const { replica } = this.#options
+    // The primary is there, even if nothing that it signs is believed.
+    if (replica.contradiction) return
+    const verdict = await replica.receive(items, note, true)
+    if (verdict === 'behind') {
+      await this.#catchUp()
+      await replica.receive([], note, true)
+    }
     if (verdict === 'applied') await this.#tell(items, note)
   }
 

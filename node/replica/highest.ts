@@ -2,12 +2,10 @@
  * The highest checkpoint that a node ever accepted, in a file of its own beside LevelDB, replaced atomically and synced: neither a
  * lost tail nor an old copy of the database rolls it back.
  */
-import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Checkpoint } from '../../protocol/log/checkpoint.js'
-import { seal, unseal } from './level-rows.js'
+import { readSealed, writeSealed } from './sealed-file.js'
 
-/** Name of the file; it is sealed like a row. */
 const NAME = 'checkpoint'
 /** An idle log is signed again and again; of those that only tell the time, one a minute is kept. */
 const TIMES_MS = 60_000
@@ -18,14 +16,20 @@ export interface HighestOptions {
   onAlarm: (sentence: string) => void
 }
 
+/** A checkpoint and the signed note that says it. */
+export interface Signed {
+  checkpoint: Checkpoint
+  note: string
+}
+
 export class Highest {
   readonly #path: string
-  #checkpoint: Checkpoint | undefined
+  #signed: Signed | undefined
   #writtenTime = new Date(0).toISOString()
 
-  private constructor(path: string, checkpoint: Checkpoint | undefined) {
+  private constructor(path: string, signed: Signed | undefined) {
     this.#path = path
-    this.#checkpoint = checkpoint
+    this.#signed = signed
   }
 
   static async open(options: HighestOptions): Promise<Highest> {
@@ -34,41 +38,35 @@ export class Highest {
   }
 
   /** Its time is the newest signed time that was seen. */
-  get checkpoint(): Checkpoint | undefined {
-    return this.#checkpoint
+  get signed(): Signed | undefined {
+    return this.#signed
   }
 
-  async remember(checkpoint: Checkpoint): Promise<void> {
-    const highest = this.#checkpoint
+  /** Of one that contradicts nothing that was remembered before. */
+  async remember(signed: Signed): Promise<void> {
+    const { checkpoint } = signed
+    const highest = this.#signed?.checkpoint
     const grows = !highest || checkpoint.epoch > highest.epoch || checkpoint.number > highest.number
-    if (!grows && checkpoint.time <= highest.time) return
-    this.#checkpoint = grows ? checkpoint : { ...highest, time: checkpoint.time }
-    if (grows || Date.parse(checkpoint.time) - Date.parse(this.#writtenTime) > TIMES_MS)
-      await this.#write(this.#checkpoint)
+    if (!grows && (checkpoint.number < highest.number || checkpoint.time <= highest.time)) return
+    this.#signed = signed
+    if (grows || Date.parse(checkpoint.time) - Date.parse(this.#writtenTime) > TIMES_MS) await this.#write(signed)
   }
 
-  async #write(highest: Checkpoint): Promise<void> {
-    this.#writtenTime = highest.time
-    const file = await open(`${this.#path}.new`, 'w', 0o600)
-    try {
-      const json = JSON.stringify({ ...highest, root: Buffer.from(highest.root).toString('base64') })
-      await file.writeFile(seal(NAME, json))
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
-    await rename(`${this.#path}.new`, this.#path)
+  async #write({ checkpoint, note }: Signed): Promise<void> {
+    this.#writtenTime = checkpoint.time
+    const json = JSON.stringify({ ...checkpoint, root: Buffer.from(checkpoint.root).toString('base64'), note })
+    await writeSealed(this.#path, json)
   }
 }
 
-async function read(path: string, { fleet, onAlarm }: HighestOptions): Promise<Checkpoint | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
-  const json = unseal(NAME, text)
-  if (json === undefined) {
+async function read(path: string, { fleet, onAlarm }: HighestOptions): Promise<Signed | undefined> {
+  const json = await readSealed(path)
+  if (json === undefined) return undefined
+  if (json === 'damaged') {
     onAlarm('The highest checkpoint that this node has seen is damaged; it is learned anew')
     return undefined
   }
-  const value = JSON.parse(json) as Omit<Checkpoint, 'root'> & { root: string }
-  return value.fleet === fleet ? { ...value, root: Buffer.from(value.root, 'base64') } : undefined
+  // Those of earlier versions have no note.
+  const { note = '', root, ...rest } = JSON.parse(json) as Omit<Checkpoint, 'root'> & { root: string; note?: string }
+  return rest.fleet === fleet ? { checkpoint: { ...rest, root: Buffer.from(root, 'base64') }, note } : undefined
 }

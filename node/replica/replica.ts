@@ -1,22 +1,27 @@
 /**
  * A node's copy of the log and of what it leaves behind. Nothing is applied that does not follow, leaf by leaf, from the
  * log that was applied before to the root of a checkpoint that the primary signed; applied exactly once, in order; the highest
- * checkpoint ever accepted is remembered apart from LevelDB, so that neither a lost tail nor an old copy rolls it back.
+ * checkpoint ever accepted is remembered apart from LevelDB, so that neither a lost tail nor an old copy rolls it back. Every
+ * checkpoint that is heard must be consistent with what is held and with the highest one; after two that are not, nothing is believed.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RegistryError } from '../../protocol/errors.js'
 import { failpoint } from '../../protocol/failpoint.js'
 import { type Checkpoint, verifyCheckpoint } from '../../protocol/log/checkpoint.js'
+import { type Contradiction, contradictionError, contradicts } from '../../protocol/log/contradiction.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import type { HeldLog } from '../../protocol/log/prover.js'
+import { LogTree } from '../../protocol/log/tree.js'
 import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
 import type { Rows } from '../../protocol/metadata/rows.js'
 import { State } from '../../protocol/metadata/state.js'
-import type { Change, Digest, FileRecord, Position, Stored } from '../../protocol/records.js'
+import type { Change, Digest, FileRecord, Position, RepositoryRecord, Stored } from '../../protocol/records.js'
 import { type Database, isDamage, openDatabase, startOver } from './database.js'
-import { Highest } from './highest.js'
+import { Evidence } from './evidence.js'
+import { Highest, type Signed } from './highest.js'
+import { type Clock, Knowledge } from './knowledge.js'
 import { LevelRows, type Operation, seal, unseal } from './level-rows.js'
 import { LogStore, type Tail } from './log-store.js'
 
@@ -29,6 +34,7 @@ export interface ReplicaOptions {
   /** The primary's log key, 32 raw bytes. */
   publicKey: Uint8Array
   onAlarm: (sentence: string) => void
+  clock?: Clock
 }
 
 interface Stand {
@@ -54,6 +60,10 @@ export class Replica {
   #stand: Stand
   #frontier: Frontier
   readonly #highest: Highest
+  readonly #evidence: Evidence
+  readonly #knowledge: Knowledge
+  /** Over the entries that are held. */
+  readonly #tree = new LogTree((start, end) => this.#log.leaves(start, end))
   #turn: Promise<unknown> = Promise.resolve()
   #rebuilding: Promise<void> | undefined
   #checking: Promise<void> | undefined
@@ -64,7 +74,7 @@ export class Replica {
     options: ReplicaOptions,
     db: Database,
     stand: Stand,
-    highest: Highest,
+    { highest, evidence, knowledge }: { highest: Highest; evidence: Evidence; knowledge: Knowledge },
     rows: LevelRows,
     state: State,
   ) {
@@ -76,6 +86,8 @@ export class Replica {
     this.#stand = stand
     this.#frontier = Frontier.fromJSON(stand.frontier)
     this.#highest = highest
+    this.#evidence = evidence
+    this.#knowledge = knowledge
   }
 
   static async open(options: ReplicaOptions): Promise<Replica> {
@@ -87,9 +99,14 @@ export class Replica {
     const rows = new LevelRows(db, `g${found?.generation ?? 1}`, onDamage)
     const state = found && (await State.open(rows, found).catch(() => undefined))
     const highest = await Highest.open(options)
+    const known = {
+      highest,
+      evidence: await Evidence.open(options.dir),
+      knowledge: await Knowledge.open({ ...options, highest: highest.signed?.checkpoint }),
+    }
     const replica = state
-      ? new Replica(options, db, found, highest, rows, state)
-      : new Replica(options, db, found ?? NOTHING, highest, rows, await State.open(NO_ROWS, NOTHING))
+      ? new Replica(options, db, found, known, rows, state)
+      : new Replica(options, db, found ?? NOTHING, known, rows, await State.open(NO_ROWS, NOTHING))
     holder.replica = replica
     if (!state) await replica.#rebuild()
     return replica
@@ -97,6 +114,7 @@ export class Replica {
 
   /** Reads every row once in the background and rebuilds them if any is damaged or lost. */
   start(): void {
+    this.#knowledge.start()
     this.#checking = this.#check()
   }
 
@@ -124,6 +142,7 @@ export class Replica {
     await this.#checking
     await this.#turn.catch(() => undefined)
     await this.#rebuilding
+    await this.#knowledge.close()
     await this.#db.close()
   }
 
@@ -133,7 +152,12 @@ export class Replica {
 
   /** The newest checkpoint ever accepted. Its time is the newest signed time that this node has seen. */
   get highest(): Checkpoint | undefined {
-    return this.#highest.checkpoint
+    return this.#highest.signed?.checkpoint
+  }
+
+  /** What the primary signed and cannot both be true: nothing that it signs is believed since. */
+  get contradiction(): Contradiction | undefined {
+    return this.#evidence.found
   }
 
   /** False while entries are known to exist that were not applied: after a damaged start, or while catching up. */
@@ -141,9 +165,29 @@ export class Replica {
     return this.head.number >= (this.highest?.number ?? 0)
   }
 
-  /** Throws `corrupt` for what the primary did not sign; nothing of it is applied. */
-  receive(items: LogItem[], note: string): Promise<Verdict> {
-    const done = this.#turn.then(() => this.#receive(items, note))
+  /** Time as far as the primary told it and the steady clock since. Milliseconds since 1970. */
+  get nowMs(): number {
+    return this.#knowledge.nowMs
+  }
+
+  /** How long ago the primary was last heard of, by whatever way, as far as its changes are applied. */
+  get ageMs(): number {
+    return this.#knowledge.ageMs(this.head)
+  }
+
+  /** Why nothing of a repository is given out for now: what is known here is older than it allows. */
+  stale({ key, maxStalenessSeconds }: RepositoryRecord): string | undefined {
+    if (maxStalenessSeconds === undefined || this.ageMs <= maxStalenessSeconds * 1000) return undefined
+    const { asOf } = this.#knowledge
+    return `This node has had no news of the primary since ${asOf}; without any it serves ${key} for ${maxStalenessSeconds} seconds.`
+  }
+
+  /**
+   * Throws `corrupt` for what the primary did not sign; nothing of it is applied. `live`: the primary says that this is its newest
+   * checkpoint now.
+   */
+  receive(items: LogItem[], note: string, live = false): Promise<Verdict> {
+    const done = this.#turn.then(() => this.#receive(items, note, live))
     this.#turn = done.catch(() => undefined)
     return done
   }
@@ -233,43 +277,85 @@ export class Replica {
     await done
   }
 
-  async #receive(items: LogItem[], note: string): Promise<Verdict> {
+  async #receive(items: LogItem[], note: string, live: boolean): Promise<Verdict> {
+    const { contradiction } = this
+    if (contradiction) throw contradictionError(contradiction)
     const checkpoint = verifyCheckpoint(note, this.#options.fleet, this.#options.publicKey)
-    this.#refuseRollback(checkpoint)
+    const signed = { checkpoint, note }
+    await this.#refuseContradiction(signed)
     const { number } = this.head
     if (checkpoint.number <= number) {
-      await this.#highest.remember(checkpoint)
+      await this.#highest.remember(signed)
+      this.#knowledge.hear(checkpoint, live)
       return 'known'
     }
     const fresh = items.filter((item) => item.number > number && item.number <= checkpoint.number)
     if (fresh[0]?.number !== number + 1 || fresh.length !== checkpoint.number - number) {
-      await this.#highest.remember(checkpoint)
+      await this.#highest.remember(signed)
       return 'behind'
     }
-    const frontier = Frontier.fromJSON(this.#frontier.toJSON())
-    for (const item of fresh) frontier.append(leafOf(item))
+    const { frontier, passed } = this.#extended(fresh)
     if (Buffer.compare(frontier.root(), checkpoint.root) !== 0) {
-      this.#alarm(`Changes up to ${checkpoint.number} do not lead to the root that the primary signed`)
+      // Whoever sent it may have altered it: it is evidence against nobody.
+      const sentence = `Changes up to ${checkpoint.number} do not lead to the root that the primary signed`
+      this.#options.onAlarm(sentence)
+      throw new RegistryError('corrupt', sentence)
     }
-    await this.#apply(fresh, checkpoint, note, frontier)
+    const { highest } = this
+    if (passed && highest && Buffer.compare(passed, highest.root) !== 0)
+      await this.#accuse(
+        signed,
+        `A log of ${checkpoint.number} is signed that does not contain one of ${highest.number}`,
+      )
+    await this.#apply(fresh, signed, frontier)
+    this.#knowledge.hear(checkpoint, live)
     return 'applied'
   }
 
-  #refuseRollback(checkpoint: Checkpoint): void {
+  /** The tree with more entries, and its root where it passes the highest checkpoint. */
+  #extended(items: LogItem[]): { frontier: Frontier; passed: Uint8Array | undefined } {
+    const frontier = Frontier.fromJSON(this.#frontier.toJSON())
+    let passed: Uint8Array | undefined
+    for (const item of items) {
+      frontier.append(leafOf(item))
+      if (frontier.size === this.highest?.number) passed = frontier.root()
+    }
+    return { frontier, passed }
+  }
+
+  async #refuseContradiction(signed: Signed): Promise<void> {
     const { highest } = this
+    const { checkpoint } = signed
     if (!highest) return
-    if (checkpoint.epoch < highest.epoch) this.#alarm(`A checkpoint of the ended epoch ${checkpoint.epoch} was offered`)
-    const sameLength = checkpoint.epoch === highest.epoch && checkpoint.number === highest.number
-    if (sameLength && Buffer.compare(checkpoint.root, highest.root) !== 0)
-      this.#alarm(`Two different logs of length ${checkpoint.number} are signed: the log was forked`)
+    if (checkpoint.epoch < highest.epoch) {
+      const sentence = `A checkpoint of the ended epoch ${checkpoint.epoch} was offered`
+      this.#options.onAlarm(sentence)
+      throw new RegistryError('corrupt', sentence)
+    }
+    const sentence = contradicts(checkpoint, highest) ?? (await this.#contradictsHeld(checkpoint))
+    if (sentence !== undefined) await this.#accuse(signed, sentence)
   }
 
-  #alarm(sentence: string): never {
+  /** Is a shorter log, as it was signed, how the held one begins. */
+  async #contradictsHeld({ number, epoch, root }: Checkpoint): Promise<string | undefined> {
+    const { head } = this
+    if (epoch !== head.epoch || number > head.number || number === 0) return undefined
+    // One whose entries are damaged here is judged when they are there again.
+    const held = await (number === head.number ? this.#frontier.root() : this.#tree.root(number).catch(() => undefined))
+    return held === undefined || Buffer.compare(held, root) === 0
+      ? undefined
+      : `Two different logs of length ${number} are signed: the log was forked`
+  }
+
+  /** Keeps both notes, and throws. */
+  async #accuse({ note }: Signed, sentence: string): Promise<never> {
+    const notes: Contradiction['notes'] = [this.#highest.signed?.note ?? '', note]
+    await this.#evidence.keep({ sentence, notes, at: new Date().toISOString() })
     this.#options.onAlarm(sentence)
-    throw new RegistryError('corrupt', sentence)
+    throw contradictionError({ sentence })
   }
 
-  async #apply(items: LogItem[], checkpoint: Checkpoint, note: string, frontier: Frontier): Promise<void> {
+  async #apply(items: LogItem[], { checkpoint, note }: Signed, frontier: Frontier): Promise<void> {
     const changes = visible(items)
     const { operations, grown } = await this.#reduce(this.#rows, changes)
     const stand = {
@@ -286,7 +372,7 @@ export class Replica {
     this.#stand = stand
     this.#frontier = frontier
     this.state.note(changes, { epoch: checkpoint.epoch, number: checkpoint.number })
-    await this.#highest.remember(checkpoint)
+    await this.#highest.remember({ checkpoint, note })
     for (const look of [...this.#waiting]) look()
   }
 

@@ -31,7 +31,12 @@ export interface Opening {
   method: string
   /** Where to go; anything but a path of this origin leads to `/`. */
   next?: string | undefined
+  /** What the provider calls its own session. */
+  providerSession?: string | undefined
 }
+
+/** How a session was opened. */
+export type Origin = Pick<Opening, 'method' | 'providerSession'>
 
 export interface ConsoleSession {
   id: string
@@ -71,11 +76,13 @@ export class ConsoleSessions {
   /**
    * Logs a user in whose identity was proven just now, by whichever way, and leads on to `next`. The session that the browser
    * had ends.
-   * Throws `forbidden` where the reply's cookie could be read on its way, and `unauthenticated` for a user who is disabled.
+   * Throws `forbidden` where the reply's cookie could be read on its way, and `unauthenticated` for a user who is disabled, and
+   * for a service account.
    */
-  async open(user: UserRecord, request: HttpRequest, { method, next }: Opening): Promise<Reply> {
+  async open(user: UserRecord, request: HttpRequest, { method, next, providerSession }: Opening): Promise<Reply> {
     const { name, attributes } = cookieFor(request.origin)
-    if (this.#options.metadata.access('user', user.name)?.disabled !== false)
+    const account = this.#options.metadata.access('user', user.name)
+    if (account?.disabled !== false || account.project !== undefined)
       throw new RegistryError('unauthenticated', 'This account cannot log in', { code: 'login_failed' })
     await this.#forget(cookieOf(request.headers.get('cookie'), name))
     const value = randomBytes(COOKIE_BYTES).toString('base64url')
@@ -83,9 +90,9 @@ export class ConsoleSessions {
     const now = new Date(this.#options.nowMs()).toISOString()
     const agent = (request.headers.get('user-agent') ?? '').slice(0, AGENT_CHARACTERS)
     await this.#options.pool.query(
-      `insert into console_session (id, hash, user_name, method, created_at, seen_at, remote, agent)
-       values ($1, $2, $3, $4, $5, $5, $6, $7)`,
-      [tokenId(hash), hash, user.name, method, now, request.remote, agent],
+      `insert into console_session (id, hash, user_name, method, created_at, seen_at, remote, agent, provider_session)
+       values ($1, $2, $3, $4, $5, $5, $6, $7, $8)`,
+      [tokenId(hash), hash, user.name, method, now, request.remote, agent, providerSession ?? null],
     )
     return empty(303, {
       location: pathWithin(next ?? '/', request.origin),
@@ -137,6 +144,24 @@ export class ConsoleSessions {
       remote: row.remote,
       agent: row.agent,
     }))
+  }
+
+  /** Of one of the user's sessions. */
+  async originOf(user: string, id: string): Promise<Origin | undefined> {
+    const { rows } = await this.#options.pool.query<{ method: string; provider_session: string | null }>(
+      'select method, provider_session from console_session where user_name = $1 and id = $2',
+      [user, id],
+    )
+    return rows[0] && { method: rows[0].method, providerSession: rows[0].provider_session ?? undefined }
+  }
+
+  /** Those that a provider opened, by what it calls them. */
+  async ofProvider(method: string): Promise<{ user: string; providerSession: string }[]> {
+    const { rows } = await this.#options.pool.query<{ user_name: string; provider_session: string }>(
+      'select user_name, provider_session from console_session where method = $1 and provider_session is not null',
+      [method],
+    )
+    return rows.map((row) => ({ user: row.user_name, providerSession: row.provider_session }))
   }
 
   /** false: the user has no such session. */

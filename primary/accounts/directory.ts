@@ -5,7 +5,11 @@ import {
   type AccessKind,
   type AccessRecords,
   FLEET,
+  type GroupRecord,
   type Position,
+  type ProjectRecord,
+  type RepositoryRecord,
+  type RoleRecord,
   type Step,
   type TokenRecord,
   type UserRecord,
@@ -29,6 +33,22 @@ export class Directory {
 
   token(id: string): TokenRecord | undefined {
     return this.#metadata.access('token', id)
+  }
+
+  group(name: string): GroupRecord | undefined {
+    return this.#metadata.access('group', name)
+  }
+
+  role(name: string): RoleRecord | undefined {
+    return this.#metadata.access('role', name)
+  }
+
+  project(key: string): ProjectRecord | undefined {
+    return this.#metadata.access('project', key)
+  }
+
+  repositories(): RepositoryRecord[] {
+    return this.#metadata.repositories()
   }
 
   all<K extends AccessKind>(kind: K): AccessRecords[K][] {

@@ -4,10 +4,11 @@
  */
 import type pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
-import type { Step, UserRecord } from '../../protocol/records.js'
+import type { UserRecord } from '../../protocol/records.js'
 import type { BreachedPasswords } from './breached.js'
-import { type Directory, dropToken } from './directory.js'
+import type { Directory } from './directory.js'
 import { checkNewPassword, isPlausible, type PasswordHashes } from './password.js'
+import { dropUsers } from './rights.js'
 import type { SecondFactor } from './second-factor.js'
 import type { Sessions } from './sessions.js'
 
@@ -17,6 +18,8 @@ export interface UserDraft {
   email?: string | undefined
   admin?: boolean | undefined
   groups?: string[] | undefined
+  /** That owns it: then it is a service account. */
+  project?: string | undefined
 }
 
 export interface UserChanges {
@@ -95,6 +98,7 @@ export class Users {
   update(name: string, changes: UserChanges, by: string): Promise<UserRecord> {
     return this.#directory.turn.run(async () => {
       const before = this.#existing(name)
+      if (before.project !== undefined && changes.admin) throw serviceAccount(name)
       const record: UserRecord = {
         ...before,
         email: changes.email ?? before.email,
@@ -113,21 +117,8 @@ export class Users {
     return this.#directory.turn.run(async () => {
       this.#existing(name)
       this.#keepAnAdministrator(name)
-      const tokens = this.#directory.tokensOf(name)
-      const ids = new Set(tokens.map((token) => token.id))
-      const grants = this.#directory
-        .all('grant')
-        .filter(
-          ({ subject }) =>
-            (subject.kind === 'user' && subject.name === name) || (subject.kind === 'token' && ids.has(subject.name)),
-        )
       await this.#sessions.closeAll(name)
-      const steps: Step[] = [
-        { kind: 'access', subject: 'user', id: name, record: null },
-        ...tokens.map((token) => dropToken(token.id)),
-        ...grants.map((grant): Step => ({ kind: 'access', subject: 'grant', id: grant.id, record: null })),
-      ]
-      await this.#directory.commit(steps, by)
+      await this.#directory.commit(dropUsers(this.#directory, [name]), by)
       await this.#pool.query('delete from password where user_name = $1', [name])
       await this.#pool.query('delete from identity where user_name = $1', [name])
       await this.#factor.remove(name)
@@ -140,6 +131,7 @@ export class Users {
     const hash = await this.#hashes.hash(password)
     await this.#directory.turn.run(async () => {
       const record = this.#existing(name)
+      if (record.project !== undefined) throw serviceAccount(name)
       await this.#store(name, hash)
       const ended = await this.#sessions.closeAll(name)
       // The record again, unchanged: whoever remembers the old password as right hears of it and forgets.
@@ -154,7 +146,11 @@ export class Users {
     return rows.length === 0 ? undefined : matches
   }
 
-  async #add({ name, email, admin, groups }: UserDraft, hash: string | undefined, by: string): Promise<UserRecord> {
+  async #add(
+    { name, email, admin, groups, project }: UserDraft,
+    hash: string | undefined,
+    by: string,
+  ): Promise<UserRecord> {
     if (this.#directory.user(name)) throw new RegistryError('conflict', `There is a user ${name} already`)
     const record: UserRecord = {
       id: name,
@@ -163,8 +159,11 @@ export class Users {
       admin: admin ?? false,
       disabled: false,
       groups: groups ?? [],
+      ...(project === undefined ? {} : { project }),
       createdAt: new Date(this.#nowMs()).toISOString(),
     }
+    if (project !== undefined && !this.#directory.project(project))
+      throw new RegistryError('missing', `There is no project ${project}`)
     // A password, or an identity elsewhere, that an earlier user of the name left behind must not be this one's.
     await this.#pool.query('delete from identity where user_name = $1', [name])
     if (hash === undefined) await this.#pool.query('delete from password where user_name = $1', [name])
@@ -192,4 +191,10 @@ export class Users {
     if (administrators.length === 1 && administrators[0]?.name === name)
       throw new RegistryError('conflict', `${name} is the last administrator`, { code: 'last_administrator' })
   }
+}
+
+function serviceAccount(name: string): RegistryError {
+  return new RegistryError('invalid', `${name} is a service account: it has tokens only, and administers nothing`, {
+    code: 'service_account',
+  })
 }

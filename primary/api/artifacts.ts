@@ -123,7 +123,7 @@ function propertyEndpoints({ open, downloads }: ArtifactsOptions): Endpoint[] {
       method: 'GET',
       path: `${API}/repositories/{key}/statistics`,
       summary: 'Downloads of a repository, or of one file in it',
-      access: { repository: 'read' },
+      access: { repository: 'look' },
       query: z.strictObject({
         path: z.string().max(4096).optional(),
         days: z.coerce.number().int().min(1).max(366).default(30),

@@ -27,7 +27,7 @@ export function auditEndpoints(audit: Audit): Endpoint[] {
       method: 'GET',
       path: `${API}/admin/audit`,
       summary: 'Who did what, newest first',
-      access: 'administrator',
+      access: 'auditor',
       query: z.strictObject({
         limit,
         after: z
@@ -53,7 +53,7 @@ export function auditEndpoints(audit: Audit): Endpoint[] {
       method: 'GET',
       path: `${API}/admin/audit/head`,
       summary: 'The newest row and its hash: kept elsewhere, it shows later that the trail was not written anew',
-      access: 'administrator',
+      access: 'auditor',
       reply: z.object({ id: z.number(), hash: z.string() }).meta({ id: 'AuditHead' }),
       handle: async () => audit.head(),
     }),
@@ -62,7 +62,7 @@ export function auditEndpoints(audit: Audit): Endpoint[] {
       method: 'GET',
       path: `${API}/admin/audit/export`,
       summary: 'The trail as JSON lines, oldest first, each with its hash and the one before',
-      access: 'administrator',
+      access: 'auditor',
       query: z.strictObject({
         after: z
           .string()

@@ -1,13 +1,11 @@
-/** Logging in and out, and API tokens. A refusal says the same for an unknown user, a wrong password and a disabled account. */
+/** Logging in and out. A refusal says the same for an unknown user, a wrong password and a disabled account. */
 import { z } from 'zod'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
-import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
 import { API } from '../../protocol/api/reads.js'
-import { time, tokenJson, tokenShape } from '../../protocol/api/shapes.js'
+import { time } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Metadata } from '../../protocol/ports.js'
 import type { Session } from '../accounts/sessions.js'
-import { MAX_TOKEN_DAYS } from '../accounts/tokens.js'
 import type { PrimaryAccounts } from '../accounts.js'
 
 const sessionShape = z
@@ -33,7 +31,7 @@ const consoleSessionShape = z
 const refreshToken = z.string().min(1).max(128)
 
 export function authEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'access'>): Endpoint[] {
-  return [...sessionEndpoints(accounts, metadata), ...consoleEndpoints(accounts), ...tokenEndpoints(accounts)]
+  return [...sessionEndpoints(accounts, metadata), ...consoleEndpoints(accounts)]
 }
 
 function sessionEndpoints(accounts: PrimaryAccounts, metadata: Pick<Metadata, 'access'>): Endpoint[] {
@@ -113,66 +111,6 @@ function consoleEndpoints({ console }: PrimaryAccounts): Endpoint[] {
       handle: async ({ principal, params }) => {
         if (!(await console.end(principal.name, params.id)))
           throw new RegistryError('missing', 'You have no such session')
-      },
-    }),
-  ]
-}
-
-function tokenEndpoints(accounts: PrimaryAccounts): Endpoint[] {
-  return [
-    endpoint({
-      name: 'tokens.create',
-      method: 'POST',
-      path: `${API}/auth/tokens`,
-      summary: 'A new API token; its value is shown this once',
-      access: 'authenticated',
-      body: z.strictObject({
-        name: z.string().min(1).max(100),
-        scopes: z.array(z.string().max(100)).min(1).max(50).default(['*']).meta({
-          description: '"*", or read, write, delete, admin, each with ":pattern" over repository keys if wanted',
-        }),
-        expires_in_days: z
-          .number()
-          .int()
-          .min(1)
-          .max(MAX_TOKEN_DAYS)
-          .nullable()
-          .optional()
-          .meta({ description: 'Left out or null: never' }),
-      }),
-      reply: tokenShape.extend({ value: z.string() }).meta({ id: 'NewToken' }),
-      status: 201,
-      handle: async ({ body, principal, note }) => {
-        const draft = { name: body.name, scopes: body.scopes, expiresInDays: body.expires_in_days ?? undefined }
-        const { value, token } = await accounts.createToken(principal, draft)
-        note.token = token.id
-        return { ...tokenJson(token), value }
-      },
-    }),
-    endpoint({
-      name: 'tokens.list',
-      method: 'GET',
-      path: `${API}/auth/tokens`,
-      summary: 'Your API tokens, without their values',
-      access: 'authenticated',
-      query: pageQuery,
-      reply: pageOf(tokenShape),
-      handle: async ({ principal, query }) => {
-        const tokens = accounts.tokens(principal).sort((a, b) => (a.id < b.id ? -1 : 1))
-        const { items, next } = pageFrom(tokens, (token) => token.id, query)
-        return { items: items.map(tokenJson), next }
-      },
-    }),
-    endpoint({
-      name: 'tokens.revoke',
-      method: 'DELETE',
-      path: `${API}/auth/tokens/{id}`,
-      summary: 'Revokes one of your tokens; administrators can revoke any',
-      access: 'authenticated',
-      reply: 'empty',
-      handle: async ({ principal, params }) => {
-        if (!(await accounts.revokeToken(principal, params.id)))
-          throw new RegistryError('missing', 'You have no such token')
       },
     }),
   ]

@@ -23,9 +23,12 @@ import { type ArtifactsOptions, artifactEndpoints } from './artifacts.js'
 import { auditEndpoints } from './audit.js'
 import { authEndpoints } from './auth.js'
 import { grantEndpoints } from './grants.js'
+import { groupEndpoints, roleEndpoints } from './groups.js'
 import { nodeEndpoints } from './nodes.js'
+import { projectEndpoints } from './projects.js'
 import { providerEndpoints } from './providers.js'
 import { repositoryEndpoints } from './repositories.js'
+import { tokenEndpoints } from './tokens.js'
 import { trustEndpoints } from './trust.js'
 import { userEndpoints } from './users.js'
 
@@ -68,10 +71,14 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...readEndpoints(reads),
     ...proofEndpoints(options),
     ...authEndpoints(accounts, metadata),
+    ...tokenEndpoints(accounts),
     ...userEndpoints(accounts, metadata, gate),
     ...repositoryEndpoints(repositories, metadata, gate, options.formats),
     ...artifactEndpoints({ ...options, downloads, nowMs }),
     ...grantEndpoints(metadata, ledger),
+    ...groupEndpoints(accounts.groups),
+    ...roleEndpoints(accounts.roles),
+    ...projectEndpoints({ projects: accounts.projects, metadata, gate, usage: (...scopes) => ledger.usage(...scopes) }),
     ...nodeEndpoints(nodes),
     ...providerEndpoints(options.providers, options.federation),
     ...trustEndpoints(options.trustRules, options.exchange, metadata),

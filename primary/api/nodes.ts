@@ -53,6 +53,7 @@ const nodeShape = z
     url: z.string().nullable(),
     version: z.string().nullable(),
     sync_requested_at: time.nullable(),
+    alarm: z.string().nullable().meta({ description: 'Why the node cannot believe the log that the primary signs' }),
     join_key: z
       .object({ used: z.number(), uses: z.number().nullable(), expires_at: time })
       .nullable()
@@ -96,7 +97,7 @@ export function nodeEndpoints(nodes: Nodes): Endpoint[] {
       method: 'GET',
       path: `${API}/edge-nodes`,
       summary: 'Nodes with their health',
-      access: 'administrator',
+      access: 'auditor',
       query: pageQuery,
       reply: pageOf(nodeShape),
       handle: async ({ query }) => {
@@ -111,7 +112,7 @@ export function nodeEndpoints(nodes: Nodes): Endpoint[] {
       method: 'GET',
       path: `${API}/edge-nodes/{id}`,
       summary: 'One node',
-      access: 'administrator',
+      access: 'auditor',
       reply: nodeShape,
       handle: async ({ params }) => nodeJson(await nodes.get(params.id)),
     }),
@@ -171,6 +172,7 @@ function nodeJson(node: NodeView): z.input<typeof nodeShape> {
     url: heartbeat?.url ?? null,
     version: heartbeat?.version ?? null,
     sync_requested_at: node.syncRequestedAt ?? null,
+    alarm: node.alarm ?? null,
     join_key: node.ephemeral
       ? { used: node.ephemeral.used, uses: node.ephemeral.uses ?? null, expires_at: node.ephemeral.expiresAt }
       : null,

@@ -38,7 +38,7 @@ function configuration(providers: Providers): Endpoint[] {
       method: 'GET',
       path: PATH,
       summary: 'All identity providers, in the order in which passwords are tried',
-      access: 'administrator',
+      access: 'auditor',
       reply: z.object({ items: z.array(providerShape) }),
       handle: async () => ({ items: providers.list().map(shown) }),
     }),
@@ -68,7 +68,7 @@ function configuration(providers: Providers): Endpoint[] {
       method: 'GET',
       path: `${PATH}/{key}`,
       summary: 'One identity provider',
-      access: 'administrator',
+      access: 'auditor',
       reply: providerShape,
       handle: async ({ params }) => shown(providers.get(params.key)),
     }),
@@ -140,7 +140,7 @@ function identities(providers: Providers, federation: Federation): Endpoint[] {
       method: 'GET',
       path: `${PATH}/{key}/identities`,
       summary: "Which accounts the provider's subjects are",
-      access: 'administrator',
+      access: 'auditor',
       reply: z.object({ items: z.array(linkedShape) }),
       handle: async ({ params }) => {
         providers.get(params.key)

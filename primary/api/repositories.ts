@@ -25,7 +25,16 @@ const NOT_FOR_CREDENTIALS = [
   ...['host', 'connection', 'content-length', 'transfer-encoding', 'upgrade', 'te', 'trailer', 'expect', 'keep-alive'],
   ...['accept', 'accept-encoding', 'range', 'if-none-match', 'if-modified-since', 'proxy-authorization', 'user-agent'],
 ]
+const project = z.string().min(1).max(63).nullable()
 const ttl = z.number().int().min(0).max(31_536_000)
+/** An idle primary is heard of every 15 s, so a node that reaches it is never too old. */
+const staleness = z
+  .number()
+  .int()
+  .min(60)
+  .max(315_360_000)
+  .nullable()
+  .meta({ description: 'Not of virtual ones, whose members have their own; null: however old a node’s knowledge is' })
 const immutable = z
   .array(z.string().min(1).max(128))
   .max(100)
@@ -100,6 +109,7 @@ export function repositoryEndpoints(
         name: name.optional(),
         description: description.optional(),
         is_public: z.boolean().optional(),
+        project: project.optional(),
         allow_redeploy: z.boolean().optional(),
         immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
@@ -107,6 +117,7 @@ export function repositoryEndpoints(
         upstream_mirrors: mirrors.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        max_staleness_seconds: staleness.optional(),
         settings,
         ...ruleFields,
         members: z.array(z.string().max(63)).max(100).optional(),
@@ -126,19 +137,21 @@ export function repositoryEndpoints(
           format,
           type: repo_type,
           public: is_public,
+          project: body.project ?? undefined,
           redeploy: allow_redeploy,
           immutableTags: immutable_tags,
           quota: quota_bytes ?? undefined,
           upstream: upstream_url ?? undefined,
           mirrors: upstream_mirrors,
           metadataTtlSeconds: metadata_ttl_seconds ?? undefined,
+          maxStalenessSeconds: body.max_staleness_seconds ?? undefined,
           credential: upstream_auth ? credentialOf(upstream_auth) : undefined,
           rules: changedRules(undefined, body),
           settings: body.settings,
         }
         const record = await repositories.create(draft, principal.name)
         response.headers.location = `${API}/repositories/${key}`
-        return repositoryJson(record, { origin: request.origin, usedBytes: 0, administers: true })
+        return repositoryJson(record, { origin: request.origin, usedBytes: 0, inspects: true })
       },
     }),
     endpoint({
@@ -151,6 +164,7 @@ export function repositoryEndpoints(
         name: name.optional(),
         description: description.optional(),
         is_public: z.boolean().optional(),
+        project: project.optional(),
         allow_redeploy: z.boolean().optional(),
         immutable_tags: immutable.optional(),
         quota_bytes: quota.optional(),
@@ -158,6 +172,7 @@ export function repositoryEndpoints(
         upstream_mirrors: mirrors.optional(),
         upstream_auth: auth.optional(),
         metadata_ttl_seconds: ttl.nullable().optional(),
+        max_staleness_seconds: staleness.optional(),
         settings,
         ...ruleFields,
         // Taken so that a document that was read can be sent back; refused when they differ.
@@ -168,26 +183,33 @@ export function repositoryEndpoints(
       reply: repositoryShape,
       handle: async ({ repository, body, principal, request }) => {
         refuseOtherKind(repository, body)
-        const system = [body.quota_bytes, body.upstream_url, body.upstream_mirrors, body.upstream_auth]
-        const isSystem = system.some((field) => field !== undefined) || givesRules(body)
+        const { quota_bytes, max_staleness_seconds, upstream_url, upstream_mirrors, upstream_auth } = body
+        const system = [quota_bytes, max_staleness_seconds, upstream_url, upstream_mirrors, upstream_auth]
+        const moves = body.project !== undefined && body.project !== (repository.project ?? null)
+        const isSystem = moves || system.some((field) => field !== undefined) || givesRules(body)
         if (isSystem && !gate.mayAdminister(principal))
-          throw new RegistryError('forbidden', 'Only a system administrator changes quotas, upstreams and rules')
+          throw new RegistryError(
+            'forbidden',
+            'Only a system administrator changes quotas, staleness bounds, projects, upstreams and rules',
+          )
         const changes = {
           name: body.name,
           description: body.description,
           public: body.is_public,
+          project: body.project,
           redeploy: body.allow_redeploy,
           immutableTags: body.immutable_tags,
           quota: body.quota_bytes,
           upstream: body.upstream_url,
           mirrors: body.upstream_mirrors,
           metadataTtlSeconds: body.metadata_ttl_seconds ?? undefined,
+          maxStalenessSeconds: body.max_staleness_seconds,
           credential: body.upstream_auth && credentialOf(body.upstream_auth),
           settings: body.settings,
           ...(givesRules(body) ? { rules: changedRules(repository.rules, body) ?? null } : {}),
         }
         const record = await repositories.update(repository.key, changes, principal.name)
-        return repositoryJson(record, { origin: request.origin, administers: true })
+        return repositoryJson(record, { origin: request.origin, inspects: true })
       },
     }),
     endpoint({

@@ -27,7 +27,7 @@ export function trustEndpoints(rules: TrustRules, exchange: Exchange, metadata: 
       method: 'GET',
       path: PATH,
       summary: 'All trust rules, in the order in which they are tried',
-      access: 'administrator',
+      access: 'auditor',
       reply: z.object({ items: z.array(ruleShape) }),
       handle: async () => ({ items: rules.list().map(({ key: name, rule }) => ({ ...rule, key: name })) }),
     }),

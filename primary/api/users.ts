@@ -30,7 +30,7 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       method: 'GET',
       path: `${API}/users`,
       summary: 'All users',
-      access: 'administrator',
+      access: 'auditor',
       query: pageQuery,
       reply: pageOf(userShape),
       handle: async ({ query }) => {
@@ -76,7 +76,7 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       access: 'authenticated',
       reply: userShape,
       handle: async ({ params, principal }) => {
-        const visible = gate.mayAdminister(principal) || principal.user?.name === params.username
+        const visible = gate.mayAudit(principal) || principal.user?.name === params.username
         const user = visible ? metadata.access('user', params.username) : undefined
         if (!user) throw new RegistryError('missing', `There is no user ${params.username} that you may see`)
         return userJson(user)

@@ -24,6 +24,8 @@ import { ageHeaders } from '../../protocol/http/age.js'
 import { empty, json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Arrival } from '../../protocol/kinds/arrival.js'
+import { verifyCheckpoint } from '../../protocol/log/checkpoint.js'
+import { contradictionShape } from '../../protocol/log/contradiction.js'
 import type { Blobs, Bytes, Metadata } from '../../protocol/ports.js'
 import {
   type Digest,
@@ -61,8 +63,15 @@ const heartbeatSchema = z.object({
   cache: z.object({ used: z.number().nonnegative(), limit: z.number().nonnegative() }),
   peers: z.number().int().nonnegative(),
   version: z.string().max(64),
+  /** The node believes nothing any more, and why. */
+  contradiction: contradictionShape.optional(),
   /** Downloads since the last heartbeat. */
   downloads: z.array(z.object({ scope: z.string(), path: z.string(), count: z.number().int().positive() })).max(1000),
+  /** Last uses of tokens since the last heartbeat. Older nodes tell none. */
+  tokenUses: z
+    .array(z.object({ id: z.string().max(64), at: z.iso.datetime(), remote: z.string().max(64) }))
+    .max(1000)
+    .default([]),
 })
 export type Heartbeat = z.infer<typeof heartbeatSchema>
 
@@ -223,13 +232,26 @@ export class Fleet {
 
   async #heartbeat(node: NodeRecord, request: HttpRequest): Promise<Reply> {
     const { members } = this.#options
-    await members.heartbeat(node, await parseBody(request, heartbeatSchema), { remote: request.remote })
+    const status = await parseBody(request, heartbeatSchema)
+    await members.heartbeat(node, this.#substantiated(status), { remote: request.remote })
     return json({
       peers: await members.peers(node.id),
       policies: await members.policies(node.id),
       repositories: node.repositories,
       syncRequestedAt: await members.syncRequestedAt(node.id),
     })
+  }
+
+  /** Without an accusation whose notes were not signed here. */
+  #substantiated(status: Heartbeat): Heartbeat {
+    const { fleet, logKey } = this.#options
+    try {
+      // A node of an earlier version has not kept the first one.
+      for (const note of status.contradiction?.notes ?? []) if (note !== '') verifyCheckpoint(note, fleet, logKey)
+      return status
+    } catch {
+      return { ...status, contradiction: undefined }
+    }
   }
 
   async #log(query: URLSearchParams, sees: (scope: string) => boolean): Promise<Reply> {

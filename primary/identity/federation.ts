@@ -113,7 +113,10 @@ export class Federation {
   link(provider: string, subject: string, user: string): Promise<void> {
     checkSubject(subject)
     return this.#directory.turn.run(async () => {
-      if (!this.#directory.user(user)) throw new RegistryError('missing', `There is no user ${user}`)
+      const account = this.#directory.user(user)
+      if (!account) throw new RegistryError('missing', `There is no user ${user}`)
+      if (account.project !== undefined)
+        throw new RegistryError('invalid', `${user} is a service account: only tokens let it in`)
       const row = await this.#row(provider, subject)
       if (row && row.user_name !== user)
         throw new RegistryError('conflict', `${provider} has this subject as ${row.user_name} already`)
@@ -160,7 +163,7 @@ export class Federation {
     const [same, ...others] = this.#directory
       .all('user')
       .filter((user) => user.email.toLowerCase() === email.toLowerCase())
-    if (!same || others.length > 0 || same.admin) return undefined
+    if (!same || others.length > 0 || same.admin || same.project !== undefined) return undefined
     const { rows } = await this.#pool.query('select 1 from identity where user_name = $1 limit 1', [same.name])
     return rows.length === 0 ? same : undefined
   }

@@ -2,5 +2,6 @@
 import { oauth2 } from './oauth2/provider.js'
 import { oidc } from './oidc/provider.js'
 import type { ProviderKind } from './provider.js'
+import { saml } from './saml/provider.js'
 
-export const providerKinds: readonly ProviderKind[] = [oidc, oauth2]
+export const providerKinds: readonly ProviderKind[] = [oidc, oauth2, saml]

@@ -32,7 +32,7 @@ export interface Provider {
   password?(user: string, password: string, signal: AbortSignal): Promise<Identity | undefined>
   /**
    * Below `/admin/login/{key}/`, by method and name, for instance `GET callback`. `GET start` is the key's own path, where a
-   * log-in page leads to; `GET logout` is where somebody goes who logged in by it and out here.
+   * log-in page leads to; `GET logout` is where somebody goes who logged in by it and out here (leaving.ts).
    */
   readonly routes?: Readonly<Record<string, Route>>
   /** What is to be done once in a while, for instance to ask anew who is in which group. */
@@ -55,7 +55,7 @@ export interface ProviderParts {
   /** Keys of those who sign tokens. */
   issuers: IssuerKeys
   audit: (entry: AuditEntry) => Promise<void>
-  console: Pick<ConsoleSessions, 'open'>
+  console: Pick<ConsoleSessions, 'open' | 'ofProvider'>
   /** Ends the user's sessions, the console's too. */
   endSessions(user: string): Promise<void>
   nowMs: () => number

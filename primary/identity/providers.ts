@@ -7,10 +7,12 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import type { UserRecord } from '../../protocol/records.js'
+import type { Origin } from '../accounts/console.js'
 import { Turn } from '../accounts/turn.js'
 import { seal, unseal } from '../upstream/credentials.js'
 import { type Admission, admissionOf } from './admission.js'
 import type { Identity } from './identity.js'
+import { leaving } from './leaving.js'
 import type { Provider, ProviderKind, ProviderParts, Route } from './provider.js'
 
 export interface ProviderRecord {
@@ -103,8 +105,9 @@ export class Providers {
   }
 
   /** Where somebody goes who logged in by a provider and out here; undefined: it has no such place. */
-  logoutPath(key: string): string | undefined {
-    return this.#route(key, 'GET logout') && `${LOGIN_PATH}${key}/logout`
+  logoutPath({ method, providerSession }: Origin): string | undefined {
+    if (!this.#route(method, 'GET logout')) return undefined
+    return `${LOGIN_PATH}${method}/logout${leaving(this.#parts, method, providerSession)}`
   }
 
   create(draft: ProviderRecord): Promise<ProviderRecord> {

@@ -27,6 +27,8 @@ export interface RoundTripOptions {
   key: Uint8Array
   once: Once
   nowMs: () => number
+  /** The provider's page posts a form to here, with which browsers send no cookie that is Lax. */
+  posted?: boolean
 }
 
 const LIFETIME_MS = 10 * 60_000
@@ -53,20 +55,29 @@ export class RoundTrips {
     }
     const kept = JSON.stringify({ ...trip, untilMs: nowMs() + LIFETIME_MS })
     const value = seal(key, this.#scope(), kept).toString('base64url')
-    const secure = request.origin.startsWith('https:') ? '; Secure' : ''
-    // Lax, since it is the provider's page that leads back to here.
-    const attributes = `Path=/; Max-Age=${LIFETIME_MS / 1000}; HttpOnly; SameSite=Lax${secure}`
+    const attributes = `Path=/; Max-Age=${LIFETIME_MS / 1000}; HttpOnly${this.#sameSite(request)}`
     return { trip, setCookie: `${this.#cookie(request)}=${value}; ${attributes}` }
   }
 
   /** Throws `invalid` for what this browser did not begin lately, or ended before. */
   async end(request: HttpRequest): Promise<Trip> {
-    const { once, nowMs } = this.#options
-    const kept = this.#kept(request)
+    const trip = this.under(request)
     const states = new URLSearchParams(request.query).getAll('state')
-    if (!kept || states.length !== 1 || !equal(kept.state, states[0] ?? '') || kept.untilMs < nowMs()) throw notBegun()
-    if (!(await once.use('login', kept.state, kept.untilMs))) throw notBegun()
-    return kept
+    if (!trip || states.length !== 1 || !equal(trip.state, states[0] ?? '')) throw notBegun()
+    if (!(await this.spend(trip))) throw notBegun()
+    return trip
+  }
+
+  /** What this browser began lately, whether it ended since or not. */
+  under(request: HttpRequest): Trip | undefined {
+    const kept = this.#kept(request)
+    return kept && kept.untilMs >= this.#options.nowMs() ? kept : undefined
+  }
+
+  /** false: it ended before. */
+  spend({ state }: Trip): Promise<boolean> {
+    const { once, nowMs } = this.#options
+    return once.use('login', state, nowMs() + LIFETIME_MS)
   }
 
   #kept(request: HttpRequest): (Trip & { untilMs: number }) | undefined {
@@ -81,6 +92,13 @@ export class RoundTrips {
 
   #cookie({ origin }: HttpRequest): string {
     return `${origin.startsWith('https:') ? '__Host-' : ''}cairn-login-${this.#options.provider}`
+  }
+
+  /** Lax where the provider's page leads back to here; in plain http, which is for this machine only, None is not to be had. */
+  #sameSite({ origin }: HttpRequest): string {
+    const secure = origin.startsWith('https:')
+    if (this.#options.posted) return secure ? '; SameSite=None; Secure' : ''
+    return `; SameSite=Lax${secure ? '; Secure' : ''}`
   }
 
   #scope(): string {

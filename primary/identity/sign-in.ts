@@ -11,6 +11,8 @@ export async function signIn(
   identity: Identity,
   request: HttpRequest,
   next: string,
+  /** What the provider calls its own session. */
+  providerSession?: string,
 ): Promise<Reply> {
   const record = (who: string, outcome: string) =>
     audit({
@@ -25,7 +27,7 @@ export async function signIn(
   const known = (await federation.accountOf(identity.provider, identity.subject)) ?? 'anonymous'
   try {
     const user = await federation.admit(identity)
-    const reply = await console.open(user, request, { method: identity.provider, next })
+    const reply = await console.open(user, request, { method: identity.provider, next, providerSession })
     await record(user.name, 'ok')
     return reply
   } catch (error) {

@@ -2,10 +2,10 @@
  * Extends the tree over the log and signs its length, at most every 20 ms and never in a client's way. What it hands to
  * listeners is a batch: the entries since the last checkpoint, and the checkpoint that covers them.
  */
-import type { KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import type pg from 'pg'
 import { failpoint } from '../../protocol/failpoint.js'
-import { type Checkpoint, signCheckpoint } from '../../protocol/log/checkpoint.js'
+import { type Checkpoint, rawPublicKey, signCheckpoint, verifyCheckpoint } from '../../protocol/log/checkpoint.js'
 import type { LogItem } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
 import type { PostgresLedger } from '../postgres/ledger.js'
@@ -36,6 +36,7 @@ export class Signer {
   #idle: NodeJS.Timeout | undefined
   #work: Promise<void> = Promise.resolve()
   #closed = false
+  #lastTime = ''
   #latest: { checkpoint: Checkpoint; note: string } | undefined
 
   constructor(options: {
@@ -64,12 +65,13 @@ export class Signer {
 
   /** Takes up where the last checkpoint ended; what was committed and not signed before a crash is signed now. */
   async start(ledger: PostgresLedger): Promise<void> {
-    const { rows } = await this.#pool.query<{ epoch: string; frontier: string }>(
-      'select epoch, frontier from checkpoint order by epoch desc, number desc limit 1',
+    const { rows } = await this.#pool.query<{ epoch: string; frontier: string; note: string }>(
+      'select epoch, frontier, note from checkpoint order by epoch desc, number desc limit 1',
     )
     if (rows[0]) {
       this.#frontier = Frontier.fromJSON(JSON.parse(rows[0].frontier))
       this.#epoch = Number(rows[0].epoch)
+      this.#lastTime = verifyCheckpoint(rows[0].note, this.#fleet, rawPublicKey(createPublicKey(this.#key))).time
     }
     ledger.onCommit((entries) => {
       for (const { number, salt, body, leaf, change } of entries)
@@ -110,7 +112,7 @@ export class Signer {
       epoch: this.#epoch,
       number: frontier.size,
       root: frontier.root(),
-      time: this.#now(),
+      time: this.#time(),
     }
     const note = signCheckpoint(checkpoint, this.#key)
     await this.#pool.query(
@@ -121,7 +123,15 @@ export class Signer {
     if (items.length > 0) failpoint('before-feed')
     this.#frontier = frontier
     this.#latest = { checkpoint, note }
+    this.#lastTime = checkpoint.time
     for (const listener of this.#listeners) listener({ items, checkpoint, note })
+  }
+
+  /** Never before that of the last checkpoint, whatever the clock does: a longer log of an earlier time would be a rollback. */
+  #time(): string {
+    const now = this.#now()
+    if (now < this.#lastTime) return this.#lastTime
+    return now
   }
 
   /** The entries that follow the tree, from memory where they just passed by, otherwise from the database. */

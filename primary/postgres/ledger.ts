@@ -16,6 +16,7 @@ import { Batch, growth } from '../../protocol/metadata/batch.js'
 import {
   checkQuota,
   conditionKeys,
+  quotasOf,
   refuseIfAbsent,
   refuseIfChanged,
   rulesOf,
@@ -86,8 +87,11 @@ export class PostgresLedger implements Ledger {
     })
   }
 
-  async usage(scope: string): Promise<number> {
-    const { rows } = await this.#pool.query<{ bytes: string }>('select bytes from usage where scope = $1', [scope])
+  async usage(...scopes: string[]): Promise<number> {
+    const { rows } = await this.#pool.query<{ bytes: string }>(
+      'select coalesce(sum(bytes), 0) as bytes from usage where scope = any($1)',
+      [scopes],
+    )
     return Number(rows[0]?.bytes ?? 0)
   }
 
@@ -200,7 +204,8 @@ export class PostgresLedger implements Ledger {
     if (!repository && proposal.scope !== FLEET) throw new RegistryError('missing', 'The repository was deleted')
     const writes = await batch.add(group, rulesOf(proposal, repository))
     const grows = await growth(writes, batch)
-    if (repository?.quota !== undefined) checkQuota(repository.quota, (await usage.of(proposal.scope)) + grows, grows)
+    for (const { quota, scopes, whose } of quotasOf(repository, this.#state))
+      checkQuota(quota, (await usage.of(scopes)) + grows, grows, whose)
     usage.add(proposal.scope, grows)
     return writes
   }
@@ -236,12 +241,18 @@ class Usage {
     this.#client = client
   }
 
-  async of(scope: string): Promise<number> {
-    if (!this.#before.has(scope)) {
-      const { rows } = await this.#client.query<{ bytes: string }>('select bytes from usage where scope = $1', [scope])
-      this.#before.set(scope, Number(rows[0]?.bytes ?? 0))
+  /** Of several together. */
+  async of(scopes: readonly string[]): Promise<number> {
+    const unknown = scopes.filter((scope) => !this.#before.has(scope))
+    if (unknown.length > 0) {
+      for (const scope of unknown) this.#before.set(scope, 0)
+      const { rows } = await this.#client.query<{ scope: string; bytes: string }>(
+        'select scope, bytes from usage where scope = any($1)',
+        [unknown],
+      )
+      for (const { scope, bytes } of rows) this.#before.set(scope, Number(bytes))
     }
-    return (this.#before.get(scope) ?? 0) + (this.deltas.get(scope) ?? 0)
+    return scopes.reduce((sum, scope) => sum + (this.#before.get(scope) ?? 0) + (this.deltas.get(scope) ?? 0), 0)
   }
 
   add(scope: string, bytes: number): void {

@@ -80,14 +80,17 @@ export class PostgresRows implements Rows {
   ): AsyncIterable<{ key: RowKey<T>; value: Tables[T] }> {
     // Rows after a name begin after its last possible sub; the very first row has an empty name at least.
     let [name, sub] = scan.after === undefined ? ['', ''] : [scan.after, LAST]
+    // Both ends, so that the index is read between them and nowhere else.
+    const [least, most] =
+      scan.name === undefined ? [scan.prefix ?? '', (scan.prefix ?? '') + LAST] : [scan.name, scan.name]
     for (;;) {
       const { rows } = await this.#db.query<{ name: string; sub: string; value: string }>({
         name: 'row_scan',
         text: `select name, sub, value from record
                where kind = $1 and scope = $2 and until is null and (name, sub) > ($3, $4)
-                 and ($5::text is null or name = $5) and ($6::text is null or (name >= $6 and starts_with(name, $6)))
+                 and name >= $5 and name <= $6
                order by name, sub limit $7`,
-        values: [table, scope, name, sub, scan.name ?? null, scan.prefix ?? null, PAGE],
+        values: [table, scope, name, sub, least, most, PAGE],
       })
       for (const row of rows)
         yield { key: rowKey(table, scope, row.name, row.sub), value: JSON.parse(row.value) as Tables[T] }

@@ -7,21 +7,48 @@ import { timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { RegistryError } from '../errors.js'
 import type { Access, Decision, Metadata, Principal } from '../ports.js'
-import type { Action, RepositoryRecord, TokenRecord, UserRecord } from '../records.js'
+import type { Action, ProjectRecord, RepositoryRecord, TokenRecord, UserRecord } from '../records.js'
 import { parseCredentials } from './credentials.js'
-import { GrantIndex } from './grants.js'
 import { KnownPasswords, type Passwords } from './passwords.js'
-import { decideBy, isNode, NODE_PRINCIPAL, type Rule, ruleFor } from './rule.js'
-import { scopesAdminister, scopesCover } from './scope.js'
-import { ANONYMOUS_TOKEN, tokenHash, tokenId } from './token.js'
+import { disjoint } from './path.js'
+import { ACTIONS, actionsOf } from './roles.js'
+import {
+  decideBy,
+  EVERYWHERE,
+  isEver,
+  membershipsIn,
+  NODE_PRINCIPAL,
+  type Rule,
+  type RuleContext,
+  type Ruled,
+  reachOf,
+  ruleFor,
+  sourcesOf,
+  subjectsOf,
+} from './rule.js'
+import { scopesAdminister } from './scope.js'
+import { ANONYMOUS_TOKEN, isMistyped, tokenHash, tokenId } from './token.js'
+import type { TokenUses } from './uses.js'
 
 export interface GateOptions {
   nowMs?: () => number
-  /** May anonymous read public repositories. Default true. */
+  /** May requests without credentials do what everybody may. Default true. */
   anonymousReads?: boolean
+  uses?: TokenUses
+  /** On a node: why what it knows is too old for a repository. */
+  stale?: (repository: RepositoryRecord) => string | undefined
+}
+
+interface Known {
+  principal: Principal
+  expiresMs: number
+  /** When its use was last noted. */
+  notedMs: number
 }
 
 const HEADERS_REMEMBERED = 20_000
+/** A token's last use is known to this. */
+const NOTED_EVERY_MS = 60_000
 const HEADER_CHARACTERS_REMEMBERED = 512
 const NOT_VALID = 'These credentials are not valid'
 
@@ -30,55 +57,86 @@ export class Gate implements Access {
   readonly #metadata: Metadata
   readonly #passwords: Passwords
   readonly #nowMs: () => number
-  readonly #anonymousReads: boolean
+  readonly #context: RuleContext
+  readonly #uses: TokenUses | undefined
+  readonly #stale: GateOptions['stale']
   readonly #known = new KnownPasswords()
   /** Checks under way, so that a client's parallel requests cost one. */
   readonly #checking = new Map<string, Promise<boolean>>()
-  readonly #headers = new LRUCache<string, { principal: Principal; expiresMs: number }>({ max: HEADERS_REMEMBERED })
+  readonly #headers = new LRUCache<string, Known>({ max: HEADERS_REMEMBERED })
   #byPassword = new WeakMap<UserRecord, Principal>()
-  #rules = new WeakMap<Principal, Map<RepositoryRecord, Partial<Record<Action, Rule>>>>()
-  #grants: GrantIndex
+  #rules = new WeakMap<Principal, Partial<Record<Action, Map<Ruled, Rule>>>>()
   #configured: number
 
   constructor(metadata: Metadata, passwords: Passwords, options: GateOptions = {}) {
     this.#metadata = metadata
     this.#passwords = passwords
     this.#nowMs = options.nowMs ?? Date.now
-    this.#anonymousReads = options.anonymousReads ?? true
+    this.#context = { metadata, anonymousReads: options.anonymousReads ?? true }
+    this.#uses = options.uses
+    this.#stale = options.stale
     this.#configured = metadata.configured
-    this.#grants = new GrantIndex(metadata.accessAll('grant'))
   }
 
   authenticate(authorization: string, remote?: string): Principal | Promise<Principal> {
     this.#follow()
     const known = this.#headers.get(authorization)
-    if (known && this.#nowMs() < known.expiresMs) return known.principal
+    const now = this.#nowMs()
+    if (known && now < known.expiresMs) return this.#used(known, now, remote)
     const credentials = parseCredentials(authorization)
     if (credentials.kind === 'password') return this.#byUser(credentials.user, credentials.password, remote)
     if (credentials.value === ANONYMOUS_TOKEN) return this.anonymous
-    return this.#byToken(credentials.value, authorization)
+    return this.#byToken(credentials.value, authorization, remote)
+  }
+
+  /** What decisions are made from, for whoever explains them. */
+  get context(): RuleContext {
+    return this.#context
   }
 
   /** The principal behind a header that was found valid before and still is; never waits, never throws. */
-  known(authorization: string): Principal | undefined {
+  known(authorization: string, request?: { readonly remote: string }): Principal | undefined {
     this.#follow()
     const known = this.#headers.get(authorization)
-    return known && this.#nowMs() < known.expiresMs ? known.principal : undefined
+    const now = this.#nowMs()
+    if (!known || now >= known.expiresMs) return undefined
+    return request && isDue(known, now) ? this.#used(known, now, request.remote) : known.principal
   }
 
   decide(principal: Principal, action: Action, repository: RepositoryRecord, path?: string): Decision {
     this.#follow()
-    return decideBy(this.#rule(principal, action, repository), path)
+    const decision = decideBy(this.#rule(principal, action, repository), path)
+    const reason = decision.allowed ? this.stale(repository) : undefined
+    return reason === undefined ? decision : { allowed: false, reason, stale: true }
   }
 
-  /** Does the principal see that the repository exists: it may read it, or at least something in it, or do anything else there. */
+  /** Why nothing of a repository is given out here for now, whoever asks. */
+  stale(repository: RepositoryRecord): string | undefined {
+    return this.#stale?.(repository)
+  }
+
+  /** Does the principal see that the repository exists: it may do something there, if only on some path. */
   sees(principal: Principal, repository: RepositoryRecord): boolean {
-    if (this.decide(principal, 'read', repository).allowed) return true
-    if (isNode(principal)) return false
-    const { token } = principal
-    return this.#grants
-      .of(principal, repository.key)
-      .some((grant) => !token || grant.actions.some((action) => scopesCover(token.scopes, action, repository.key)))
+    this.#follow()
+    const ever = (action: Action) => isEver(this.#rule(principal, action, repository))
+    if (ever('read')) return true
+    // Of most that somebody does not read nothing is said at all.
+    const said = principal.user?.admin || sourcesOf(principal, repository, this.#context).length > 0
+    return said && ACTIONS.some(ever)
+  }
+
+  /** May the principal know what is known about a path, with its bytes or without. */
+  looks(principal: Principal, repository: RepositoryRecord, path?: string): boolean {
+    return (
+      this.decide(principal, 'read', repository, path).allowed ||
+      this.decide(principal, 'audit', repository, path).allowed
+    )
+  }
+
+  /** What every path begins with on which the principal may do one of the actions; [''] where it may be any, [] where none. */
+  reach(principal: Principal, repository: RepositoryRecord, actions: readonly Action[] = LOOKS): string[] {
+    this.#follow()
+    return disjoint(actions.flatMap((action) => reachOf(this.#rule(principal, action, repository))))
   }
 
   /** For what concerns the whole system: users, nodes, the audit trail. */
@@ -86,12 +144,36 @@ export class Gate implements Access {
     return user?.admin === true && (token === undefined || scopesAdminister(token.scopes))
   }
 
+  /** May see the audit trail, and who has which rights: an administrator, or who may audit every repository. */
+  mayAudit(principal: Principal): boolean {
+    if (principal.user === undefined) return false
+    if (this.mayAdminister(principal)) return true
+    this.#follow()
+    return decideBy(this.#rule(principal, 'audit', EVERYWHERE), '').allowed
+  }
+
+  seesProject(principal: Principal, project: ProjectRecord): boolean {
+    if (this.mayAudit(principal)) return true
+    return principal.user !== undefined && membershipsIn(project, subjectsOf(principal)).length > 0
+  }
+
+  /** May choose a project's members and keep its service accounts. */
+  manages(principal: Principal, project: ProjectRecord): boolean {
+    const { user, token } = principal
+    if (this.mayAdminister(principal)) return true
+    if (!user || (token && !scopesAdminister(token.scopes))) return false
+    return membershipsIn(project, subjectsOf(principal)).some(({ role }) =>
+      actionsOf(role, this.#metadata).includes('admin'),
+    )
+  }
+
   /** A member of the fleet, identified by its certificate, as a principal. */
   node(id: string): Principal {
     return { name: NODE_PRINCIPAL + id, user: undefined, token: undefined }
   }
 
-  #byToken(value: string, authorization: string): Principal {
+  #byToken(value: string, authorization: string, remote: string | undefined): Principal {
+    if (isMistyped(value)) throw new RegistryError('unauthenticated', NOT_VALID)
     const hash = tokenHash(value)
     const token = this.#metadata.access('token', tokenId(hash))
     if (!token || !sameHash(token.hash, hash)) throw new RegistryError('unauthenticated', NOT_VALID)
@@ -101,7 +183,17 @@ export class Gate implements Access {
     const user = this.#metadata.access('user', token.user)
     if (!user || user.disabled) throw new RegistryError('unauthenticated', NOT_VALID)
     const principal = { name: user.name, user, token }
-    if (authorization.length <= HEADER_CHARACTERS_REMEMBERED) this.#headers.set(authorization, { principal, expiresMs })
+    const known = { principal, expiresMs, notedMs: Number.NEGATIVE_INFINITY }
+    if (authorization.length <= HEADER_CHARACTERS_REMEMBERED) this.#headers.set(authorization, known)
+    return this.#used(known, this.#nowMs(), remote)
+  }
+
+  #used(known: Known, nowMs: number, remote: string | undefined): Principal {
+    const { principal } = known
+    if (remote !== undefined && principal.token?.use === 'api' && isDue(known, nowMs)) {
+      known.notedMs = nowMs
+      this.#uses?.note(principal.token.id, remote)
+    }
     return principal
   }
 
@@ -147,23 +239,18 @@ export class Gate implements Access {
     return principal
   }
 
-  #rule(principal: Principal, action: Action, repository: RepositoryRecord): Rule {
+  #rule(principal: Principal, action: Action, repository: Ruled): Rule {
     let rules = this.#rules.get(principal)
     if (!rules) {
-      rules = new Map()
+      rules = {}
       this.#rules.set(principal, rules)
     }
-    let known = rules.get(repository)
-    if (!known) {
-      known = {}
-      rules.set(repository, known)
-    }
-    known[action] ??= ruleFor(principal, action, repository, {
-      metadata: this.#metadata,
-      grants: this.#grants,
-      anonymousReads: this.#anonymousReads,
-    })
-    return known[action]
+    rules[action] ??= new Map()
+    const known = rules[action].get(repository)
+    if (known) return known
+    const made = ruleFor(principal, action, repository, this.#context)
+    rules[action].set(repository, made)
+    return made
   }
 
   /** Forgets everything that was derived from an older configuration. */
@@ -174,8 +261,14 @@ export class Gate implements Access {
     this.#headers.clear()
     this.#rules = new WeakMap()
     this.#byPassword = new WeakMap()
-    this.#grants = new GrantIndex(this.#metadata.accessAll('grant'))
   }
+}
+
+const LOOKS: readonly Action[] = ['read', 'audit']
+
+/** A clock that jumped back makes no use unknown for long. */
+function isDue({ notedMs }: Known, nowMs: number): boolean {
+  return Math.abs(nowMs - notedMs) >= NOTED_EVERY_MS
 }
 
 /** Hashes of random 256-bit values leak nothing by timing; the comparison is constant all the same. */

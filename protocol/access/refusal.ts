@@ -9,7 +9,10 @@ import type { Principal } from '../ports.js'
 import type { Action, RepositoryRecord } from '../records.js'
 import type { Gate } from './gate.js'
 
-/** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`. */
+export const NO_REPOSITORY = 'repository_missing'
+const STALE_RETRY_SECONDS = 30
+
+/** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`; `unavailable` if it may, but not now. */
 export function demand(
   gate: Gate,
   principal: Principal,
@@ -19,13 +22,30 @@ export function demand(
 ): void {
   const decision = gate.decide(principal, action, repository, path)
   if (decision.allowed) return
+  if (decision.stale) throw tooOld(decision.reason)
   if (principal !== gate.anonymous && !gate.sees(principal, repository)) throw noRepository(repository.key)
   throw refusal(gate, principal, decision.reason)
 }
 
+/** As `demand`, for what is known about artifacts without their bytes. */
+export function demandLook(gate: Gate, principal: Principal, repository: RepositoryRecord, path?: string): void {
+  if (!gate.looks(principal, repository, path)) demand(gate, principal, 'read', repository, path)
+}
+
+/** For lists: one in which everything is left out would look as if there were nothing. Throws `unavailable`. */
+export function refuseStale(gate: Gate, repository: RepositoryRecord): void {
+  const stale = gate.stale(repository)
+  if (stale !== undefined) throw tooOld(stale)
+}
+
+/** Of what is known here; `reason` says since when. */
+export function tooOld(reason: string): RegistryError {
+  return new RegistryError('unavailable', reason, { code: 'stale', retryAfter: STALE_RETRY_SECONDS })
+}
+
 /** The same sentence whether the repository is hidden or was never there. */
 export function noRepository(key: string): RegistryError {
-  return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: 'repository_missing' })
+  return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: NO_REPOSITORY })
 }
 
 export function refusal(gate: Gate, principal: Principal, reason: string): RegistryError {

@@ -1,21 +1,30 @@
 /**
- * Token scopes: `*` is all that the user may, otherwise `action` or `action:pattern`, the pattern being a glob over repository
- * keys. `admin` includes the other actions. Scopes only ever narrow.
+ * Token scopes: `*` is all that the user may, otherwise `action`, `action:pattern` (a glob over repository keys) or
+ * `action:pattern/path` (paths that begin with it, as in grants). `admin` includes the other actions. Scopes only ever narrow.
  */
 import { matches } from '../glob.js'
 import type { Action } from '../records.js'
+import { beginsWith } from './path.js'
 
-const GRAMMAR = /^(?:\*|(?:read|write|delete|admin)(?::[a-z0-9._*-]{1,63})?)$/
+const GRAMMAR = /^(?:\*|(?:read|write|delete|admin|audit)(?::[a-z0-9._*-]{1,63}(?:\/[^\s\p{Cc}\\]{0,200})?)?)$/u
+
+interface Scope {
+  action: string
+  pattern: string
+  /** '' is all. */
+  path: string
+}
 
 export function isScope(text: string): boolean {
   return GRAMMAR.test(text)
 }
 
-export function scopesCover(scopes: readonly string[], action: Action, repository: string): boolean {
-  return scopes.some((scope) => {
-    const { action: granted, pattern } = parse(scope)
-    return includes(granted, action) && matches(pattern, repository)
-  })
+/** The paths on which scopes leave an action: '' among them is every path, none at all is nowhere. */
+export function scopedPaths(scopes: readonly string[], action: Action, repository: string): string[] {
+  return scopes
+    .map(parse)
+    .filter((scope) => includes(scope.action, action) && matches(scope.pattern, repository))
+    .map(({ path }) => path)
 }
 
 /** Do the scopes leave what concerns the whole system: users, nodes, repositories' creation. */
@@ -34,17 +43,22 @@ function within(scope: string, other: string): boolean {
   if (scope === '*') return false
   const a = parse(scope)
   const b = parse(other)
-  if (!includes(b.action, a.action)) return false
-  return b.pattern === '*' || a.pattern === b.pattern || (!a.pattern.includes('*') && matches(b.pattern, a.pattern))
+  return includes(b.action, a.action) && patternWithin(a.pattern, b.pattern) && pathWithin(a.path, b.path)
+}
+
+function patternWithin(pattern: string, other: string): boolean {
+  return other === '*' || pattern === other || (!pattern.includes('*') && matches(other, pattern))
+}
+
+function pathWithin(path: string, other: string): boolean {
+  return path === other || (path.includes('*') ? other === '' : beginsWith(path, other))
 }
 
 function includes(granted: string, action: string): boolean {
   return granted === '*' || granted === 'admin' || granted === action
 }
 
-function parse(scope: string): { action: string; pattern: string } {
-  const colon = scope.indexOf(':')
-  return colon < 0
-    ? { action: scope, pattern: '*' }
-    : { action: scope.slice(0, colon), pattern: scope.slice(colon + 1) }
+function parse(scope: string): Scope {
+  const [, action = '', pattern = '*', path = ''] = /^([^:]*)(?::([^/]*)(?:\/(.*))?)?$/su.exec(scope) ?? []
+  return { action, pattern, path }
 }

@@ -24,11 +24,11 @@ export async function readJson<T>(request: HttpRequest, schema: z.ZodType<T>): P
 }
 
 /** The fields of a form; of a name that comes twice the first. Throws `invalid` or `too_large`. */
-export async function readForm(request: HttpRequest): Promise<URLSearchParams> {
+export async function readForm(request: HttpRequest, maxBytes = MAX_FORM_BYTES): Promise<URLSearchParams> {
   const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== 'application/x-www-form-urlencoded')
     throw new RegistryError('invalid', 'The body must be a form', { code: 'content_type' })
-  return new URLSearchParams((await readAll(request, MAX_FORM_BYTES)).toString('utf8'))
+  return new URLSearchParams((await readAll(request, maxBytes)).toString('utf8'))
 }
 
 /** `what`: 'body' or 'query', for the sentence. */

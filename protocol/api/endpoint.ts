@@ -6,13 +6,20 @@ import type { z } from 'zod'
 import type { Reply } from '../http/reply.js'
 import type { HttpRequest } from '../http/request.js'
 import type { Principal } from '../ports.js'
-import type { Action, RepositoryRecord } from '../records.js'
+import type { Action, ProjectRecord, RepositoryRecord } from '../records.js'
 
 /**
- * `anyone`; `authenticated`: a user; `administrator`: of the whole system; or an action on the repository that the path's
- * `{key}` names (below the path that `{path*}` names, where there is one). A repository that may not be seen answers 404.
+ * `anyone`; `authenticated`: a user; `administrator`: of the whole system; `auditor`: who may see how it is set up; or an action on
+ * the repository or project that the path's `{key}` names (below the path that `{path*}` names, where there is one), `look` being
+ * to read or to audit. What may not be seen answers 404.
  */
-export type Requirement = 'anyone' | 'authenticated' | 'administrator' | { readonly repository: Action | 'see' }
+export type Requirement =
+  | 'anyone'
+  | 'authenticated'
+  | 'auditor'
+  | 'administrator'
+  | { readonly repository: Action | 'see' | 'look' }
+  | { readonly project: 'see' | 'manage' }
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -42,7 +49,11 @@ export interface Ask<P, Q, B> {
   readonly note: Record<string, string | number | boolean | null>
 }
 
-type On<A extends Requirement> = A extends { repository: string } ? { readonly repository: RepositoryRecord } : unknown
+type On<A extends Requirement> = A extends { repository: string }
+  ? { readonly repository: RepositoryRecord }
+  : A extends { project: string }
+    ? { readonly project: ProjectRecord }
+    : unknown
 
 export interface Definition<
   P extends string,
@@ -84,7 +95,8 @@ export interface Endpoint {
 }
 
 export type ErasedAsk = Ask<Record<string, string>, unknown, unknown> & {
-  readonly repository: RepositoryRecord | undefined
+  readonly repository?: RepositoryRecord
+  readonly project?: ProjectRecord
 }
 
 export function endpoint<

@@ -83,7 +83,7 @@ function operationOf(one: Endpoint, components: Json): Json {
         content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
       },
     },
-    'x-cairn-access': typeof one.access === 'string' ? one.access : `repository:${one.access.repository}`,
+    'x-cairn-access': requirementOf(one.access),
   }
 }
 
@@ -151,4 +151,9 @@ function rewrite(value: unknown): unknown {
 /** 'users' of 'users.create'. */
 function tagOf({ name }: Endpoint): string {
   return name.split('.', 1)[0] ?? name
+}
+
+function requirementOf(access: Endpoint['access']): string {
+  if (typeof access === 'string') return access
+  return 'project' in access ? `project:${access.project}` : `repository:${access.repository}`
 }

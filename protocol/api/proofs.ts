@@ -27,6 +27,16 @@ export function proofEndpoints({ metadata, gate, prover }: Proofs): Endpoint[] {
       handle: () => prover.believed(),
     }),
     endpoint({
+      name: 'log.consistency',
+      method: 'GET',
+      path: `${API}/log/consistency`,
+      summary: 'That a log of this length is how the one of the newest checkpoint begins (RFC 9162, section 2.1.4)',
+      access: 'anyone',
+      query: z.object({ from: z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER) }),
+      reply: z.object({ checkpoint: z.string(), proof: z.base64().meta({ description: 'Hashes of 32 bytes' }) }),
+      handle: ({ query }) => prover.consistency(query.from),
+    }),
+    endpoint({
       name: 'proofs.get',
       method: 'GET',
       path: `${API}/repositories/{key}/proof/{path*}`,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { Gate } from '../access/gate.js'
+import { refuseStale } from '../access/refusal.js'
 import { RegistryError } from '../errors.js'
 import type { Format } from '../format.js'
 import type { Reply } from '../http/reply.js'
@@ -11,6 +12,7 @@ import type { HttpRequest } from '../http/request.js'
 import type { Blobs, Metadata, Principal } from '../ports.js'
 import type { FileRecord, RepositoryRecord } from '../records.js'
 import type { Repository } from '../repository.js'
+import { accessEndpoints } from './access.js'
 import { visibleFiles } from './artifacts.js'
 import { type Endpoint, endpoint } from './endpoint.js'
 import { type Explaining, explain, explainQuery, explanationShape } from './explain.js'
@@ -51,7 +53,13 @@ export interface Reads extends Explaining {
 export const API = '/api/v1'
 
 export function readEndpoints(reads: Reads): Endpoint[] {
-  return [...repositoryReads(reads), ...artifactReads(reads), ...otherReads(reads), ...lockEndpoints(reads)]
+  return [
+    ...repositoryReads(reads),
+    ...artifactReads(reads),
+    ...otherReads(reads),
+    ...accessEndpoints(reads.metadata, reads.gate),
+    ...lockEndpoints(reads),
+  ]
 }
 
 function repositoryReads(reads: Reads): Endpoint[] {
@@ -76,7 +84,7 @@ function repositoryReads(reads: Reads): Endpoint[] {
         const { items, next } = pageFrom(seen, (record) => record.key, query)
         return {
           items: items.map((record) =>
-            repositoryJson(record, { origin: request.origin, administers: may(gate, principal, record) }),
+            repositoryJson(record, { origin: request.origin, inspects: inspects(gate, principal, record) }),
           ),
           next,
         }
@@ -93,7 +101,7 @@ function repositoryReads(reads: Reads): Endpoint[] {
         repositoryJson(repository, {
           origin: request.origin,
           usedBytes: await usage?.(repository.scope),
-          administers: may(gate, principal, repository),
+          inspects: inspects(gate, principal, repository),
         }),
     }),
     endpoint({
@@ -134,8 +142,10 @@ function artifactReads({ gate, open, file: fileReply, downloads }: Reads): Endpo
       query: z.strictObject({ prefix: z.string().max(4096).optional(), after, limit }),
       reply: pageOf(artifactShape),
       handle: async ({ repository, principal, query, request }) => {
-        const may = (path: string) => gate.decide(principal, 'read', repository, path).allowed
-        const { files, next } = await visibleFiles(open(repository, principal), query, may)
+        refuseStale(gate, repository)
+        const may = (path: string) => gate.looks(principal, repository, path)
+        const page = { ...query, reach: gate.reach(principal, repository) }
+        const { files, next } = await visibleFiles(open(repository, principal), page, may)
         return { items: files.map((file) => artifactJson(repository.key, file, request.origin)), next }
       },
     }),
@@ -144,7 +154,7 @@ function artifactReads({ gate, open, file: fileReply, downloads }: Reads): Endpo
       method: 'GET',
       path: `${API}/repositories/{key}/artifacts/{path*}`,
       summary: 'What is known about one file',
-      access: { repository: 'read' },
+      access: { repository: 'look' },
       reply: artifactDetailShape,
       handle: async ({ repository, principal, params, request }) => {
         const opened = open(repository, principal)
@@ -246,6 +256,7 @@ export function noFile(key: string, path: string): RegistryError {
   return new RegistryError('missing', `${key} has no file ${path}`, { code: 'artifact_missing' })
 }
 
-function may(gate: Gate, principal: Principal, record: RepositoryRecord): boolean {
-  return gate.decide(principal, 'admin', record).allowed
+/** Is where it comes from and what its rules are shown. */
+function inspects(gate: Gate, principal: Principal, record: RepositoryRecord): boolean {
+  return gate.decide(principal, 'audit', record).allowed
 }

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import type { Gate } from '../access/gate.js'
+import { refuseStale } from '../access/refusal.js'
 import { RegistryError } from '../errors.js'
 import { matches } from '../glob.js'
 import type { Metadata, Page, Principal } from '../ports.js'
@@ -66,6 +67,8 @@ export async function searchArtifacts(
         (query.repository ?? record.key) === record.key &&
         over.gate.sees(principal, record),
     )
+  // Of many, what may not be told now is left out.
+  if (query.repository !== undefined) for (const record of repositories) refuseStale(over.gate, record)
   const digest = digestOf(query.checksum)
   if (digest && over.holders) return byDigest(over, principal, repositories, digest, wanted, query.limit)
   return scan(over, principal, repositories, query, wanted)
@@ -83,7 +86,7 @@ async function byDigest(
   const found: Found[] = []
   for (const { scope, path } of (await over.holders?.(digest)) ?? []) {
     const record = repositories.find((one) => one.scope === scope)
-    if (!record || !over.gate.decide(principal, 'read', record, path).allowed) continue
+    if (!record || !over.gate.looks(principal, record, path)) continue
     // As a list shows it: no origin is asked.
     const [file] = await over.open(record, principal).files({ prefix: path, limit: 1 })
     if (file?.path === path && wanted(file)) found.push({ key: record.key, file })
@@ -114,11 +117,10 @@ async function scan(
         return opened.files(page)
       },
     }
-    const readable = (path: string, file: FileRecord) =>
-      wanted(file) && over.gate.decide(principal, 'read', record, path).allowed
+    const readable = (path: string, file: FileRecord) => wanted(file) && over.gate.looks(principal, record, path)
     const page = await visibleFiles(
       source,
-      { prefix, after: from, limit: query.limit - found.length },
+      { prefix, after: from, limit: query.limit - found.length, reach: over.gate.reach(principal, record) },
       readable,
       readsLeft,
     )

@@ -4,17 +4,17 @@
  */
 
 import type { Gate } from '../access/gate.js'
-import { demand, noRepository, refusal, refuseCrossSite } from '../access/refusal.js'
+import { demand, demandLook, noRepository, refusal, refuseCrossSite } from '../access/refusal.js'
 import { RegistryError } from '../errors.js'
 import { parsePath } from '../http/path.js'
 import { empty, json, type Reply } from '../http/reply.js'
 import type { HttpRequest } from '../http/request.js'
 import { notAllowed } from '../http/status.js'
 import type { Metadata, Principal } from '../ports.js'
-import type { RepositoryRecord } from '../records.js'
+import type { ProjectRecord } from '../records.js'
 import { POSITION_HEADER } from '../wire/identity.js'
 import { check, readJson } from './body.js'
-import type { Endpoint, ErasedAsk } from './endpoint.js'
+import type { Endpoint, ErasedAsk, Requirement } from './endpoint.js'
 import { type Match, matcher } from './match.js'
 
 export interface AuditedRequest {
@@ -28,7 +28,7 @@ export interface AuditedRequest {
 }
 
 export interface ApiOptions {
-  metadata: Pick<Metadata, 'repository' | 'head'>
+  metadata: Pick<Metadata, 'repository' | 'access' | 'head'>
   gate: Gate
   audit?: (entry: AuditedRequest) => Promise<void>
 }
@@ -88,11 +88,11 @@ async function answer(
   note: ErasedAsk['note'],
 ): Promise<Reply> {
   const { endpoint, params } = match
-  const repository = authorize(endpoint, params, principal, options)
+  const on = authorize(endpoint, params, principal, options)
   const query = endpoint.query ? check(queryOf(request.query), endpoint.query, 'query') : undefined
   const body = typeof endpoint.body === 'object' ? await readJson(request, endpoint.body) : undefined
   const response: ErasedAsk['response'] = { status: endpoint.status, headers: { 'cache-control': 'no-store' } }
-  const value = await endpoint.handle({ params, query, body, principal, request, repository, response, note })
+  const value = await endpoint.handle({ params, query, body, principal, request, ...on, response, note })
   if (endpoint.reply === 'raw') return value as Reply
   return endpoint.reply === 'empty'
     ? empty(response.status, response.headers)
@@ -104,20 +104,41 @@ function authorize(
   params: Record<string, string>,
   principal: Principal,
   { gate, metadata }: ApiOptions,
-): RepositoryRecord | undefined {
-  if (access === 'anyone') return undefined
-  if (access === 'authenticated') {
-    if (!principal.user) throw refusal(gate, principal, 'Only a user can do this.')
-    return undefined
+): Pick<ErasedAsk, 'repository' | 'project'> {
+  if (typeof access === 'string') {
+    refuseOthers(access, principal, gate)
+    return {}
   }
-  if (access === 'administrator') {
-    if (!gate.mayAdminister(principal)) throw refusal(gate, principal, 'Only an administrator can do this.')
-    return undefined
-  }
-  const repository = metadata.repository(params.key ?? '')
-  if (!repository || !gate.sees(principal, repository)) throw noRepository(params.key ?? '')
-  if (access.repository !== 'see') demand(gate, principal, access.repository, repository, params.path)
-  return repository
+  const { key = '' } = params
+  if ('project' in access) return { project: demandProject(gate, principal, access.project, key, metadata) }
+  const repository = metadata.repository(key)
+  if (!repository || !gate.sees(principal, repository)) throw noRepository(key)
+  if (access.repository === 'look') demandLook(gate, principal, repository, params.path)
+  else if (access.repository !== 'see') demand(gate, principal, access.repository, repository, params.path)
+  return { repository }
+}
+
+function refuseOthers(access: Requirement & string, principal: Principal, gate: Gate): void {
+  if (access === 'authenticated' && !principal.user) throw refusal(gate, principal, 'Only a user can do this.')
+  if (access === 'auditor' && !gate.mayAudit(principal))
+    throw refusal(gate, principal, 'Only an administrator or an auditor can do this.')
+  if (access === 'administrator' && !gate.mayAdminister(principal))
+    throw refusal(gate, principal, 'Only an administrator can do this.')
+}
+
+function demandProject(
+  gate: Gate,
+  principal: Principal,
+  action: 'see' | 'manage',
+  key: string,
+  metadata: ApiOptions['metadata'],
+): ProjectRecord {
+  const project = metadata.access('project', key)
+  if (!project || !gate.seesProject(principal, project))
+    throw new RegistryError('missing', `There is no project ${key} that you may see`)
+  if (action === 'manage' && !gate.manages(principal, project))
+    throw refusal(gate, principal, 'Only who administers the project can do this.')
+  return project
 }
 
 /** What strangers get refused is counted elsewhere: it must not fill the trail. */

@@ -1,10 +1,11 @@
 /** What REST says about records, in the words of its users: schemas for the document, and the functions that fill them. */
 import { z } from 'zod'
+import type { TokenUse } from '../access/uses.js'
 import type { FileRecord, RepositoryRecord, TokenRecord, UserRecord } from '../records.js'
 import { ruleFields, rulesJson } from './rules.js'
 
 export const time = z.string().meta({ format: 'date-time' })
-export const actions = z.enum(['read', 'write', 'delete', 'admin'])
+export const actions = z.enum(['read', 'write', 'delete', 'admin', 'audit'])
 
 export const settingsShape = z.record(z.string().max(64), z.union([z.string().max(256), z.number()]))
 
@@ -15,17 +16,22 @@ export const repositoryShape = z
     format: z.string(),
     repo_type: z.enum(['local', 'remote', 'virtual']),
     is_public: z.boolean(),
+    project: z.string().optional().meta({ description: 'That it belongs to, where it belongs to one' }),
     allow_redeploy: z.boolean().meta({ description: 'May a path be given other bytes' }),
     immutable_tags: z.array(z.string()).optional().meta({ description: 'Of local repositories that have some' }),
     quota_bytes: z.number().nullable(),
     used_bytes: z.number().nullable().meta({ description: 'Null where it is not known: in lists, and at nodes' }),
-    upstream_url: z.string().nullable().meta({ description: 'Shown to those who administer the repository' }),
+    upstream_url: z.string().nullable().meta({ description: 'Shown to those who administer or audit the repository' }),
     upstream_mirrors: z.array(z.string()).optional().meta({ description: 'Shown like upstream_url' }),
     metadata_ttl_seconds: z
       .number()
       .nullable()
       .optional()
       .meta({ description: 'Of remote repositories only; null: a minute' }),
+    max_staleness_seconds: z.number().nullable().optional().meta({
+      description:
+        'A node that has had no news of the primary for longer refuses what is in here (503); null: it never does',
+    }),
     settings: settingsShape.optional().meta({ description: "The format's own settings, where any are chosen" }),
     ...ruleFields,
     description: z.string(),
@@ -69,6 +75,7 @@ export const userShape = z
     is_admin: z.boolean(),
     is_disabled: z.boolean(),
     groups: z.array(z.string()),
+    project: z.string().optional().meta({ description: 'That owns it: only service accounts have one' }),
     created_at: time,
   })
   .meta({ id: 'User' })
@@ -81,6 +88,10 @@ export const tokenShape = z
     scopes: z.array(z.string()),
     created_at: time,
     expires_at: time.nullable(),
+    last_used_at: time
+      .optional()
+      .meta({ description: 'To about a minute; nodes tell it with a delay. Shown in lists' }),
+    last_used_from: z.string().optional().meta({ description: "The client's address" }),
   })
   .meta({ id: 'Token' })
 
@@ -88,7 +99,7 @@ export interface RepositoryExtras {
   origin: string
   usedBytes?: number | undefined
   /** Where it comes from and what its rules are is shown. */
-  administers?: boolean
+  inspects?: boolean
 }
 
 export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtras): z.input<typeof repositoryShape> {
@@ -98,15 +109,17 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     format: record.format,
     repo_type: record.type,
     is_public: record.public,
+    ...(record.project === undefined ? {} : { project: record.project }),
     allow_redeploy: record.redeploy,
     ...(record.immutableTags ? { immutable_tags: record.immutableTags } : {}),
     quota_bytes: record.quota ?? null,
     used_bytes: extras.usedBytes ?? null,
-    upstream_url: extras.administers ? (record.upstream ?? null) : null,
-    ...(extras.administers && record.mirrors ? { upstream_mirrors: record.mirrors } : {}),
+    upstream_url: extras.inspects ? (record.upstream ?? null) : null,
+    ...(extras.inspects && record.mirrors ? { upstream_mirrors: record.mirrors } : {}),
     ...(record.type === 'remote' ? { metadata_ttl_seconds: record.metadataTtlSeconds ?? null } : {}),
+    ...(record.type === 'virtual' ? {} : { max_staleness_seconds: record.maxStalenessSeconds ?? null }),
     ...(record.settings ? { settings: record.settings } : {}),
-    ...(extras.administers ? rulesJson(record.rules) : {}),
+    ...(extras.inspects ? rulesJson(record.rules) : {}),
     description: record.description,
     members: record.members,
     url: repositoryUrl(extras.origin, record.key),
@@ -133,13 +146,15 @@ export function artifactJson(key: string, file: FileRecord, origin: string): z.i
 }
 
 export function userJson(user: UserRecord): z.input<typeof userShape> {
-  const { name, email, admin, disabled, groups, createdAt } = user
-  return { username: name, email, is_admin: admin, is_disabled: disabled, groups, created_at: createdAt }
+  const { name, email, admin, disabled, groups, project, createdAt } = user
+  const owner = project === undefined ? {} : { project }
+  return { username: name, email, is_admin: admin, is_disabled: disabled, groups, ...owner, created_at: createdAt }
 }
 
-export function tokenJson(token: TokenRecord): z.input<typeof tokenShape> {
+export function tokenJson(token: TokenRecord, used?: TokenUse): z.input<typeof tokenShape> {
   const { id, name, user, scopes, createdAt, expiresAt } = token
-  return { id, name, username: user, scopes, created_at: createdAt, expires_at: expiresAt ?? null }
+  const last = used ? { last_used_at: used.at, last_used_from: used.remote } : {}
+  return { id, name, username: user, scopes, created_at: createdAt, expires_at: expiresAt ?? null, ...last }
 }
 
 export function repositoryUrl(origin: string, key: string): string {

@@ -2,7 +2,7 @@
 import { RegistryError } from '../errors.js'
 import type { Grammar } from '../format.js'
 import type { Ledger } from '../ledger.js'
-import { checkQuota } from '../metadata/conditions.js'
+import { checkQuota, quotasOf } from '../metadata/conditions.js'
 import type { Blobs, Metadata, Principal, Upload, WriteOptions } from '../ports.js'
 import type { Position, RemovedFile, RepositoryRecord, Step, Stored, VersionKey } from '../records.js'
 import type { Writable } from '../repository.js'
@@ -35,10 +35,14 @@ export class Hosted extends Recorded {
 class Publishing implements Writable {
   readonly record: RepositoryRecord
   readonly now: () => string
-  readonly #metadata: Pick<Metadata, 'removed'>
+  readonly #metadata: Pick<Metadata, 'removed' | 'access' | 'repositories'>
   readonly #parts: HostedParts
 
-  constructor(record: RepositoryRecord, metadata: Pick<Metadata, 'removed'>, parts: HostedParts) {
+  constructor(
+    record: RepositoryRecord,
+    metadata: Pick<Metadata, 'removed' | 'access' | 'repositories'>,
+    parts: HostedParts,
+  ) {
     this.record = record
     this.#metadata = metadata
     this.now = parts.now
@@ -49,11 +53,14 @@ class Publishing implements Writable {
     const options = { ...asked, limit: Math.min(asked.limit, this.#parts.maxUploadBytes) }
     if ((options.length ?? 0) > options.limit)
       throw new RegistryError('too_large', `Files here have at most ${options.limit} bytes`)
-    const { quota, scope } = this.record
-    if (quota === undefined) return this.#parts.blobs.write(body, options)
-    await this.checkRoom(options.length ?? 0)
-    const room = Math.max(0, quota - (await this.#parts.ledger.usage(scope)))
-    return this.#parts.blobs.write(room < options.limit ? upTo(body, room, quota) : body, options)
+    const { blobs, ledger } = this.#parts
+    let limited = body
+    for (const { quota, scopes, whose } of quotasOf(this.record, this.#metadata)) {
+      const used = await ledger.usage(...scopes)
+      checkQuota(quota, used + (options.length ?? 0), options.length ?? 0, whose)
+      if (quota - used < options.limit) limited = upTo(limited, Math.max(0, quota - used), quota, whose)
+    }
+    return blobs.write(limited, options)
   }
 
   begin(id: string): Promise<Upload> {
@@ -65,10 +72,10 @@ class Publishing implements Writable {
   }
 
   async checkRoom(bytes: number): Promise<void> {
-    const { quota, scope } = this.record
     if (bytes > this.#parts.maxUploadBytes)
       throw new RegistryError('too_large', `Files here have at most ${this.#parts.maxUploadBytes} bytes`)
-    if (quota !== undefined) checkQuota(quota, (await this.#parts.ledger.usage(scope)) + bytes, bytes)
+    for (const { quota, scopes, whose } of quotasOf(this.record, this.#metadata))
+      checkQuota(quota, (await this.#parts.ledger.usage(...scopes)) + bytes, bytes, whose)
   }
 
   commit(
@@ -94,12 +101,17 @@ class Publishing implements Writable {
 }
 
 /** Ends a body that outgrows the quota while it arrives, so that it is never stored. */
-async function* upTo(body: AsyncIterable<Uint8Array>, room: number, quota: number): AsyncIterable<Uint8Array> {
+async function* upTo(
+  body: AsyncIterable<Uint8Array>,
+  room: number,
+  quota: number,
+  whose: string,
+): AsyncIterable<Uint8Array> {
   let left = room
   for await (const chunk of body) {
     left -= chunk.length
     if (left < 0)
-      throw new RegistryError('over_quota', `The repository's quota of ${quota} bytes does not hold this file`, {
+      throw new RegistryError('over_quota', `The ${whose}'s quota of ${quota} bytes does not hold this file`, {
         code: 'quota_exceeded',
       })
     yield chunk

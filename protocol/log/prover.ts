@@ -39,6 +39,17 @@ export class Prover {
     throw new RegistryError('unavailable', 'Nothing of the log is here yet', { retryAfter: 2 })
   }
 
+  /**
+   * RFC 9162 section 2.1.4.1, from a length to that of the newest checkpoint, which comes with it. Throws `invalid` for what is
+   * longer, `unavailable` when what is held here does not suffice.
+   */
+  async consistency(from: number): Promise<{ checkpoint: string; proof: string }> {
+    const newest = await this.#options.log.newest(from)
+    if (!newest) throw new RegistryError('unavailable', 'Nothing of the log is here yet', { retryAfter: 2 })
+    const hashes = await this.#tree.consistency(from, newest.number)
+    return { checkpoint: newest.note, proof: Buffer.from(hashes).toString('base64') }
+  }
+
   /** undefined when what is held here does not suffice. */
   async prove(scope: string, path: string): Promise<Proof | undefined> {
     const { log, metadata } = this.#options

@@ -1,8 +1,9 @@
 /**
- * Inclusion proofs over a log of any length: only the roots of its full tiles (256 leaves) are held, 32 bytes each; the leaves of
+ * Roots and proofs over a log of any length: only the roots of its full tiles (256 leaves) are held, 32 bytes each; the leaves of
  * one tile are read when an entry in it is proved. A million entries: 128 KiB, and a proof of 20 hashes.
  */
 import { countOf, HASH_BYTES, rootOf, Tree } from '../merkle.js'
+import { consistencyProof } from './consistency.js'
 
 /** Packed leaf hashes of entries [start, end), counted from 0. */
 export type ReadLeaves = (start: number, end: number) => Promise<Uint8Array>
@@ -33,6 +34,25 @@ export class LogTree {
     const open = length % TILE === 0 ? [] : [rootOf(tile === full ? leaves : await this.#read(full * TILE, length))]
     const above = new Tree(Buffer.concat([this.#roots.subarray(0, full * HASH_BYTES), ...open])).proof(tile, 1)
     return Buffer.concat([inside, above])
+  }
+
+  /** That a log of `from` entries is how one of `to` begins (consistency.ts). */
+  consistency(from: number, to: number): Promise<Uint8Array> {
+    return consistencyProof(from, to, (start, end) => this.#range(start, end))
+  }
+
+  /** The root of the first `length` entries. */
+  root(length: number): Promise<Uint8Array> {
+    return this.#range(0, length)
+  }
+
+  /** Of a subtree of the log: one larger than a tile begins at a tile. */
+  async #range(start: number, end: number): Promise<Uint8Array> {
+    if (end - start <= TILE) return rootOf(await this.#read(start, end))
+    const full = Math.floor(end / TILE)
+    await this.#grow(full)
+    const roots = this.#roots.subarray((start / TILE) * HASH_BYTES, full * HASH_BYTES)
+    return rootOf(end % TILE === 0 ? roots : Buffer.concat([roots, rootOf(await this.#read(full * TILE, end))]))
   }
 
   /** Once at a time: those who ask meanwhile find most of it done. */

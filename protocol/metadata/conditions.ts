@@ -1,6 +1,7 @@
 /** What a proposal may be refused for besides its rows: a lost optimistic lock, and the repository's quota. */
 import { RegistryError } from '../errors.js'
 import type { Proposal } from '../ledger.js'
+import type { Metadata } from '../ports.js'
 import type { RepositoryRecord } from '../records.js'
 import type { Batch } from './batch.js'
 import type { Rules } from './reduce.js'
@@ -36,10 +37,24 @@ export function refuseIfChanged(unchanged: { package: string; last: number }, la
     )
 }
 
-/** Throws `over_quota` when a repository would grow beyond its quota. Shrinking is always allowed. */
-export function checkQuota(quota: number | undefined, used: number, grows: number): void {
-  if (quota !== undefined && grows > 0 && used > quota)
-    throw new RegistryError('over_quota', `The repository's quota of ${quota} bytes does not hold ${used} bytes`, {
+/** Limits that hold for what is written to a repository, each over the scopes that count: its own and its project's. */
+export function quotasOf(
+  repository: RepositoryRecord | undefined,
+  metadata: Pick<Metadata, 'access' | 'repositories'>,
+): { quota: number; scopes: string[]; whose: string }[] {
+  if (!repository) return []
+  const { quota, scope, project: key } = repository
+  const own = quota === undefined ? [] : [{ quota, scopes: [scope], whose: 'repository' }]
+  const project = key === undefined ? undefined : metadata.access('project', key)
+  if (project?.quota === undefined) return own
+  const scopes = metadata.repositories().flatMap((one) => (one.project === key ? [one.scope] : []))
+  return [...own, { quota: project.quota, scopes, whose: 'project' }]
+}
+
+/** Throws `over_quota` when a repository or project would grow beyond its quota. Shrinking is always allowed. */
+export function checkQuota(quota: number, used: number, grows: number, whose: string): void {
+  if (grows > 0 && used > quota)
+    throw new RegistryError('over_quota', `The ${whose}'s quota of ${quota} bytes does not hold ${used} bytes`, {
       code: 'quota_exceeded',
     })
 }

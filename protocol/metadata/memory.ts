@@ -2,7 +2,7 @@
 import type { Ledger, Proposal } from '../ledger.js'
 import type { Change, Position } from '../records.js'
 import { Batch, growth } from './batch.js'
-import { checkQuota, refuseIfAbsent, refuseIfChanged, rulesOf } from './conditions.js'
+import { checkQuota, quotasOf, refuseIfAbsent, refuseIfChanged, rulesOf } from './conditions.js'
 import { keyText, type RowKey, type Rows, type RowWrite, type Scan, type Table, type Tables } from './rows.js'
 import { State } from './state.js'
 
@@ -57,8 +57,8 @@ export class MemoryLedger implements Ledger {
     return new MemoryLedger(rows, await State.open(rows, { epoch: 1, number: 0 }), now)
   }
 
-  async usage(scope: string): Promise<number> {
-    return this.#used.get(scope) ?? 0
+  async usage(...scopes: string[]): Promise<number> {
+    return scopes.reduce((sum, scope) => sum + (this.#used.get(scope) ?? 0), 0)
   }
 
   commit(proposal: Proposal): Promise<Position> {
@@ -79,10 +79,10 @@ export class MemoryLedger implements Ledger {
     const repository = this.state.scope(proposal.scope)
     const writes = await batch.add(group, rulesOf(proposal, repository))
     const grows = await growth(writes, batch)
-    const used = (await this.usage(proposal.scope)) + grows
-    checkQuota(repository?.quota, used, grows)
+    for (const { quota, scopes, whose } of quotasOf(repository, this.state))
+      checkQuota(quota, (await this.usage(...scopes)) + grows, grows, whose)
     this.#rows.write(writes)
-    this.#used.set(proposal.scope, used)
+    this.#used.set(proposal.scope, (await this.usage(proposal.scope)) + grows)
     this.log.push(...group)
     this.state.note(group, { epoch: 1, number: number + group.length })
     return this.state.head

@@ -3,6 +3,7 @@
  * held in memory; stamps of packages are remembered and kept right by `note`, which every apply calls.
  */
 import { LRUCache } from 'lru-cache'
+import { GrantIndex } from '../access/grants.js'
 import type { Metadata, Page } from '../ports.js'
 import {
   type AccessKind,
@@ -10,10 +11,12 @@ import {
   type Change,
   type FileRecord,
   FLEET,
+  type GrantRecord,
   type Package,
   type Position,
   type RemovedFile,
   type RepositoryRecord,
+  type Subject,
   type Version,
 } from '../records.js'
 import { touched } from './reduce.js'
@@ -30,6 +33,7 @@ export class State implements Metadata {
   /** Log numbers of the changes that made repositories what they are, by scope. */
   readonly #numbers = new Map<string, number>()
   readonly #access = new Map<AccessKind, Map<string, AccessRecords[AccessKind]>>()
+  #grants = new GrantIndex()
   /** By name, then by scope: names come from what was asked before, so that their hashes are known. */
   readonly #stamps = new LRUCache<string, Map<string, number>>({ max: NAMES_REMEMBERED })
   readonly #listeners = new Set<(change: Change, number: number) => void>()
@@ -59,7 +63,9 @@ export class State implements Metadata {
     this.#scopes.clear()
     this.#numbers.clear()
     this.#access.clear()
+    this.#grants = new GrantIndex()
     this.#stamps.clear()
+    this.configured++
     for (const { number, ...record } of repositories) this.#setRepository(record.key, record, number)
     for (const [kind, id, record] of access) this.#setAccess(kind, id, record)
   }
@@ -108,6 +114,10 @@ export class State implements Metadata {
 
   accessAll<K extends AccessKind>(kind: K): AccessRecords[K][] {
     return [...this.#kind(kind).values()]
+  }
+
+  grantsTo(subject: Subject, repository: string): readonly GrantRecord[] {
+    return this.#grants.of(subject, repository)
   }
 
   stamp(scope: string, name: string): number | Promise<number> {
@@ -199,9 +209,12 @@ export class State implements Metadata {
   }
 
   #setAccess(kind: AccessKind, id: string, record: AccessRecords[AccessKind] | null): void {
-    if (record) this.#kind(kind).set(id, record)
-    else this.#kind(kind).delete(id)
-    this.configured++
+    if (kind === 'grant') this.#grants.replace(this.access('grant', id), record as GrantRecord | null)
+    const records = this.#kind(kind)
+    // Each log-in makes a token, of which nothing that was derived before can speak.
+    if (kind !== 'token' || records.has(id)) this.configured++
+    if (record) records.set(id, record)
+    else records.delete(id)
   }
 
   #kind<K extends AccessKind>(kind: K): Map<string, AccessRecords[K]> {

@@ -476,6 +476,33 @@ describe('signing on elsewhere', () => {
     await writeFile(join(folder, 'broken'), '{')
     assert.equal((await run('trust', 'set', 'release', '--rule', 'broken')).code, 2)
   })
+
+  it('tokens are made as the registry has it, rotated, and listed with their last use', async () => {
+    answering(201, { id: 'id-2', value: 'cairn_next' })
+    const body = () => JSON.parse(registry.seen.at(-1)?.body ?? '')
+    await run('token', 'create', 'ci', '--scope', 'read:npm-local/@acme/')
+    assert.deepEqual(body(), { name: 'ci', scopes: ['read:npm-local/@acme/'] })
+    await run('token', 'create', 'ci', '--for-ever')
+    assert.deepEqual(body(), { name: 'ci', scopes: ['*'], expires_in_days: null })
+    const rotated = await run('token', 'rotate', 'id-1', '--overlap', '60')
+    assert.deepEqual([rotated.out, registry.seen.at(-1)?.path], ['cairn_next\n', '/api/v1/auth/tokens/id-1/rotate'])
+    assert.deepEqual(body(), { overlap_minutes: 60 })
+    answering(200, { items: [{ id: 'id-1', name: 'ci', scopes: ['*'], last_used_from: '192.0.2.1' }], next: null })
+    assert.match((await run('token', 'list')).out, /id-1 +ci +\* +never +not yet +192\.0\.2\.1/)
+  })
+
+  it('access explain says who may, and what somebody may, each with its reason', async () => {
+    const sources = [{ reason: 'group devs is developer in project shop.' }]
+    answering(200, { items: [{ username: 'ann', sources }], next: null })
+    const who = await run('access', 'explain', '--repository', 'files', '--action', 'write', '--path', 'a/b')
+    assert.equal(who.out, 'ann\n  group devs is developer in project shop.\n')
+    assert.equal(registry.seen.at(-1)?.path, '/api/v1/repositories/files/access?limit=1000&path=a%2Fb&action=write')
+    answering(200, { items: [{ repository: 'files', actions: ['read'], partly: ['write'], sources }], next: null })
+    const what = await run('access', 'explain', '--user', 'ann')
+    assert.equal(what.out, 'files: read; write on some paths\n  group devs is developer in project shop.\n')
+    assert.equal(registry.seen.at(-1)?.path, '/api/v1/users/ann/access?limit=1000')
+    assert.equal((await run('access', 'explain')).code, 2)
+  })
 })
 
 it('completions know every command', () => {

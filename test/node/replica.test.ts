@@ -117,6 +117,63 @@ describe('a replica', () => {
     assert.match(alarms[0] ?? '', /forked/)
   })
 
+  /** A log like this one up to `number`, and another from there on. */
+  const forkedAt = (number: number, length: number) => {
+    const fork = new Frontier()
+    for (const item of log.items.slice(0, number)) fork.append(leafOf(item))
+    while (fork.size < length) fork.append(Buffer.alloc(32, fork.size))
+    return fork
+  }
+  const refusedForGood = async (note: string, sentence: RegExp) => {
+    await assert.rejects(replica.receive([], note), { code: 'log_contradiction' })
+    assert.match(replica.contradiction?.sentence ?? '', sentence)
+    assert.equal(replica.contradiction?.notes[1], note)
+    await replica.close()
+    await reopen()
+    await publishMany(1, 90)
+    const next = log.batch()
+    await assert.rejects(replica.receive(next.items, next.note), { code: 'log_contradiction' })
+    assert.match(replica.contradiction?.sentence ?? '', sentence)
+  }
+
+  it('believes nothing more after a fork of what it holds, also when it was started again', async () => {
+    await publishMany(5)
+    const { items, note } = log.batch('2026-01-01T00:00:05.000Z')
+    await replica.receive(items, note)
+    await refusedForGood(log.sign(forkedAt(2, 4), '2026-01-01T00:00:04.000Z'), /forked/)
+    assert.equal(replica.contradiction?.notes[0], note)
+    assert.equal((await replica.state.file(record.scope, 'p1'))?.size, 100)
+  })
+
+  it('believes nothing more after a shorter log of a later time', async () => {
+    await publishMany(5)
+    const { items, note } = log.batch('2026-01-01T00:00:05.000Z')
+    await replica.receive(items, note)
+    await refusedForGood(log.sign(forkedAt(4, 4), '2026-01-01T00:00:06.000Z'), /rolled back/)
+  })
+
+  it('believes nothing more after a longer log that does not contain one that it heard of', async () => {
+    await publishMany(3)
+    log.batch()
+    await assert.rejects(replica.receive([], 'nothing'), { kind: 'corrupt' })
+    assert.equal(await replica.receive([], log.sign(forkedAt(2, 3), '2026-01-01T00:00:00.000Z')), 'behind')
+    await publishMany(2, 3)
+    const { note } = log.batch()
+    await assert.rejects(replica.receive(log.items, note), /does not contain/)
+    assert.equal(replica.head.number, 0)
+  })
+
+  it('takes an older checkpoint of the same log that comes late', async () => {
+    await publishMany(3)
+    const one = log.batch('2026-01-01T00:00:03.000Z')
+    await publishMany(2, 3)
+    const two = log.batch('2026-01-01T00:00:05.000Z')
+    await replica.receive([...one.items, ...two.items], two.note)
+    assert.equal(await replica.receive(one.items, one.note), 'known')
+    assert.equal(replica.highest?.time, '2026-01-01T00:00:05.000Z')
+    assert.equal(replica.contradiction, undefined)
+  })
+
   it('remembers the highest checkpoint over a restart, and knows that it is behind', async () => {
     await publishMany(1)
     const one = log.batch()
@@ -130,6 +187,32 @@ describe('a replica', () => {
     assert.equal(replica.current, false)
     assert.equal(await replica.receive(two.items, two.note), 'applied')
     assert.equal(replica.current, true)
+  })
+
+  it('is as old as what it applied, however new what it heard of', async () => {
+    const now = Date.now()
+    await publishMany(1)
+    const one = log.batch(new Date(now).toISOString())
+    await replica.receive(one.items, one.note, true)
+    assert.ok(replica.ageMs < 60_000)
+    await publishMany(2, 1)
+    const two = log.batch(new Date(now + 3_600_000).toISOString())
+    await publishMany(1, 3)
+    const three = log.batch(new Date(now + 7_200_000).toISOString())
+    // A checkpoint that is not covered yet, and a page on the way there, are no news of what may be done now.
+    assert.equal(await replica.receive([], three.note, true), 'behind')
+    assert.equal(replica.nowMs < now + 60_000, true)
+    await replica.receive(two.items, two.note)
+    await replica.receive(three.items, three.note)
+    assert.equal(replica.nowMs >= now + 7_200_000, true)
+    const bounded = { ...record, maxStalenessSeconds: 60 }
+    assert.equal(replica.stale(bounded), undefined)
+    await replica.close()
+    for (const name of await readdir(join(dir, 'records')))
+      if (/^(CURRENT|MANIFEST|\d+\.log)/.test(name)) await rm(join(dir, 'records', name))
+    await reopen()
+    assert.match(replica.stale(bounded) ?? '', /no news of the primary since .* serves repo for 60 seconds\.$/)
+    assert.equal(replica.stale(record), undefined)
   })
 
   it('gives a peer the missing tail, ending at a checkpoint', async () => {

@@ -334,6 +334,271 @@ describe('the REST interface', () => {
   })
 })
 
+describe('rights', () => {
+  const privately = (key: string, more: object = {}) =>
+    world.ok('admin', 'POST', `${A}/repositories`, { key, format: 'files', ...more }, 201)
+  const user = (username: string) => world.ok('admin', 'POST', `${A}/users`, { username, password: PASSWORD }, 201)
+  const grant = (body: object) => world.ok('admin', 'POST', `${A}/grants`, body, 201)
+  const put = (who: string, key: string, path: string, bytes = 'bytes') =>
+    world.status(who, 'PUT', `${A}/repositories/${key}/artifacts/${path}`, bytes)
+
+  it('of a group are its members’ for as long as both are there', async () => {
+    await privately('g-files')
+    await user('gina')
+    await world.ok('admin', 'POST', `${A}/groups`, { name: 'readers', description: 'They read' }, 201)
+    assert.equal(await world.status('admin', 'POST', `${A}/groups`, { name: 'readers' }), 409)
+    await grant({ group: 'readers', repository: 'g-files', role: 'reader' })
+    assert.equal(await world.status('gina', 'GET', `${A}/repositories/g-files`), 404)
+    await world.ok('admin', 'PUT', `${A}/groups/readers/members/gina`, undefined, 204)
+    const { members, description } = await world.ok('admin', 'GET', `${A}/groups/readers`)
+    assert.deepEqual([members, description], [['gina'], 'They read'])
+    assert.equal(await world.status('gina', 'GET', `${A}/repositories/g-files`), 200)
+    assert.equal(await put('gina', 'g-files', 'a'), 403)
+    await world.ok('admin', 'DELETE', `${A}/groups/readers`, undefined, 204)
+    assert.equal(await world.status('gina', 'GET', `${A}/repositories/g-files`), 404)
+    await world.ok('admin', 'POST', `${A}/groups`, { name: 'readers' }, 201)
+    await world.ok('admin', 'PUT', `${A}/groups/readers/members/gina`, undefined, 204)
+    assert.equal(
+      await world.status('gina', 'GET', `${A}/repositories/g-files`),
+      404,
+      'the old grant went with the group',
+    )
+    assert.equal(await world.status('gina', 'GET', `${A}/groups`), 403)
+    assert.equal(await world.status('admin', 'PUT', `${A}/groups/readers/members/nobody`), 404)
+  })
+
+  it('of a role are those of the role as it is', async () => {
+    await privately('r-files')
+    await user('rosa')
+    await world.ok('admin', 'POST', `${A}/roles`, { name: 'uploader', actions: ['write'] }, 201)
+    assert.equal(await world.status('admin', 'POST', `${A}/roles`, { name: 'reader', actions: ['write'] }), 409)
+    assert.equal(await world.status('admin', 'PATCH', `${A}/roles/reader`, { actions: ['write'] }), 400)
+    const made = await grant({ user: 'rosa', repository: 'r-*', role: 'uploader' })
+    assert.deepEqual([made.role, made.actions, made.effect], ['uploader', ['write'], 'allow'])
+    assert.equal(await put('rosa', 'r-files', 'a'), 201)
+    assert.equal(await world.status('admin', 'DELETE', `${A}/roles/uploader`), 409)
+    await world.ok('admin', 'PATCH', `${A}/roles/uploader`, { actions: ['read'] })
+    assert.equal(await put('rosa', 'r-files', 'b'), 403)
+    const changed = await world.ok('admin', 'PATCH', `${A}/grants/${made.id}`, { actions: ['write'] })
+    assert.deepEqual([changed.role, changed.actions], [null, ['write']])
+    await world.ok('admin', 'DELETE', `${A}/roles/uploader`, undefined, 204)
+    for (const body of [
+      { user: 'rosa', repository: 'r-files' },
+      { user: 'rosa', repository: 'r-files', role: 'reader', actions: ['read'] },
+      { user: 'rosa', repository: 'r-files', role: 'uploader' },
+      { user: 'anonymous', repository: 'r-files', role: 'admin' },
+      { token: 'x', repository: 'r-files', role: 'reader' },
+    ])
+      assert.equal(await world.status('admin', 'POST', `${A}/grants`, body), 400, JSON.stringify(body))
+  })
+
+  it('of everybody do not grow to administration with their role', async () => {
+    const role = { name: 'visitor', actions: ['read'] }
+    await world.ok('admin', 'POST', `${A}/roles`, role, 201)
+    await privately('visited')
+    await grant({ user: 'anonymous', repository: 'visited', role: 'visitor' })
+    for (const action of ['admin', 'audit'])
+      assert.equal(await world.status('admin', 'PATCH', `${A}/roles/visitor`, { actions: ['read', action] }), 409)
+    assert.equal(await world.status('anonymous', 'PATCH', `${A}/repositories/visited`, { description: 'mine' }), 401)
+    await world.ok('admin', 'PATCH', `${A}/roles/visitor`, { actions: ['read', 'write'] })
+  })
+
+  it('that are denied stay denied whatever else is granted, and those of everybody are everybody’s', async () => {
+    await privately('d-files')
+    await user('dirk')
+    await grant({ user: 'dirk', repository: 'd-files', role: 'admin' })
+    const deny = { user: 'dirk', repository: '*', path: 'sealed/', actions: ['read'], effect: 'deny' }
+    const { id } = await grant(deny)
+    const changed = await world.ok('admin', 'PATCH', `${A}/grants/${id}`, { actions: ['write'] })
+    assert.deepEqual([changed.effect, changed.actions], ['deny', ['write']])
+    assert.deepEqual(world.state.access('grant', id)?.actions, [], 'nothing for a replica that knows no denies')
+    assert.equal(await put('dirk', 'd-files', 'open/a'), 201)
+    assert.equal(await put('dirk', 'd-files', 'sealed/a'), 403)
+    assert.equal(await put('admin', 'd-files', 'sealed/a'), 201)
+    assert.equal(await put('anonymous', 'd-files', 'in/a'), 404)
+    await grant({ user: 'anonymous', repository: 'd-files', path: 'in/', actions: ['write', 'read'] })
+    assert.equal(await put('anonymous', 'd-files', 'in/a'), 201)
+    assert.equal(await put('anonymous', 'd-files', 'a'), 401)
+    const { items } = await world.ok('anonymous', 'GET', `${A}/repositories/d-files/artifacts`)
+    assert.deepEqual(
+      items.map(({ path }: { path: string }) => path),
+      ['in/a'],
+    )
+  })
+
+  it('in a project come from the role there, and its members are chosen by who administers it', async () => {
+    await user('paul')
+    await user('pia')
+    await world.ok('admin', 'POST', `${A}/projects`, { key: 'shop', quota_bytes: 10 }, 201)
+    await privately('shop-a', { project: 'shop' })
+    await privately('shop-b', { project: 'shop' })
+    assert.equal(
+      await world.status('admin', 'POST', `${A}/repositories`, { key: 'x-y', format: 'files', project: 'no' }),
+      400,
+    )
+    await world.ok('admin', 'PUT', `${A}/projects/shop/users/paul`, { role: 'admin' }, 204)
+    assert.equal(await world.status('admin', 'PUT', `${A}/projects/shop/users/paul`, { role: 'none' }), 400)
+    const [hidden, absent] = [
+      await world.call('pia', 'GET', `${A}/projects/shop`),
+      await world.call('pia', 'GET', `${A}/projects/nope`),
+    ]
+    assert.deepEqual([hidden.status, hidden.text.replace('shop', '')], [404, absent.text.replace('nope', '')])
+    await world.ok('paul', 'PUT', `${A}/projects/shop/users/pia`, { role: 'developer' }, 204)
+    assert.equal(await world.status('pia', 'PUT', `${A}/projects/shop/users/pia`, { role: 'admin' }), 403)
+    assert.equal(await put('pia', 'shop-a', 'a', 'sixsix'), 201)
+    assert.equal(await put('pia', 'shop-b', 'b', 'sixsix'), 507, 'the quota is over both')
+    assert.equal(await put('pia', 'shop-b', 'b', 'four'), 201)
+    const { used_bytes, repositories } = await world.ok('pia', 'GET', `${A}/projects/shop`)
+    assert.deepEqual([used_bytes, repositories], [10, ['shop-a', 'shop-b']])
+    assert.equal(await world.status('paul', 'PATCH', `${A}/projects/shop`, { quota_bytes: 1000 }), 403)
+    assert.equal(await world.status('paul', 'PATCH', `${A}/repositories/shop-a`, { project: null }), 403)
+    await world.ok('paul', 'PATCH', `${A}/repositories/shop-a`, { project: 'shop', description: 'sent back' })
+    await world.ok('paul', 'DELETE', `${A}/projects/shop/users/pia`, undefined, 204)
+    assert.equal(await world.status('pia', 'GET', `${A}/repositories/shop-a`), 404)
+    await world.ok('paul', 'PUT', `${A}/projects/shop/users/pia`, { role: 'reader' }, 204)
+    await world.ok('admin', 'DELETE', `${A}/users/pia`, undefined, 204)
+    await user('pia')
+    assert.equal(await world.status('pia', 'GET', `${A}/repositories/shop-a`), 404, 'who has the name now is no member')
+  })
+
+  it('of a service account come by tokens only, and end with its project', async () => {
+    await user('sven')
+    await world.ok('admin', 'POST', `${A}/projects`, { key: 'bots' }, 201)
+    await privately('bots-a', { project: 'bots' })
+    await world.ok('admin', 'PUT', `${A}/projects/bots/users/sven`, { role: 'admin' }, 204)
+    const made = await world.ok(
+      'sven',
+      'POST',
+      `${A}/projects/bots/service-accounts`,
+      { username: 'ci-bot', role: 'developer' },
+      201,
+    )
+    assert.equal(made.project, 'bots')
+    const tokens = `${A}/projects/bots/service-accounts/ci-bot/tokens`
+    const { value, id } = await world.ok('sven', 'POST', tokens, { name: 'ci', scopes: ['write:bots-a'] }, 201)
+    assert.equal(await put(`Bearer ${value}`, 'bots-a', 'a'), 201)
+    assert.equal(await world.status('ci-bot', 'GET', `${A}/auth/me`), 401)
+    for (const [method, path, body] of [
+      ['PUT', 'users/ci-bot/password', { password: PASSWORD }],
+      ['PATCH', 'users/ci-bot', { is_admin: true }],
+    ] as const)
+      assert.equal(await world.status('admin', method, `${A}/${path}`, body), 400)
+    assert.equal(await world.status('sven', 'GET', `${A}/projects/bots/service-accounts/sven/tokens`), 404)
+    const next = await world.ok('sven', 'POST', `${tokens}/${id}/rotate`, {}, 201)
+    assert.equal(await put(`Bearer ${next.value}`, 'bots-a', 'b'), 201)
+    assert.equal(await world.status('admin', 'DELETE', `${A}/projects/bots`), 409)
+    await world.ok('admin', 'DELETE', `${A}/repositories/bots-a`, undefined, 204)
+    await world.ok('admin', 'DELETE', `${A}/projects/bots`, undefined, 204)
+    assert.equal(await world.status(`Bearer ${next.value}`, 'GET', `${A}/auth/me`), 401)
+    assert.equal(await world.status('admin', 'GET', `${A}/users/ci-bot`), 404)
+  })
+
+  it('of an auditor are to look at everything, and to change and download nothing', async () => {
+    await user('audra')
+    await grant({ user: 'audra', repository: '*', role: 'auditor' })
+    assert.equal(await put('admin', 'd-files', 'audited'), 201)
+    for (const path of ['admin/audit', 'users', 'grants', 'groups', 'edge-nodes', 'identity-providers', 'projects'])
+      assert.equal(await world.status('audra', 'GET', `${A}/${path}`), 200, path)
+    const { items } = await world.ok('audra', 'GET', `${A}/repositories/d-files/artifacts`)
+    assert.ok(items.some(({ path }: { path: string }) => path === 'audited'))
+    assert.equal(await world.status('audra', 'GET', `${A}/repositories/d-files/artifacts/audited`), 200)
+    assert.equal(await world.status('audra', 'GET', `${A}/repositories/d-files/download/audited`), 403)
+    assert.equal(await put('audra', 'd-files', 'more'), 403)
+    for (const [method, path, body] of [
+      ['POST', 'users', { username: 'other' }],
+      ['POST', 'grants', { user: 'audra', repository: '*', actions: ['admin'] }],
+      ['POST', 'groups', { name: 'other' }],
+      ['PATCH', 'repositories/d-files', { description: 'mine' }],
+    ] as const)
+      assert.equal(await world.status('audra', method, `${A}/${path}`, body), 403, path)
+  })
+})
+
+describe('API tokens', () => {
+  const TOKENS = `${A}/auth/tokens`
+
+  it('are rotated: the successor may the same, the old one works on for a while, what it is forbidden stays', async () => {
+    await world.ok('admin', 'POST', `${A}/users`, { username: 'tom', password: PASSWORD }, 201)
+    await world.ok('admin', 'POST', `${A}/repositories`, { key: 't-files', format: 'files' }, 201)
+    await world.ok('admin', 'POST', `${A}/grants`, { user: 'tom', repository: 't-files', role: 'maintainer' }, 201)
+    const old = await world.ok('tom', 'POST', TOKENS, { name: 'ci', scopes: ['*'], expires_in_days: 30 }, 201)
+    await world.ok(
+      'admin',
+      'POST',
+      `${A}/grants`,
+      { token: old.id, repository: 't-*', actions: ['write'], effect: 'deny' },
+      201,
+    )
+    const next = await world.ok('tom', 'POST', `${TOKENS}/${old.id}/rotate`, { overlap_minutes: 60 }, 201)
+    assert.deepEqual([next.name, next.scopes], ['ci', ['*']])
+    assert.notEqual(next.value, old.value)
+    const days = (Date.parse(next.expires_at) - Date.now()) / 86_400_000
+    assert.ok(days > 29.9 && days <= 30)
+    const { items } = await world.ok('tom', 'GET', TOKENS)
+    const before = items.find(({ id }: { id: string }) => id === old.id)
+    assert.ok(Math.abs(Date.parse(before.expires_at) - Date.now() - 3_600_000) < 60_000)
+    for (const { value } of [old, next]) {
+      assert.equal(await world.status(`Bearer ${value}`, 'GET', `${A}/repositories/t-files`), 200)
+      assert.equal(await world.status(`Bearer ${value}`, 'PUT', `${A}/repositories/t-files/artifacts/a`, 'x'), 403)
+    }
+    await world.ok('tom', 'POST', `${TOKENS}/${next.id}/rotate`, { overlap_minutes: 0 }, 201)
+    assert.equal(await world.status(`Bearer ${next.value}`, 'GET', `${A}/auth/me`), 401)
+    assert.equal(await world.status('eve', 'POST', `${TOKENS}/${old.id}/rotate`, {}), 404)
+  })
+
+  it('are not made longer or wider by rotating them with a narrower one', async () => {
+    const wide = await world.ok('tom', 'POST', TOKENS, { name: 'wide', scopes: ['*'], expires_in_days: 90 }, 201)
+    const narrow = await world.ok('tom', 'POST', TOKENS, { name: 'narrow', scopes: ['read'], expires_in_days: 2 }, 201)
+    const by = `Bearer ${narrow.value}`
+    assert.equal(await world.status(by, 'POST', `${TOKENS}/${wide.id}/rotate`, {}), 403)
+    const next = await world.ok(by, 'POST', `${TOKENS}/${narrow.id}/rotate`, { expires_in_days: 300 }, 201)
+    assert.equal(next.expires_at, narrow.expires_at)
+  })
+
+  it('pass on what they are forbidden to those that they make or rotate', async () => {
+    const plain = await world.ok('tom', 'POST', TOKENS, { name: 'plain', scopes: ['*'] }, 201)
+    const held = await world.ok('tom', 'POST', TOKENS, { name: 'held', scopes: ['*'] }, 201)
+    const deny = { token: held.id, repository: 't-*', actions: ['write'], effect: 'deny' }
+    await world.ok('admin', 'POST', `${A}/grants`, deny, 201)
+    const by = `Bearer ${held.value}`
+    const write = (value: string) =>
+      world.status(`Bearer ${value}`, 'PUT', `${A}/repositories/t-files/artifacts/by-${value.slice(-6)}`, 'x')
+    const made = await world.ok(by, 'POST', TOKENS, { name: 'made', scopes: ['*'] }, 201)
+    const rotated = await world.ok(by, 'POST', `${TOKENS}/${plain.id}/rotate`, {}, 201)
+    assert.deepEqual([await write(made.value), await write(rotated.value)], [403, 403])
+    const further = await world.ok(`Bearer ${made.value}`, 'POST', TOKENS, { name: 'further', scopes: ['*'] }, 201)
+    assert.equal(await write(further.value), 403)
+  })
+
+  it('that are narrowed end no other one, by rotating it either', async () => {
+    const other = await world.ok('tom', 'POST', TOKENS, { name: 'other', scopes: ['read'] }, 201)
+    const narrow = await world.ok('tom', 'POST', TOKENS, { name: 'narrow', scopes: ['read'] }, 201)
+    const by = `Bearer ${narrow.value}`
+    assert.equal(await world.status(by, 'DELETE', `${TOKENS}/${other.id}`), 403)
+    assert.equal(await world.status(by, 'POST', `${TOKENS}/${other.id}/rotate`, { overlap_minutes: 0 }), 403)
+    assert.equal(await world.status(`Bearer ${other.value}`, 'GET', `${A}/auth/me`), 200)
+    await world.ok(by, 'POST', `${TOKENS}/${narrow.id}/rotate`, { overlap_minutes: 0 }, 201)
+  })
+
+  it('tell when and from where they were last used', async () => {
+    const made = await world.ok('tom', 'POST', TOKENS, { name: 'used', scopes: ['read'] }, 201)
+    await world.ok(`Bearer ${made.value}`, 'GET', `${A}/auth/me`)
+    const { items } = await world.ok('tom', 'GET', TOKENS)
+    const used = items.find(({ id }: { id: string }) => id === made.id)
+    assert.equal(used.last_used_from, '192.0.2.7')
+    assert.ok(Math.abs(Date.parse(used.last_used_at) - Date.now()) < 60_000)
+    assert.equal(items.find(({ name }: { name: string }) => name === 'wide').last_used_at, undefined)
+  })
+
+  it('last 90 days where nobody says how long, 365 at most, and for ever only where the system lets them', async () => {
+    const made = await world.ok('tom', 'POST', TOKENS, { name: 'default' }, 201)
+    const days = (Date.parse(made.expires_at) - Date.now()) / 86_400_000
+    assert.ok(days > 89.9 && days <= 90)
+    assert.equal(await world.status('tom', 'POST', TOKENS, { name: 'x', expires_in_days: null }), 400)
+    assert.equal(await world.status('tom', 'POST', TOKENS, { name: 'x', expires_in_days: 366 }), 400)
+  })
+})
+
 async function build({ pool }: TestDatabase) {
   const { rows } = await pool.query('select epoch, number from head')
   const state = await State.open(new PostgresRows(pool), {
@@ -348,10 +613,11 @@ async function build({ pool }: TestDatabase) {
     metadata: state,
     key: randomBytes(32),
     hashes: new PasswordHashes(1024),
+    tokens: { days: 90, mostDays: 365 },
   })
   await accounts.firstStart(PASSWORD)
   const identity = testIdentity(pool, accounts)
-  const gate = new Gate(state, accounts)
+  const gate = new Gate(state, accounts, { uses: accounts.lastUses.noted })
   const blobs = new MemoryBlobs()
   const downloads = new Downloads(pool)
   const registry = new Registry({
@@ -420,7 +686,7 @@ async function build({ pool }: TestDatabase) {
       ...(body === undefined ? {} : { body }),
     }
     try {
-      const principal = authorization ? await gate.authenticate(authorization) : gate.anonymous
+      const principal = authorization ? await gate.authenticate(authorization, '192.0.2.7') : gate.anonymous
       const reply = (await api(requestOf(method, target, sent), principal)) ?? assert.fail(`${target} is no endpoint`)
       return { status: reply.status, text: (await bodyOf(reply)).toString() }
     } catch (error) {

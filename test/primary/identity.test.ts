@@ -77,6 +77,17 @@ describe('identities', () => {
     assert.deepEqual([boss.name, boss.admin], ['n', false])
   })
 
+  it('never become a service account, whatever address it has', async () => {
+    const { federation, accounts, configure } = await world()
+    await configure({ link_by_email: true, admin_groups: ['root'] })
+    await accounts.projects.create({ key: 'bots' }, 'admin')
+    await accounts.users.create({ name: 'ci-bot', email: 'ci@corp.test', project: 'bots' }, 'admin')
+    const claims = { name: 'cy', email: 'ci@corp.test', emailVerified: true, groups: ['root'] }
+    assert.equal((await federation.admit(said(claims))).name, 'cy')
+    const bot = accounts.directory.user('ci-bot')
+    assert.deepEqual([bot?.admin, bot?.groups], [false, []])
+  })
+
   it('lose the groups that the provider no longer tells, and keep the local ones', async () => {
     const { federation, accounts } = await world()
     await federation.admit(said({ name: 'ann', groups: ['dev', 'ops'] }))

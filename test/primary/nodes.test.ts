@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { Directory } from '../../primary/accounts/directory.js'
+import { LastUses } from '../../primary/accounts/token-use.js'
 import { Downloads } from '../../primary/downloads.js'
 import type { Heartbeat } from '../../primary/fleet/fleet.js'
 import { type NodeDraft, Nodes } from '../../primary/nodes.js'
@@ -53,6 +55,24 @@ describe('a join token', () => {
         (error: Error) => error.message.length < 100 && (text === '' || !error.message.includes(text)),
       )
     })
+})
+
+describe('alarms', () => {
+  it('are raised once for each node that believes nothing more, or has more of the log than there is', async () => {
+    const { nodes, alarms, member, hear, ledger } = await world()
+    const [a, b] = [await member(A), await member(B)]
+    const { number } = ledger.state.head
+    const contradiction = { sentence: 'forked', notes: ['x', 'y'] as [string, string], at: '2026-01-01T12:00:00Z' }
+    for (let i = 0; i < 2; i++) {
+      await hear(a, { ...heartbeat(1), contradiction })
+      await hear(b, heartbeat(number + 5))
+    }
+    assert.deepEqual(alarms.length, 2)
+    assert.equal((await nodes.get(a)).alarm, 'forked')
+    assert.match((await nodes.get(b)).alarm ?? '', /restored from a backup/)
+    await hear(b, heartbeat(number))
+    assert.deepEqual([nodes.alarms, (await nodes.get(b)).alarm], [1, undefined])
+  })
 })
 
 describe('joining', () => {
@@ -173,6 +193,22 @@ describe('a member', () => {
     assert.deepEqual((await nodes.get(id)).heartbeat?.downloads, [])
   })
 
+  it('tells when tokens were last used, those that there are, and not later than now', async () => {
+    const { member, hear, ledger, clock, lastUses } = await world()
+    const id = await member(A)
+    const record = { id: 'known', hash: 'h', name: 't', user: 'ann', scopes: ['*'], createdAt: '', use: 'api' as const }
+    await ledger.commit({
+      scope: FLEET,
+      steps: [{ kind: 'access', subject: 'token', id: 'known', record }],
+      by: 'test',
+    })
+    const at = new Date(clock.ms + 60_000).toISOString()
+    const use = (token: string) => ({ id: token, at, remote: '192.0.2.9' })
+    await hear(id, { ...heartbeat(1), tokenUses: [use('known'), use('unknown')] })
+    const found = await lastUses.of(['known', 'unknown'])
+    assert.deepEqual([...found.values()], [{ id: 'known', at: new Date(clock.ms).toISOString(), remote: '192.0.2.9' }])
+  })
+
   it('gets policies, a wish to sync, another name and other repositories', async () => {
     const { nodes, member, ledger } = await world()
     const id = await member(A)
@@ -265,12 +301,16 @@ async function world() {
       by: 'test',
     })
   const downloads = new Downloads(database.pool, () => clock.ms)
+  const lastUses = new LastUses(database.pool, new Directory(ledger.state, ledger))
+  const alarms: string[] = []
   const nodes = new Nodes({
     pool: database.pool,
     ledger,
     metadata: ledger.state,
     downloads,
+    lastUses,
     primary: { url: 'https://primary.test', logKey: KEY, tlsPin: KEY },
+    onAlarm: (node, sentence) => alarms.push(`${node.name}: ${sentence}`),
     nowMs: () => clock.ms,
   })
   const join = async (draft: NodeDraft = { name: '', repositories: ['*'] }) => {
@@ -287,7 +327,7 @@ async function world() {
     assert.ok(record)
     await nodes.heartbeat(record, status, { remote: 'r' })
   }
-  return { clock, ledger, downloads, nodes, join, member, hear }
+  return { clock, ledger, downloads, lastUses, nodes, alarms, join, member, hear }
 }
 
 function heartbeat(number: number): Heartbeat {
@@ -299,5 +339,6 @@ function heartbeat(number: number): Heartbeat {
     peers: 1,
     version: '0.1.0',
     downloads: [],
+    tokenUses: [],
   }
 }

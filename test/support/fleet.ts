@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { packageRoot } from '../../deploy/root.js'
 import { startNode } from '../../node/main.js'
+import type { Clock } from '../../node/replica/knowledge.js'
 import { startPrimary } from '../../primary/main.js'
 import type { NodeSettings, PrimarySettings, Running } from '../../protocol/settings.js'
 
@@ -31,6 +32,8 @@ export interface FleetDraft {
   nodes?: number
   primary?: Partial<PrimarySettings>
   node?: Partial<NodeSettings>
+  /** Of nodes, in order; default the machine's. */
+  clocks?: Clock[]
 }
 
 export async function testFleet(draft: FleetDraft = {}): Promise<TestFleet> {
@@ -42,13 +45,17 @@ export async function testFleet(draft: FleetDraft = {}): Promise<TestFleet> {
   const api = (method: string, path: string, body?: unknown) => call(primaryUrl, admin, method, path, body)
   const nodes: (Running | undefined)[] = []
   const settings: NodeSettings[] = []
+  const program = (i: number) => {
+    const clock = draft.clocks?.[i]
+    return { version: VERSION, ...(clock ? { clock } : {}) }
+  }
   for (let i = 0; i < (draft.nodes ?? 0); i++) {
     const { join_token } = (await api('POST', '/api/v1/edge-nodes', { name: `node-${i + 1}` })) as {
       join_token: string
     }
     const own = { ...(await nodeAt(dir, i, join_token)), ...draft.node }
     settings.push(own)
-    nodes.push(await startNode(own, { version: VERSION }))
+    nodes.push(await startNode(own, program(i)))
   }
   const nodeUrls = nodes.map((node) => node?.url ?? '')
   const fleet: TestFleet = {
@@ -70,7 +77,7 @@ export async function testFleet(draft: FleetDraft = {}): Promise<TestFleet> {
     },
     startNode: async (index) => {
       const own = settings[index]
-      if (own) nodes[index] ??= await startNode(own, { version: VERSION })
+      if (own) nodes[index] ??= await startNode(own, program(index))
     },
     close: async () => {
       for (const node of nodes) await node?.close()
@@ -117,6 +124,7 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     adminPassword: ADMIN_PASSWORD,
     anonymous: true,
     secondFactor: 'optional',
+    tokens: { days: 90, mostDays: 365 },
     passwordList: undefined,
     syslog: undefined,
     breakGlass: undefined,

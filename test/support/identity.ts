@@ -1,5 +1,6 @@
 /** Providers over accounts, as the primary composes them, for tests without one. Addresses of this machine are allowed. */
 import type pg from 'pg'
+import type { AuditEntry } from '../../primary/accounts/audit.js'
 import type { PrimaryAccounts } from '../../primary/accounts.js'
 import { Federation } from '../../primary/identity/federation.js'
 import { guardedFetch } from '../../primary/identity/fetch.js'
@@ -27,6 +28,7 @@ export function testIdentity(
   accounts: PrimaryAccounts,
   kinds: readonly ProviderKind[] = [],
   nowMs: () => number = Date.now,
+  audit: (entry: AuditEntry) => Promise<void> = async () => undefined,
 ): TestIdentity {
   const faults: unknown[] = []
   const allowed = guard(['127.0.0.1', 'localhost'])
@@ -47,7 +49,7 @@ export function testIdentity(
       fetch: outside,
       once,
       issuers,
-      audit: async () => undefined,
+      audit,
       console: accounts.console,
       endSessions: (user) => accounts.endSessions(user),
       nowMs,

@@ -47,6 +47,7 @@ export class MemoryFleet {
   readonly ledger: MemoryLedger
   readonly blobs = new MemoryBlobs()
   readonly gate: Gate
+  readonly nodeGate: Gate
   readonly accounts: Accounts
   readonly primary: Registry
   readonly node: Registry
@@ -54,6 +55,8 @@ export class MemoryFleet {
   cutOff = false
   /** Keys of repositories that the node may not hold. */
   readonly notHeld = new Set<string>()
+  /** Keys of repositories that the node knows too little of lately. */
+  readonly stale = new Set<string>()
   /** Of remote repositories; moved by tests. Milliseconds since 1970. */
   nowMs = Date.parse('2026-01-01T00:00:00Z')
   /** Authorization values for upstreams, by scope. */
@@ -66,7 +69,10 @@ export class MemoryFleet {
     this.ledger = ledger
     this.upstreams = new UpstreamClient({ guard: guard(['127.0.0.1']), ...client })
     const passwords = { verify: async (_user: string, password: string) => password === PASSWORD }
-    this.gate = new Gate(ledger.state, passwords, { nowMs: () => Date.parse(this.now()) })
+    const nowMs = () => Date.parse(this.now())
+    this.gate = new Gate(ledger.state, passwords, { nowMs })
+    const stale = ({ key }: RepositoryRecord) => (this.stale.has(key) ? `${key} is too old here.` : undefined)
+    this.nodeGate = new Gate(ledger.state, passwords, { nowMs, stale })
     this.accounts = memoryAccounts(this)
     const parts = { blobs: this.blobs, ledger, now: () => this.now(), maxUploadBytes, restoreMs: 86_400_000 }
     const shared = {
@@ -101,6 +107,7 @@ export class MemoryFleet {
     })
     this.node = new Registry({
       ...shared,
+      access: this.nodeGate,
       open: (record) =>
         record.type === 'remote'
           ? this.#remote(record, this.#asOrigin())

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Gate } from '../../../protocol/access/gate.js'
 import { isScope, scopesAdminister, scopesWithin } from '../../../protocol/access/scope.js'
-import { newToken } from '../../../protocol/access/token.js'
+import { isTokenText, newToken } from '../../../protocol/access/token.js'
+import { TokenUses } from '../../../protocol/access/uses.js'
 import { RegistryError } from '../../../protocol/errors.js'
 import { MemoryLedger } from '../../../protocol/metadata/memory.js'
 import type { Principal } from '../../../protocol/ports.js'
@@ -46,8 +47,40 @@ describe('decisions', () => {
     { who: 'cleo', action: 'delete', repository: 'team-a', allowed: true },
     { who: 'cleo', action: 'admin', repository: 'team-a', allowed: true },
     { who: 'cleo', action: 'read', repository: 'team', allowed: false },
-    { who: 'ann by robot', action: 'delete', repository: 'closed-2', allowed: true },
+    { who: 'ann by robot', action: 'delete', repository: 'closed-2', allowed: false },
+    { who: 'ann by robot', action: 'read', repository: 'closed', allowed: true },
+    { who: 'ann by robot', action: 'write', repository: 'closed', allowed: false },
     { who: 'ann by robot', action: 'read', repository: 'closed-2', allowed: false },
+    { who: 'ann with read:closed/docs/', action: 'read', repository: 'closed', path: 'docs/a', allowed: true },
+    { who: 'ann with read:closed/docs/', action: 'read', repository: 'closed', path: 'src/a', allowed: false },
+    { who: 'ann with read:closed/docs/', action: 'read', repository: 'closed', allowed: false },
+    { who: 'ann with read:closed/docs/', action: 'read', repository: 'open', path: 'src/a', allowed: true },
+    { who: 'ann with read:closed/*.pom', action: 'read', repository: 'closed', path: 'a/b.pom', allowed: true },
+    { who: 'ann with read:closed/*.pom', action: 'read', repository: 'closed', path: 'a/b.jar', allowed: false },
+    { who: 'dora', action: 'read', repository: 'vault', path: 'a', allowed: true },
+    { who: 'dora', action: 'read', repository: 'vault', path: 'sealed/a', allowed: false },
+    { who: 'dora', action: 'read', repository: 'vault', allowed: false },
+    { who: 'dora', action: 'write', repository: 'vault', path: 'sealed/a', allowed: true },
+    { who: 'dora', action: 'delete', repository: 'vault', path: 'a', allowed: false },
+    { who: 'dora', action: 'read', repository: 'lobby', path: 'hidden/a', allowed: false },
+    { who: 'anonymous', action: 'read', repository: 'lobby', path: 'hidden/a', allowed: true },
+    { who: 'anonymous', action: 'read', repository: 'lobby', allowed: false },
+    { who: 'anonymous', action: 'read', repository: 'lobby', path: 'members/a', allowed: false },
+    { who: 'bob', action: 'read', repository: 'lobby', path: 'members/a', allowed: true },
+    { who: 'anonymous', action: 'write', repository: 'inbox', path: 'in/a', allowed: true },
+    { who: 'anonymous', action: 'write', repository: 'inbox', path: 'a', allowed: false },
+    { who: 'bob', action: 'write', repository: 'inbox', path: 'in/a', allowed: true },
+    { who: 'ann with read', action: 'write', repository: 'inbox', path: 'in/a', allowed: true },
+    { who: 'root', action: 'read', repository: 'vault', path: 'sealed/a', allowed: true },
+    { who: 'eve', action: 'audit', repository: 'vault', allowed: true },
+    { who: 'eve', action: 'read', repository: 'vault', allowed: false },
+    { who: 'eve', action: 'admin', repository: 'vault', allowed: false },
+    { who: 'fay', action: 'write', repository: 'api', allowed: true },
+    { who: 'fay', action: 'delete', repository: 'api', allowed: false },
+    { who: 'fay', action: 'write', repository: 'vault', allowed: false },
+    { who: 'gil', action: 'delete', repository: 'api', allowed: true },
+    { who: 'gil', action: 'read', repository: 'api', allowed: false },
+    { who: 'hal', action: 'read', repository: 'api', allowed: false },
     { who: 'node:n1', action: 'read', repository: 'closed', allowed: true },
     { who: 'node:n1', action: 'write', repository: 'closed', allowed: false },
     { who: 'node:n1', action: 'read', repository: 'team-a', allowed: false },
@@ -63,6 +96,67 @@ describe('decisions', () => {
       }
     })
   }
+
+  it('follow a role that changes, a project that changes, and a group that somebody leaves', async () => {
+    const { gate, principal, repositoryOf, commit, ledger } = await world()
+    const may = async (who: string, action: Action) =>
+      gate.decide(await principal(who), action, repositoryOf('api')).allowed
+    const role = { name: 'cleaner', description: '', actions: ['read' as const], createdAt: '' }
+    await commit({ kind: 'access', subject: 'role', id: 'cleaner', record: role })
+    assert.deepEqual([await may('gil', 'delete'), await may('gil', 'read')], [false, true])
+    await commit({ kind: 'access', subject: 'role', id: 'cleaner', record: null })
+    assert.equal(await may('gil', 'read'), false)
+    const fay = ledger.state.access('user', 'fay') ?? assert.fail()
+    await commit({ kind: 'access', subject: 'user', id: 'fay', record: { ...fay, groups: [] } })
+    assert.equal(await may('fay', 'write'), false)
+    await commit({ kind: 'access', subject: 'user', id: 'fay', record: fay })
+    assert.equal(await may('fay', 'write'), true)
+    await commit({ kind: 'access', subject: 'project', id: 'shop', record: null })
+    assert.equal(await may('fay', 'write'), false)
+  })
+
+  it('let an auditor see everything that is set up, and change nothing', async () => {
+    const { gate, principal, repositoryOf, commit } = await world()
+    const eve = await principal('eve')
+    assert.deepEqual([gate.mayAudit(eve), gate.mayAdminister(eve)], [true, false])
+    assert.equal(gate.sees(eve, repositoryOf('vault')), true)
+    assert.deepEqual(gate.reach(eve, repositoryOf('vault')), [''])
+    await commit(grant('g-part', 'bob', 'team-*', { role: 'auditor', actions: [] }))
+    assert.equal(gate.mayAudit(await principal('bob')), false, 'of some repositories only')
+    assert.equal(gate.mayAudit(await principal('root with read')), false)
+    assert.equal(gate.mayAudit(gate.anonymous), false)
+  })
+
+  it('tell what the paths that may be looked at begin with', async () => {
+    const { gate, principal, repositoryOf, commit } = await world()
+    const reach = async (who: string, key: string) => gate.reach(await principal(who), repositoryOf(key))
+    assert.deepEqual(await reach('ann', 'closed'), [''])
+    assert.deepEqual(await reach('bob', 'closed-2'), [])
+    assert.deepEqual(await reach('bob', 'closed'), ['team/'])
+    assert.deepEqual(await reach('dora', 'vault'), [''])
+    assert.deepEqual(await reach('ann with read:closed/docs/', 'closed'), ['docs/'])
+    for (const [id, path] of [
+      ['g-b', 'b/*/x'],
+      ['g-a', '/a'],
+      ['g-team', 'team/one/'],
+    ] as const)
+      await commit(grant(id, 'bob', 'closed', { path, actions: ['read'] }))
+    assert.deepEqual(await reach('bob', 'closed'), ['a', 'b/', 'team/'])
+  })
+
+  it('give a project to those whose role there includes admin', async () => {
+    const { gate, principal, ledger, addToken } = await world()
+    const project = ledger.state.access('project', 'shop') ?? assert.fail()
+    const manages = async (who: string) => gate.manages(await principal(who), project)
+    assert.deepEqual([await manages('ivy'), await manages('fay'), await manages('root')], [true, false, true])
+    await addToken('ivy', ['read'])
+    await addToken('ivy', ['admin'])
+    assert.deepEqual([await manages('ivy with read'), await manages('ivy with admin')], [false, true])
+    assert.deepEqual(
+      [gate.seesProject(await principal('fay'), project), gate.seesProject(await principal('bob'), project)],
+      [true, false],
+    )
+  })
 
   it('are made anew when a grant goes away', async () => {
     const { gate, principal, repositoryOf, commit } = await world()
@@ -80,11 +174,14 @@ describe('decisions', () => {
   })
 
   it('let those with a grant for a path see that the repository exists, and nobody else', async () => {
-    const { gate, principal, repositoryOf } = await world()
+    const { gate, principal, repositoryOf, addToken } = await world()
     assert.equal(gate.sees(await principal('bob'), repositoryOf('closed')), true)
     assert.equal(gate.sees(await principal('bob'), repositoryOf('closed-2')), false)
     assert.equal(gate.sees(gate.anonymous, repositoryOf('closed')), false)
     assert.equal(gate.sees(gate.anonymous, repositoryOf('open')), true)
+    await addToken('root', ['delete:closed'])
+    assert.equal(gate.sees(await principal('root with delete:closed'), repositoryOf('closed')), true)
+    assert.equal(gate.sees(await principal('root with delete:closed'), repositoryOf('vault')), false)
   })
 
   it('give the system only to administrators whose token was not narrowed', async () => {
@@ -256,10 +353,55 @@ describe('credentials', () => {
   })
 })
 
+describe('tokens', () => {
+  it('carry a checksum that tells a mistyped one without a look-up', async () => {
+    const { value } = newToken(() => new Uint8Array(32).fill(255))
+    assert.match(value, /^cairn_[0-9A-Za-z]{49}$/)
+    assert.equal(isTokenText(value), true)
+    const other = value.replace(/.$/, (last) => (last === '0' ? '1' : '0'))
+    assert.equal(isTokenText(other), false)
+    assert.equal(isTokenText(`cairn_${'-'.repeat(43)}`), true, 'the older kind')
+    const { gate } = await world()
+    assert.throws(() => gate.authenticate(`Bearer ${other}`), { kind: 'unauthenticated' })
+  })
+
+  it('have their last use noted once a minute, with the address', async () => {
+    const { ledger, clock, tokenOf } = await world()
+    const uses = new TokenUses(() => clock.ms)
+    const gate = new Gate(ledger.state, { verify: async () => false }, { nowMs: () => clock.ms, uses })
+    const header = `Bearer ${tokenOf('ann with *')}`
+    gate.authenticate(header, '192.0.2.1')
+    clock.ms += 59_000
+    gate.authenticate(header, '192.0.2.2')
+    gate.known(header, { remote: '192.0.2.2' })
+    const [first, ...others] = uses.take()
+    assert.deepEqual([first?.remote, first?.at, others.length], ['192.0.2.1', new Date(START).toISOString(), 0])
+    clock.ms += 1_000
+    gate.known(header, { remote: '192.0.2.3' })
+    assert.deepEqual(
+      uses.take().map(({ remote }) => remote),
+      ['192.0.2.3'],
+    )
+  })
+})
+
 describe('scopes', () => {
   it('have a grammar', () => {
-    for (const good of ['*', 'read', 'admin', 'write:npm-*', 'delete:a.b_c-d']) assert.equal(isScope(good), true, good)
-    for (const bad of ['', 'Read', 'reads', 'read:', 'read:A', '*:x', 'read:a b', 'read:a:b', `read:${'a'.repeat(64)}`])
+    for (const good of ['*', 'read', 'admin', 'audit:*', 'write:npm-*', 'delete:a.b_c-d', 'read:a/b/c:d', 'read:a/'])
+      assert.equal(isScope(good), true, good)
+    for (const bad of [
+      '',
+      'Read',
+      'reads',
+      'read:',
+      'read:A',
+      '*:x',
+      'read:a b',
+      'read:a:b',
+      'read:a/b c',
+      'read/a',
+      `read:${'a'.repeat(64)}`,
+    ])
       assert.equal(isScope(bad), false, bad)
   })
 
@@ -275,6 +417,12 @@ describe('scopes', () => {
       [['write'], ['write:a*'], false],
       [['write:a'], ['read:a'], false],
       [['read', 'write'], ['read'], false],
+      [['read:a/x/y'], ['read:a/x'], true],
+      [['read:a/x'], ['read:a/x/y'], false],
+      [['read:a'], ['read:a/x'], false],
+      [['read:a/x*z'], ['read:a/x'], false],
+      [['read:a/x*z'], ['read:a*'], true],
+      [['read:a/xyz'], ['read:a/x*z'], true],
     ]
     for (const [wanted, held, within] of rows) assert.equal(scopesWithin(wanted, held), within, `${wanted} in ${held}`)
   })
@@ -298,7 +446,7 @@ async function world() {
   }
   const gate = new Gate(ledger.state, passwords, { nowMs: () => clock.ms })
   const values = new Map<string, string>()
-  for (const key of ['open', 'closed', 'closed-2', 'team', 'team-a'])
+  for (const key of ['open', 'closed', 'closed-2', 'team', 'team-a', 'vault', 'inbox', 'api', 'lobby'])
     await commit({ kind: 'repository', key, record: repository(key) })
   for (const user of [
     person('root', { admin: true }),
@@ -306,6 +454,12 @@ async function world() {
     person('bob'),
     person('cleo', { groups: ['team'] }),
     person('gone', { disabled: true }),
+    person('dora', { groups: ['vaults', 'sealed-out'] }),
+    person('eve'),
+    person('fay', { groups: ['shop-team'] }),
+    person('gil'),
+    person('hal'),
+    person('ivy'),
   ])
     await commit({ kind: 'access', subject: 'user', id: user.name, record: user })
   const addToken = async (user: string, scopes: string[], expiresAt?: string) => {
@@ -327,6 +481,8 @@ async function world() {
     ['ann', 'read'],
     ['ann', 'write:open'],
     ['ann', '*'],
+    ['ann', 'read:closed/docs/'],
+    ['ann', 'read:closed/*.pom'],
   ])
     await addToken(user ?? '', [scope ?? ''])
   const robot = newToken()
@@ -342,7 +498,50 @@ async function world() {
     { id: 'g2', subject: { kind: 'user', name: 'bob' }, repository: 'closed', path: 'team/', actions: ['read'] },
     { id: 'g3', subject: { kind: 'group', name: 'team' }, repository: 'team-*', path: '', actions: ['admin'] },
     { id: 'g4', subject: { kind: 'token', name: robot.id }, repository: 'closed-2', path: '', actions: ['delete'] },
+    {
+      id: 'g5',
+      subject: { kind: 'token', name: robot.id },
+      repository: '*',
+      path: '',
+      actions: [],
+      denied: ['write'],
+      effect: 'deny',
+    },
   ]
+  const groupGrant = (id: string, name: string, repository: string, more: Partial<GrantRecord>) =>
+    grant(id, '', repository, { subject: { kind: 'group', name }, ...more })
+  await commit(
+    groupGrant('g6', 'vaults', 'vault', { role: 'developer', actions: [] }),
+    groupGrant('g7', 'sealed-out', 'v*', { path: 'sealed/', actions: [], denied: ['read'], effect: 'deny' }),
+    groupGrant('g8', 'sealed-out', 'lobby', { path: 'hidden/', role: 'admin', actions: [], effect: 'deny' }),
+    grant('g9', 'anonymous', 'lobby', { path: 'members/', actions: [], denied: ['read'], effect: 'deny' }),
+    grant('g10', 'anonymous', 'inbox', { path: 'in/', actions: ['write'] }),
+    grant('g11', 'eve', '*', { role: 'auditor', actions: [] }),
+    grant('g12', 'root', '*', { actions: [], denied: ['read'], effect: 'deny' }),
+    grant('g13', 'hal', '*', { role: 'nobody-made-it', actions: [] }),
+    {
+      kind: 'access',
+      subject: 'role',
+      id: 'cleaner',
+      record: { name: 'cleaner', description: '', actions: ['delete'], createdAt: '' },
+    },
+    {
+      kind: 'access',
+      subject: 'project',
+      id: 'shop',
+      record: {
+        key: 'shop',
+        name: 'Shop',
+        description: '',
+        members: [
+          { kind: 'group', name: 'shop-team', role: 'developer' },
+          { kind: 'user', name: 'gil', role: 'cleaner' },
+          { kind: 'user', name: 'ivy', role: 'admin' },
+        ],
+        createdAt: '',
+      },
+    },
+  )
   for (const grant of grants) await commit({ kind: 'access', subject: 'grant', id: grant.id, record: grant })
   for (const [id, revoked] of [
     ['n1', false],
@@ -376,6 +575,11 @@ function basic(pair: string): string {
   return `Basic ${Buffer.from(pair).toString('base64')}`
 }
 
+function grant(id: string, name: string, repository: string, more: Partial<GrantRecord>): Step {
+  const record = { id, subject: { kind: 'user' as const, name }, repository, path: '', actions: [], ...more }
+  return { kind: 'access', subject: 'grant', id, record }
+}
+
 function repository(key: string): RepositoryRecord {
   return {
     scope: `s-${key}`,
@@ -383,7 +587,8 @@ function repository(key: string): RepositoryRecord {
     name: key,
     format: 'generic',
     type: 'local',
-    public: key === 'open',
+    public: key === 'open' || key === 'lobby',
+    ...(key === 'api' ? { project: 'shop' } : {}),
     redeploy: false,
     description: '',
     members: [],

@@ -6,6 +6,7 @@ import { openApi, openApiEndpoint } from '../../../protocol/api/openapi.js'
 import { type Reads, readEndpoints } from '../../../protocol/api/reads.js'
 import { serveApi } from '../../../protocol/api/serve.js'
 import { MemoryBlobs } from '../../../protocol/blobs/memory.js'
+import type { RegistryError } from '../../../protocol/errors.js'
 import type { Format } from '../../../protocol/format.js'
 import { Recorded } from '../../../protocol/kinds/recorded.js'
 import { Virtual } from '../../../protocol/kinds/virtual.js'
@@ -43,6 +44,7 @@ describe('repositories', () => {
       quota_bytes: 5000,
       used_bytes: null,
       upstream_url: null,
+      max_staleness_seconds: null,
       description: '',
       members: [],
       url: 'http://registry.test/repository/open',
@@ -187,6 +189,61 @@ describe('who one is', () => {
     const ann = await get('ann', '/api/v1/auth/me')
     assert.deepEqual([ann.username, ann.is_anonymous, ann.groups, ann.token.scopes], ['ann', false, ['devs'], ['*']])
     assert.ok(!('hash' in ann.token))
+  })
+})
+
+describe('access', () => {
+  it('tells who may, and through which group, project or grant', async () => {
+    const { get } = await world()
+    const who = async (query: string) => (await get('root', `/api/v1/repositories/${query}`)).items
+    const names = async (query: string) => (await who(query)).map(({ username }: { username: string }) => username)
+    assert.deepEqual(await names('open/access'), ['ann', 'anonymous', 'bob', 'root'])
+    assert.deepEqual(await names('closed/access'), ['ann', 'root'])
+    assert.deepEqual(await names('pathed/access'), ['root'])
+    assert.deepEqual(await names('pathed/access?path=team/x'), ['bob', 'root'])
+    assert.deepEqual(await names('closed/access?action=admin'), ['root'])
+    const [ann] = await who('closed/access')
+    assert.deepEqual(ann.sources, [
+      {
+        effect: 'allow',
+        actions: ['read'],
+        path: '',
+        grant: 'g1',
+        project: null,
+        role: null,
+        group: 'devs',
+        reason: 'Grant g1 lets group devs: read.',
+      },
+    ])
+  })
+
+  it('tells what somebody may, to administrators, auditors and themselves', async () => {
+    const { get } = await world()
+    const what = async (who: string, user: string) => {
+      const { items } = await get(who, `/api/v1/users/${user}/access`)
+      return items.map((one: { repository: string; actions: string[]; partly: string[] }) => [
+        one.repository,
+        one.actions.join(' '),
+        one.partly.join(' '),
+      ])
+    }
+    assert.deepEqual(await what('root', 'bob'), [
+      ['all', 'read', ''],
+      ['open', 'read', ''],
+      ['pathed', '', 'read'],
+    ])
+    assert.deepEqual(await what('bob', 'bob'), await what('root', 'bob'))
+    const path = await get('bob', '/api/v1/users/bob/access?repository=pathed&path=team/x')
+    assert.deepEqual(path.items[0].actions, ['read'])
+    const messages: string[] = []
+    for (const user of ['ann', 'nobody'])
+      await assert.rejects(get('bob', `/api/v1/users/${user}/access`), (error: RegistryError) => {
+        assert.equal(error.kind, 'missing')
+        return messages.push(error.message.replace(user, '')) > 0
+      })
+    assert.equal(new Set(messages).size, 1)
+    await assert.rejects(get('bob', '/api/v1/repositories/open/access'), { kind: 'forbidden' })
+    await assert.rejects(get('bob', '/api/v1/repositories/closed/access'), { kind: 'missing' })
   })
 })
 

@@ -154,7 +154,9 @@ describe('what changes something', () => {
     assert.deepEqual(
       trail.map(({ who, action, subject, outcome }) => [who, action, subject, outcome]),
       [
+        ['root', 'things.make', '/api/v1/things/a/deep/x', 'begun'],
         ['root', 'things.make', '/api/v1/things/a/deep/x', 'ok'],
+        ['root', 'things.make', '/api/v1/things/a/deep/x', 'begun'],
         ['root', 'things.make', '/api/v1/things/a/deep/x', 'body_invalid'],
         ['ann', 'repositories.delete', '/api/v1/repositories/open', 'forbidden'],
       ],
