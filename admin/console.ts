@@ -68,9 +68,11 @@ export interface Console {
   passkeys(user: string): Promise<PasskeyCard[]>
   /** JSON for the browser: to use a passkey, or, for somebody who is logged in, to make one. */
   passkeyOptions(request: HttpRequest, visitor: Visitor | undefined): Promise<object>
-  /** `response`: the browser's, as JSON text. */
-  addPasskey(request: HttpRequest, visitor: Visitor, response: string, name: string): Promise<void>
+  /** `response`: the browser's, as JSON text. Returns recovery codes where there were none, to be shown once. */
+  addPasskey(request: HttpRequest, visitor: Visitor, response: string, name: string): Promise<string[] | undefined>
+  /** false: there is no such passkey of that user. */
   removePasskey(request: HttpRequest, visitor: Visitor, id: string): Promise<boolean>
+  /** The reply is that of `enter`. */
   enterByPasskey(request: HttpRequest, response: string, next: string): Promise<Reply>
   /** false: there is no such session of that user. */
   end(request: HttpRequest, visitor: Visitor, id: string): Promise<boolean>

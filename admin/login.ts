@@ -30,11 +30,12 @@ ${providers.length > 0 && html`<ul class="ways">${providers.map((provider) => wa
 export interface CodeForm {
   ticket: string
   enrol?: NewFactor | undefined
+  next?: string
   problem?: string | undefined
 }
 
 /** The step after the password. */
-export function codeForm({ ticket, enrol, problem }: CodeForm): Content {
+export function codeForm({ ticket, enrol, next = '/', problem }: CodeForm): Content {
   return html`<section class="entry"><h2>Second factor</h2>
 ${said(problem)}
 ${enrol && html`<p>Your account needs a second factor.</p>${secret(enrol)}`}
@@ -42,7 +43,8 @@ ${enrol && html`<p>Your account needs a second factor.</p>${secret(enrol)}`}
 <input type="hidden" name="ticket" value="${ticket}">
 ${codeField()}
 <button>Go on</button>
-</form></section>`
+</form>
+${!enrol && passkeyEntry(next)}</section>`
 }
 
 /** For an authenticator to take. */
@@ -58,7 +60,7 @@ export function codeField(): Content {
 /** Shown this once. */
 export function recoveryCodes(codes: readonly string[], next: string): Content {
   return html`<section class="entry"><h2>Recovery codes</h2>
-<p>Each of these logs you in once when your authenticator is lost. They are not shown again: keep them apart from your password.</p>
+<p>Each of these logs you in once, with your password, when your authenticator or passkey is lost. They are not shown again: keep them apart from your password.</p>
 <pre tabindex="0">${codes.join('\n')}</pre>
 <p><a class="way" href="${next}">I have kept them</a></p></section>`
 }

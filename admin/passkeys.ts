@@ -4,9 +4,8 @@ import { type Content, type Html, html } from './html.js'
 import { proof } from './layout.js'
 import { duration } from './words.js'
 
-/** Below /admin/. */
 export const PASSKEY_SCRIPT = `
-const able = globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON !== undefined && !/^[0-9.[]/.test(location.hostname)
+const able = globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON !== undefined && !/^[0-9.]+$|^[[]/.test(location.hostname)
 for (const form of able ? document.querySelectorAll('form[data-passkey]') : []) {
   form.hidden = false
   form.addEventListener('submit', async (event) => {
@@ -22,7 +21,7 @@ for (const form of able ? document.querySelectorAll('form[data-passkey]') : []) 
       response.value = JSON.stringify(made.toJSON())
       form.submit()
     } catch (error) {
-      form.querySelector('output').value = error.message
+      form.querySelector('output').value = error.name === 'InvalidStateError' ? 'This authenticator has one already.' : error.message
     }
   })
 }
@@ -36,11 +35,11 @@ export function passkeyEntry(next: string): Html {
 
 export function passkeys(visitor: Visitor, known: readonly PasskeyCard[], nowMs: number): Content {
   return html`<section><h2>Passkeys</h2>
-${known.length > 0 && html`<div class="scroll"><table><tbody>${known.map((passkey) => row(visitor, passkey, nowMs))}</tbody></table></div>`}
+${known.length > 0 && html`<p>Logging in with a password takes a code or a passkey, and programs need an API token.</p><div class="scroll"><table><tbody>${known.map((passkey) => row(visitor, passkey, nowMs))}</tbody></table></div>`}
 <form method="post" action="/admin/account/passkeys" data-passkey="new" data-options="/admin/account/passkeys/options" hidden>
 ${proof(visitor)}<input type="hidden" name="response">
 <label>Name <input name="name" maxlength="60" value="passkey"></label><button>Add a passkey</button> <output></output></form>
-<p>They need a browser that knows them, and this page opened by a host name.</p></section>`
+<p>They need a browser that knows them, and this page opened over https by a host name.</p></section>`
 }
 
 function row(visitor: Visitor, { id, name, createdAt, usedAt }: PasskeyCard, nowMs: number): Html {

@@ -100,7 +100,7 @@ class Pages {
     try {
       refuseCrossSite(request)
       const entered = await this.#source.console.enter({ username, password }, request, next)
-      return 'reply' in entered ? entered.reply : this.#page(request, visitor, 'Log in', codeForm(entered))
+      return 'reply' in entered ? entered.reply : this.#page(request, visitor, 'Log in', codeForm({ ...entered, next }))
     } catch (error) {
       return this.#login(request, visitor, { next, username, ...refused(error) })
     }
@@ -182,8 +182,8 @@ class Pages {
   async addPasskey(request: HttpRequest, visitor: Visitor): Promise<Reply> {
     return this.#changed(request, visitor, async (form) => {
       const [response, name] = [form.get('response') ?? '', form.get('name') ?? '']
-      await this.#source.console.addPasskey(request, visitor, response, name)
-      return toAccount()
+      const codes = await this.#source.console.addPasskey(request, visitor, response, name)
+      return codes ? this.#page(request, visitor, 'Recovery codes', recoveryCodes(codes, ACCOUNT)) : toAccount()
     })
   }
 

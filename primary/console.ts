@@ -17,18 +17,10 @@ export interface ConsoleParts {
 
 export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts): Console {
   const { console: sessions, steps, passkeys } = accounts
-  const audited = <T>(who: string, action: string, request: HttpRequest, work: () => Promise<T>): Promise<T> =>
-    auditedAs(() => who, action, request, work)
-  /** `who` is asked when the work is done: it may find out. */
-  const auditedAs = async <T>(
-    who: () => string,
-    action: string,
-    request: HttpRequest,
-    work: () => Promise<T>,
-  ): Promise<T> => {
+  const audited = async <T>(who: string, action: string, request: HttpRequest, work: () => Promise<T>): Promise<T> => {
     const record = (outcome: string) =>
       audit.record({
-        who: who(),
+        who,
         action,
         subject: request.path,
         outcome,
@@ -79,21 +71,25 @@ export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts
         steps.remove(userOf(principal), code, request.remote),
       ),
     passkeys: (user) => passkeys.list(user),
-    passkeyOptions: ({ origin }, visitor) =>
-      visitor ? passkeys.beginNew(userOf(visitor.principal).name, origin) : passkeys.begin(origin),
-    addPasskey: (request, { principal }, response, name) =>
-      audited(principal.name, 'passkey.add', request, () =>
-        passkeys.add(userOf(principal).name, request.origin, response, name),
-      ),
-    removePasskey: (request, { principal }, id) =>
-      audited(principal.name, 'passkey.remove', request, () => passkeys.remove(principal.name, id)),
-    enterByPasskey: async (request, response, next) => {
-      let who = 'anonymous'
-      return auditedAs(() => who, 'console.login', request, async () => {
-        who = await passkeys.use(request.origin, response)
-        return accounts.enterAs(who, request, { method: 'passkey', next })
-      })
+    passkeyOptions: async ({ origin }, visitor) => {
+      if (!visitor) return passkeys.begin(origin)
+      await sessions.demandFresh(visitor)
+      return passkeys.beginNew(userOf(visitor.principal), origin)
     },
+    addPasskey: (request, visitor, response, name) =>
+      audited(visitor.principal.name, 'passkey.add', request, async () => {
+        await sessions.demandFresh(visitor)
+        return passkeys.add(userOf(visitor.principal), request.origin, response, name)
+      }),
+    removePasskey: (request, visitor, id) =>
+      audited(visitor.principal.name, 'passkey.remove', request, async () => {
+        await sessions.demandFresh(visitor)
+        return passkeys.remove(visitor.principal.name, id)
+      }),
+    enterByPasskey: async (request, response, next) =>
+      audited((await passkeys.claimed(response)) ?? 'anonymous', 'console.login', request, () =>
+        passkeys.enter(request, response, next),
+      ),
     end: (request, { principal }, id) =>
       audited(principal.name, 'console.end_session', request, () => sessions.end(principal.name, id)),
   }
