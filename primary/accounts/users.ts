@@ -8,6 +8,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { UserRecord } from '../../protocol/records.js'
 import type { BreachedPasswords } from './breached.js'
 import type { Directory } from './directory.js'
+import type { Passkeys } from './passkeys.js'
 import { checkNewPassword, isPlausible, type PasswordHashes } from './password.js'
 import { dropUsers } from './rights.js'
 import type { SecondFactor } from './second-factor.js'
@@ -37,6 +38,7 @@ export interface UsersParts {
   hashes: PasswordHashes
   breached: BreachedPasswords
   factor: SecondFactor
+  passkeys: Pick<Passkeys, 'removeAll'>
   nowMs: () => number
 }
 
@@ -60,15 +62,17 @@ export class Users {
   readonly #hashes: PasswordHashes
   readonly #breached: BreachedPasswords
   readonly #factor: SecondFactor
+  readonly #passkeys: Pick<Passkeys, 'removeAll'>
   readonly #nowMs: () => number
 
-  constructor({ pool, directory, sessions, hashes, breached, factor, nowMs }: UsersParts) {
+  constructor({ pool, directory, sessions, hashes, breached, factor, passkeys, nowMs }: UsersParts) {
     this.#pool = pool
     this.#directory = directory
     this.#sessions = sessions
     this.#hashes = hashes
     this.#breached = breached
     this.#factor = factor
+    this.#passkeys = passkeys
     this.#nowMs = nowMs
   }
 
@@ -127,6 +131,7 @@ export class Users {
       await this.#directory.commit(dropUsers(this.#directory, [name]), by)
       await this.#pool.query('delete from password where user_name = $1', [name])
       await this.#pool.query('delete from identity where user_name = $1', [name])
+      await this.#passkeys.removeAll(name)
       await this.#factor.remove(name)
     })
   }
@@ -170,7 +175,8 @@ export class Users {
     }
     if (project !== undefined && !this.#directory.project(project))
       throw new RegistryError('missing', `There is no project ${project}`)
-    // A password, or an identity elsewhere, that an earlier user of the name left behind must not be this one's.
+    // A password, a passkey or an identity elsewhere that an earlier user of the name left behind must not be this one's.
+    await this.#passkeys.removeAll(name)
     await this.#pool.query('delete from identity where user_name = $1', [name])
     if (hash === undefined) await this.#pool.query('delete from password where user_name = $1', [name])
     else await this.#store(name, hash)
