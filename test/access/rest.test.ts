@@ -21,6 +21,7 @@ import { MemoryFleet } from '../support/memory-fleet.js'
 import { NODE, PROJECT, type Visitor } from './askers.js'
 import { ABSENT, AGED, type Garden, grow, PLANTED, type Planted, REPOSITORIES } from './garden.js'
 import { type Answer, expected, may, type Need, type Standing, sees, stands } from './model.js'
+import { over } from './over.js'
 import { below } from './routes.js'
 import { asking, type Told, told } from './told.js'
 
@@ -283,10 +284,4 @@ function partsOf(fleet: MemoryFleet, gate: Gate, registry: Registry) {
   }
   const reads = [...readEndpoints(real), ...proofEndpoints(over(real) as PrimaryApiOptions)]
   return { gate, reads, all: primaryEndpoints(over(real) as PrimaryApiOptions) }
-}
-
-/** Some real parts; the others are only passed on. */
-function over(real: object): object {
-  const unused: object = new Proxy(() => unused, { get: (_, name) => (name === Symbol.iterator ? undefined : unused) })
-  return new Proxy(real, { get: (target, name) => Reflect.get(target, name) ?? unused })
 }
