@@ -375,6 +375,7 @@ async function compose(
     logKey: keys.logPublic,
     pool,
     metadata: state,
+    gate,
     blobs: remoteBlobs,
     signer,
     members: nodes,
