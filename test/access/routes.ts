@@ -93,7 +93,7 @@ export function requestsFor(format: Format): Asked[] {
   const { match } = compile(format.routes)
   const file: Asked = {
     ...{ name: `${format.name} GET a file`, method: 'GET', need: 'read', body: undefined, writes: false, empty: false },
-    path: (flower) => FILES[format.name]?.(flower) ?? unreachable(`${format.name}: a file`),
+    path: (flower) => pathOfFile(format, flower),
     subject: (flower) => below(format.name, flower),
   }
   const logins = (format.logins ?? []).map((route) => loginFor(format, route))
@@ -108,7 +108,10 @@ export function below(format: string, flower: string): string {
 
 const BELOW: Record<string, string> = { go: 'example.com/', maven: 'com/example/' }
 
-/** Where files lie that no route reads. */
+export function pathOfFile({ name }: Format, flower: string): string {
+  return FILES[name]?.(flower) ?? unreachable(`${name}: a file`)
+}
+
 const FILES: Record<string, (flower: string) => string> = {
   generic: (flower) => `/${flower}/file.txt`,
   cargo: (flower) => `/${flower}/${flower}-1.0.0.crate`,
