@@ -25,7 +25,7 @@ import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { Prover } from '../protocol/log/prover.js'
 import { State } from '../protocol/metadata/state.js'
-import { errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
+import { type DestinationStream, errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { NodeRecord, RepositoryRecord } from '../protocol/records.js'
@@ -41,6 +41,7 @@ import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
 import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
+import { Asking } from './fleet/asking.js'
 import { Fleet } from './fleet/fleet.js'
 import { Federation } from './identity/federation.js'
 import { guardedFetch } from './identity/fetch.js'
@@ -58,6 +59,8 @@ import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
 import { Repositories } from './repositories.js'
+import { LogIns, scimSettings } from './scim/log-ins.js'
+import { openScim } from './scim/scim.js'
 import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
@@ -86,18 +89,24 @@ const GRACE_MS = 5_000
 const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
 const COLLECT_GRACE_MS = DAY_MS
+/** A reader waits so long for a node that has what is damaged here. */
+const REPAIR_MS = 2_000
 
-/** `root`: the package's folder, where migrations lie. `version`: of this program. */
-export async function startPrimary(
-  settings: PrimarySettings,
-  { root, version }: { root: string; version: string },
-): Promise<PrimaryRunning> {
+export interface PrimaryProgram {
+  /** The package's folder, where migrations lie. */
+  root: string
+  version: string
+  /** Default standard output. */
+  logTo?: DestinationStream
+}
+
+export async function startPrimary(settings: PrimarySettings, program: PrimaryProgram): Promise<PrimaryRunning> {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end()
   }
   try {
-    return await compose(settings, { root, version }, closers, close)
+    return await compose(settings, program, closers, close)
   } catch (error) {
     await close()
     throw error
@@ -106,13 +115,13 @@ export async function startPrimary(
 
 async function compose(
   settings: PrimarySettings,
-  program: { root: string; version: string },
+  program: PrimaryProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<PrimaryRunning> {
   const now = () => new Date().toISOString()
   const startedAtMs = Date.now()
-  const log = logger('primary', settings.logLevel)
+  const log = logger('primary', settings.logLevel, program.logTo)
   const keys = await loadKeys(join(settings.data, 'keys'), new Date())
 
   const pool = await database(settings, program.root, log, closers)
@@ -121,8 +130,11 @@ async function compose(
   const ledger = new PostgresLedger(pool, state, now)
   closers.push(() => ledger.close())
 
+  const asking = new Asking()
   const blobs = new DiskBlobs(join(settings.data, 'store'), {
     source: 'primary',
+    repair: (...damage) => asking.ask(...damage),
+    repairTimeoutMs: REPAIR_MS,
     reverifyMs: settings.reverifySeconds * 1000,
     onDamage: (damage) => log.error({ damage }, 'a stored blob is damaged'),
   })
@@ -200,7 +212,9 @@ async function compose(
     directory: accounts.directory,
     sessions: accounts.sessions,
     admission: (provider) => providers.admission(provider),
+    provisioned: (identity) => logIns.accountOf(identity),
   })
+  const logIns: LogIns = new LogIns({ pool, federation, settings: () => scimSettings(providers) })
   const identityEgress = new Egress({ ...outside, connectMs: outside.connectMs ?? 10_000, connections: 8 })
   closers.push(() => identityEgress.close())
   const identityFetch = guardedFetch(identityEgress)
@@ -371,6 +385,7 @@ async function compose(
   })
   let blobBytes = 0
   const fleet = new Fleet({
+    asking,
     fleet: keys.fleet,
     logKey: keys.logPublic,
     pool,
@@ -397,6 +412,19 @@ async function compose(
     const credentials = request.headers.get('authorization')
     return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
   }
+  const scim = openScim({
+    pool,
+    metadata: state,
+    gate,
+    directory: accounts.directory,
+    federation,
+    providers,
+    logIns,
+    audit: (entry) => audit.record(entry),
+    authenticate: signedIn,
+    onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
+    nowMs: Date.now,
+  })
   // The pages go by the cookie alone, and the REST interface never does: no page can make a browser call it.
   const interfaces: Handler = (request) => {
     if (request.path.startsWith('/api/v1/')) return answered(signedIn(request), (principal) => api(request, principal))
@@ -421,7 +449,7 @@ async function compose(
     }),
     ready: () => ready(pool),
   }
-  const answer = app({ handlers: [interfaces], ...parts })
+  const answer = app({ handlers: [interfaces, scim], ...parts })
   const userOf = (authorization: string) => gate.known(authorization)?.name
   const positioned = withPosition(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), state)
   const observe = (line: LogEntry) => {

@@ -70,7 +70,8 @@ async function throughNode(context: Context, project: Project, locked: Locked, w
   const rig = new Rig()
   context.rig.onClose(() => rig.close())
   try {
-    const env = { CAIRN_UPSTREAM_ALLOW: new URL(locked.upstream).hostname }
+    // Where an index leads its clients may be an address of one's own network, too.
+    const env = { CAIRN_UPSTREAM_ALLOW: '0.0.0.0/0,::/0' }
     const cairn = await startCairn(rig, { nodes: 1, env })
     const remote = { repo_type: 'remote', upstream_url: locked.upstream }
     await cairn.rest.createRepository(KEY, project.format, true, remote)

@@ -8,7 +8,12 @@ import type { Federation } from '../identity/federation.js'
 import type { ProviderRecord, Providers } from '../identity/providers.js'
 
 const PATH = `${API}/identity-providers` as const
-const key = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'a key is 1 to 32 of a-z, 0-9 and "-"')
+/** Sessions say by these names how they were opened. */
+const RESERVED = new Set(['password', 'passkey'])
+const key = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'a key is 1 to 32 of a-z, 0-9 and "-"')
+  .refine((text) => !RESERVED.has(text), 'this key is reserved')
 const title = z.string().min(1).max(100)
 const settings = z.record(z.string().max(64), z.unknown())
 const subject = z.string().min(1).max(512)
@@ -28,7 +33,7 @@ const linkedShape = z
   .meta({ id: 'LinkedIdentity' })
 
 export function providerEndpoints(providers: Providers, federation: Federation): Endpoint[] {
-  return [...configuration(providers), ...identities(providers, federation)]
+  return [...configuration(providers), ...syncing(providers), ...identities(providers, federation)]
 }
 
 function configuration(providers: Providers): Endpoint[] {
@@ -99,7 +104,7 @@ function configuration(providers: Providers): Endpoint[] {
       name: 'providers.test',
       method: 'POST',
       path: `${PATH}/{key}/test`,
-      summary: 'What is wrong with it, if anything; with a password, whom the provider takes that for',
+      summary: 'What is wrong with it, if anything; with a name, who that is there, and with a password, whose it is',
       access: 'administrator',
       body: z.strictObject({
         username: z.string().min(1).max(256).optional(),
@@ -128,6 +133,32 @@ function configuration(providers: Providers): Endpoint[] {
           if (!(error instanceof RegistryError)) throw error
           return { works: false, reason: error.message, identity: null }
         }
+      },
+    }),
+  ]
+}
+
+function syncing(providers: Providers): Endpoint[] {
+  return [
+    endpoint({
+      name: 'providers.sync',
+      method: 'POST',
+      path: `${PATH}/{key}/sync`,
+      summary: 'Brings its accounts to what the provider says now: groups, and who is gone',
+      access: 'administrator',
+      body: z.strictObject({
+        force: z.boolean().default(false).meta({ description: 'However many accounts are to be deactivated' }),
+      }),
+      reply: z.object({
+        accounts: z.number().int(),
+        deactivated: z.array(z.string()),
+        reactivated: z.array(z.string()),
+        kept: z.array(z.string()).meta({ description: 'Gone, but there would be no administrator without them' }),
+      }),
+      handle: async ({ params, body, note }) => {
+        const synced = await providers.sync(params.key, body.force)
+        note.deactivated = synced.deactivated.length
+        return synced
       },
     }),
   ]
