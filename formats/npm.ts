@@ -36,20 +36,20 @@ const OF_PACKAGE = { params: { package: NAME }, subject: ({ package: name = '' }
 const DELETES = { ...OF_PACKAGE, action: 'delete' } as const
 /** Changes an account, which whoever may read here may do with their own. */
 const OWN_ACCOUNT = { action: 'read' } as const
-/** What makes somebody known cannot ask who it is first. */
-const OPEN = { action: 'read', open: 'login' } as const
 
 export const npm: Format = {
   name: 'npm',
   hashes: ['sha1', 'sha512'],
   rootRoutes: [rootRoute('POST', '/-/npm/v1/oidc/token/exchange/package/:package*', exchangeToken)],
+  logins: [
+    rootRoute('POST', '/-/v1/login', loginByBrowser),
+    rootRoute('PUT', '/-/user/:user', login),
+    rootRoute('PUT', '/-/user/:user/-rev/:rev', login),
+  ],
   routes: [
     read('/-/ping', ok),
     read('/-/whoami', whoami),
     read('/-/v1/search', search, { lists: true }),
-    write('POST', '/-/v1/login', loginByBrowser, OPEN),
-    write('PUT', '/-/user/:user', login, OPEN),
-    write('PUT', '/-/user/:user/-rev/:rev', login, OPEN),
     write('DELETE', '/-/user/token/:token', logout, OWN_ACCOUNT),
     read('/-/user/:user/package', readUserPackages),
     read('/-/user/:user', readUser),

@@ -403,6 +403,7 @@ async function compose(
     logKey: keys.logPublic,
     pool,
     metadata: state,
+    gate,
     blobs: remoteBlobs,
     signer,
     members: nodes,

@@ -73,10 +73,10 @@ export interface Route {
   /** What the gate is asked about; default the path. For routes that name an object somewhere else than it lies. */
   readonly subject?: ((params: Record<string, string>) => string) | undefined
   /**
-   * Answered without asking the gate. `login`: it makes somebody known. `body`: to whoever sees the repository; the handler asks the
-   * gate itself (`call.demand`) as soon as the body has named the object.
+   * Answered, to whoever sees the repository, without asking the gate: only for what asks it itself (`call.demand`) as soon as the
+   * body has named the object.
    */
-  readonly open?: 'login' | 'body' | undefined
+  readonly open?: boolean | undefined
   /** A list that asks the gate about each of its entries (`call.may`): for whoever may read anything here at all. */
   readonly lists?: boolean | undefined
   handle(call: Call): Promise<Reply>
@@ -88,7 +88,7 @@ export interface RouteOptions {
   /** A grammar for a parameter, unanchored; default one segment, `[^/]+`. */
   params?: Record<string, RegExp>
   subject?: (params: Record<string, string>) => string
-  open?: 'login' | 'body'
+  open?: boolean
   lists?: boolean
 }
 
@@ -241,6 +241,10 @@ export interface Format {
   readonly root?: string
   /** What is answered without a repository: below `root`, or where this ecosystem's clients look whatever the registry's path. */
   readonly rootRoutes?: readonly RootRoute[]
+  /**
+   * What makes somebody known, below the address of any repository. Whoever does not see that gets the same answer as where there is none.
+   */
+  readonly logins?: readonly RootRoute[]
   /** Hashes computed at acceptance, besides SHA-256. */
   readonly hashes: readonly HashName[]
   /** Content type of a file, by its path. Default by extension. */

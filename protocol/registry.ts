@@ -72,6 +72,7 @@ export class Registry {
   readonly #options: RegistryOptions
   readonly #formats: ReadonlyMap<string, { format: Format; matcher: Matcher<Route> }>
   readonly #roots: ReadonlyMap<string, { format: Format; matcher: Matcher<RootRoute> }>
+  readonly #logins: readonly { format: Format; matcher: Matcher<RootRoute> }[]
   readonly #resolved = new LRUCache<string, Resolved>({ max: RESOLVED_REMEMBERED })
   readonly #members: Members
   readonly #indexes: IndexCache
@@ -88,6 +89,7 @@ export class Registry {
         return [...new Set(routes.map(({ pattern }) => firstOf(pattern)))].map((first) => [first, { format, matcher }])
       }),
     )
+    this.#logins = options.formats.map((format) => ({ format, matcher: compile(format.logins ?? []) }))
     const owners = new Map(options.formats.flatMap(({ root, name }) => (root === undefined ? [] : [[root, name]])))
     this.#members = new Members({
       ...options,
@@ -178,12 +180,16 @@ export class Registry {
     try {
       if (!isRead(request)) refuseCrossSite(request)
       const resolved = this.#resolve(request, address)
+      const named = this.#named(address)
       if (resolved?.route?.writes && primary?.reachable) {
-        this.#refuseStrangers(request, resolved, resolved.route)
+        if (!this.#login(request, address, named)) this.#refuseStrangers(request, resolved, resolved.route)
         return await primary.forward(request)
       }
-      principal = await this.#principal(request, resolved?.format ?? this.#named(address))
-      if (!resolved) throw unseen(access, principal, address.key)
+      principal = await this.#principal(request, named)
+      const seen = resolved && access.sees(principal, resolved.record)
+      const login = this.#login(request, address, seen ? resolved.format : named)
+      if (login) return await (primary ? primary.forward(request) : login())
+      if (!seen) throw unseen(access, principal, address.key)
       return await this.#run(request, resolved, principal)
     } catch (error) {
       return this.#refuse(error, request, this.#formatFor(address, principal))
@@ -198,16 +204,29 @@ export class Registry {
       const found = matcher.match(request.method, parsePath(request.path).path)
       if (found.kind === 'method') return refuseMethod(request, found.allow, format)
       if (found.kind === 'none') throw new RegistryError('missing', 'There is nothing at this address')
-      return await found.route.handle(this.#rootCall(request, format))
+      return await found.route.handle(this.#rootCall(request, format, found.params))
     } catch (error) {
       return this.#refuse(error, request, format)
     }
   }
 
-  #rootCall(request: HttpRequest, format: Format): RootCall {
+  /** At a repository's address, of one format or of any. */
+  #login(request: HttpRequest, { rest }: Address, of: Format | undefined): (() => Promise<Reply>) | undefined {
+    if (isRead(request)) return undefined
+    for (const { format, matcher } of this.#logins) {
+      const found = of === undefined || of === format ? matcher.match(request.method, parsePath(rest).path) : undefined
+      if (found?.kind !== 'found') continue
+      const call = this.#rootCall(request, format, found.params)
+      return () => found.route.handle(call).catch((error: unknown) => this.#refuse(error, request, format))
+    }
+    return undefined
+  }
+
+  #rootCall(request: HttpRequest, format: Format, params: Record<string, string>): RootCall {
     const { access, accounts, metadata, primary } = this.#options
     return {
       request,
+      params,
       accounts: accounts(request.remote),
       forward: primary && ((asked) => primary.forward(asked)),
       principal: (authorization) =>
@@ -286,8 +305,11 @@ export class Registry {
     return resolved
   }
 
-  #principal(request: HttpRequest, format: Format | undefined): Principal | Promise<Principal> {
-    const credentials = format ? credentialsOf(format, request) : request.headers.get('authorization')
+  /** Where no format is named, any way of sending credentials will do: that one is taken tells nothing of what is there. */
+  #principal(request: HttpRequest, named: Format | undefined): Principal | Promise<Principal> {
+    const formats = named ? [named] : this.#options.formats
+    const own = formats.map((format) => format.credentials?.(request)).find((one) => one !== undefined)
+    const credentials = own ?? request.headers.get('authorization')
     return credentials === undefined
       ? this.#options.access.anonymous
       : this.#options.access.authenticate(credentials, request.remote)
@@ -299,8 +321,6 @@ export class Registry {
     const subject = route?.subject?.(resolved.params) ?? path.slice(1)
     const listed = route?.lists && access.reach(principal, record, ['read']).length > 0
     const forwarded = primary !== undefined && route?.writes === true
-    if ((forwarded || route?.open) && route?.open !== 'login' && !access.sees(principal, record))
-      throw unseen(access, principal, record.key)
     // Cut off, the answer is the same for all who see it: no credentials would help.
     if (forwarded) return primary.forward(request)
     if (listed) refuseStale(access, record)

@@ -9,6 +9,7 @@ import type { Repository } from './repository.js'
 
 export interface RootCall {
   readonly request: HttpRequest
+  readonly params: Readonly<Record<string, string>>
   readonly accounts: Accounts
   /** Who asks. Throws like `Access.authenticate`; another Authorization value may be given instead of the request's own. */
   principal(authorization?: string): Principal | Promise<Principal>
@@ -22,12 +23,12 @@ export interface RootCall {
 
 export interface RootRoute {
   readonly method: string
-  /** From the root of the host: '/v2/_catalog'. Its first segment is no other format's. */
+  /** From the root of the host: '/v2/_catalog', whose first segment is no other format's; of a log-in, below a repository's address. */
   readonly pattern: string
   readonly params: Readonly<Record<string, RegExp>>
   handle(call: RootCall): Promise<Reply>
 }
 
-export function rootRoute(method: 'GET' | 'POST', pattern: string, handle: RootRoute['handle']): RootRoute {
+export function rootRoute(method: 'GET' | 'POST' | 'PUT', pattern: string, handle: RootRoute['handle']): RootRoute {
   return { method, pattern, params: {}, handle }
 }

@@ -7,6 +7,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import { json, type Reply } from '../../protocol/http/reply.js'
 import type { UserRecord } from '../../protocol/records.js'
+import type { RootCall } from '../../protocol/root.js'
 import { readJson } from '../text/body.js'
 import { isObject } from '../text/json.js'
 
@@ -29,7 +30,7 @@ export async function loginByBrowser(): Promise<Reply> {
 }
 
 /** PUT /-/user/org.couchdb.user:{name}[/-rev/{rev}]. Replies with a token. */
-export async function login(call: Call<{ user: string }>): Promise<Reply> {
+export async function login(call: RootCall): Promise<Reply> {
   const id = call.params.user
   const sent = await readJson(call.request, BODY_LIMIT)
   if (!isObject(sent) || typeof sent.name !== 'string' || typeof sent.password !== 'string')

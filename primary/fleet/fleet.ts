@@ -18,9 +18,9 @@
 
 import type pg from 'pg'
 import { z } from 'zod'
+import type { Gate } from '../../protocol/access/gate.js'
 import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
-import { matchesAny } from '../../protocol/glob.js'
 import { ageHeaders } from '../../protocol/http/age.js'
 import { empty, json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
@@ -28,7 +28,7 @@ import type { Arrival } from '../../protocol/kinds/arrival.js'
 import { verifyCheckpoint } from '../../protocol/log/checkpoint.js'
 import { contradictionShape } from '../../protocol/log/contradiction.js'
 import { LEAF_BYTES } from '../../protocol/merkle.js'
-import type { Blobs, Bytes, Metadata } from '../../protocol/ports.js'
+import type { Blobs, Bytes, Metadata, Principal } from '../../protocol/ports.js'
 import {
   type Digest,
   type FileRecord,
@@ -105,6 +105,7 @@ export interface FleetOptions {
   logKey: Uint8Array
   pool: pg.Pool
   metadata: Metadata
+  gate: Pick<Gate, 'node' | 'decide'>
   blobs: Blobs & { leaves(stored: Stored): Promise<Uint8Array> }
   signer: Signer
   asking: Asking
@@ -154,7 +155,8 @@ export class Fleet {
     if (verb === 'time') return empty()
     const node = await this.member(request)
     // As long as a feed lasts: a node that was removed, or got other repositories, is told nothing else from then on.
-    const sees = (scope: string) => this.#covers(node.id, scope)
+    const principal = this.#options.gate.node(node.id)
+    const sees = (scope: string) => this.#covers(principal, node.id, scope)
     switch (`${request.method} ${verb}`) {
       case 'POST renew':
         return json({ certificate: await this.#options.issue(node) })
@@ -329,11 +331,11 @@ export class Fleet {
     }
   }
 
-  #covers(id: string, scope: string): boolean {
-    const node = this.#options.metadata.access('node', id)
-    if (!node || node.revoked) return false
-    const repository = this.#options.metadata.scope(scope)
-    return scope === FLEET || (repository !== undefined && matchesAny(node.repositories, repository.key))
+  #covers(principal: Principal, id: string, scope: string): boolean {
+    const { metadata, gate } = this.#options
+    if (scope === FLEET) return metadata.access('node', id)?.revoked === false
+    const repository = metadata.scope(scope)
+    return repository !== undefined && gate.decide(principal, 'read', repository).allowed
   }
 }
 

@@ -2,7 +2,7 @@
 import { newToken } from '../../protocol/access/token.js'
 import type { Action, GrantRecord, Step, Subject, TokenRecord } from '../../protocol/records.js'
 import { access, type MemoryFleet, PASSWORD, user } from '../support/memory-fleet.js'
-import type { Asker, Sentence } from './model.js'
+import { type Asker, PROVISIONER, type Sentence } from './model.js'
 
 export interface Visitor extends Asker {
   authorization: string | undefined
@@ -73,6 +73,7 @@ const USERS: Record<string, string[]> = {
   planter: [],
   warned: ['warned'],
   banned: ['banned'],
+  [PROVISIONER]: [],
 }
 
 interface Issued {
@@ -93,6 +94,7 @@ const TOKENS: Issued[] = [
   },
   { name: 'token of less', of: 'member', scopes: ['*'], means: undefined },
   { name: "head's narrow token", of: 'head', scopes: ['read:mine'], means: [{ does: ['read'], where: 'mine' }] },
+  { name: "provider's token", of: PROVISIONER, scopes: ['scim'], means: [] },
   { name: "nobody's token", of: 'nobody', scopes: ['*'], means: undefined },
   {
     name: 'CI job',
@@ -147,7 +149,9 @@ export async function visitors(fleet: MemoryFleet, said: readonly Sentence[]): P
     { name: 'administrator', is: 'administrator', as: [], authorization: basic('root', PASSWORD) },
     { name: 'reader with a password', ...known('reader'), authorization: basic('reader', PASSWORD) },
   ]
-  for (const name of names) all.push({ name, ...known(name), authorization: (await issue(fleet, name)).authorization })
+  // An identity provider's account has no other token than its own.
+  for (const name of names.filter((one) => one !== PROVISIONER))
+    all.push({ name, ...known(name), authorization: (await issue(fleet, name)).authorization })
   const ids = new Map<string, string>()
   for (const { name, of, scopes, means, more } of TOKENS) {
     const { id, authorization } = await issue(fleet, of, { scopes, ...more })

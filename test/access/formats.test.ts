@@ -81,7 +81,7 @@ async function compare(cell: Cell): Promise<string[]> {
     unreachable,
     challenges: true,
   })
-  const unseen = should === 'hidden' || (should === 'challenged' && !sees(world, visitor, repository))
+  const unseen = !sees(world, visitor, repository)
   const side = place === 'primary' ? fleet.primary : fleet.node
   const send = async (of: string, way: Way, address: (key: string) => string): Promise<Told> => {
     const request = asking(way, address(of), visitor.authorization)
@@ -106,6 +106,7 @@ async function compare(cell: Cell): Promise<string[]> {
 }
 
 function faultOf(reply: Told, absent: Told | undefined, should: Answer): string | undefined {
+  if (should === 'answered' && absent) return absent.text === reply.text ? undefined : `is not as ${absent.text}`
   const was = answerOf(reply, absent)
   if (was !== should) return `was ${was}`
   if (was === 'challenged' && !reply.challenged) return 'has no challenge'

@@ -42,5 +42,20 @@ export async function grow(fleet: MemoryFleet, format: string, more: Sentence[] 
   }
   await fleet.repository(BUNCH.key, format, { public: false, ...BUNCH.more })
   const paths = ['', flower, absent, 'no/such/folder/']
-  return { world: { sentences: said, paths }, everybody: await visitors(fleet, said) }
+  const everybody = await visitors(fleet, said)
+  return {
+    world: { sentences: said, paths },
+    everybody: format === 'cargo' ? [...everybody, ...alone(everybody)] : everybody,
+  }
+}
+
+/** Cargo sends its token without a scheme. */
+function alone(everybody: Visitor[]): Visitor[] {
+  return everybody
+    .filter(({ name }) => ['reader', 'nobody', 'revoked token'].includes(name))
+    .map((visitor) => ({
+      ...visitor,
+      name: `${visitor.name}, alone`,
+      authorization: visitor.authorization?.replace('Bearer ', ''),
+    }))
 }

@@ -97,7 +97,7 @@ export function expected(world: World, asker: Asker, question: Question): Answer
 }
 
 /** What concerns no repository. */
-export type Standing = 'anyone' | 'authenticated' | 'auditor' | 'administrator'
+export type Standing = 'anyone' | 'authenticated' | 'auditor' | 'provisioner' | 'administrator'
 
 export function stands(world: World, asker: Asker, standing: Standing): Answer {
   if (asker.is === 'invalid') return 'challenged'
@@ -107,10 +107,13 @@ export function stands(world: World, asker: Asker, standing: Standing): Answer {
     anyone: true,
     authenticated: isUser,
     auditor: isUser && (administers || may(world, asker, 'audit', EVERYWHERE)),
+    provisioner: administers || asker.as.includes(PROVISIONER),
     administrator: administers,
   }
   if (stood[standing]) return 'answered'
   return asker.is === 'anonymous' ? 'challenged' : 'forbidden'
 }
 
+/** Whom an identity provider's own token speaks for. */
+export const PROVISIONER = 'provider:corp'
 const EVERYWHERE: Place = { key: '*' }

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { formats } from '../../formats/index.js'
 import { type PrimaryApiOptions, primaryEndpoints } from '../../primary/api/endpoints.js'
+import { type ScimParts, scimEndpoints } from '../../primary/scim/endpoints.js'
 import type { Gate } from '../../protocol/access/gate.js'
 import type { Endpoint } from '../../protocol/api/endpoint.js'
 import { proofEndpoints } from '../../protocol/api/proofs.js'
@@ -21,6 +22,7 @@ import { MemoryFleet } from '../support/memory-fleet.js'
 import { NODE, PROJECT, type Visitor } from './askers.js'
 import { ABSENT, AGED, type Garden, grow, PLANTED, type Planted, REPOSITORIES } from './garden.js'
 import { type Answer, expected, may, type Need, type Standing, sees, stands } from './model.js'
+import { over } from './over.js'
 import { below } from './routes.js'
 import { asking, type Told, told } from './told.js'
 
@@ -48,6 +50,8 @@ const ASKS: Record<string, Asks> = {
   'projects.delete': 'administrator',
   'projects.list': 'authenticated',
   'service_tokens.list': { project: 'manage' },
+  // Those who have one provision users.
+  'provider_tokens.list': 'administrator',
   // Their own, or as an administrator: the handlers look.
   'access.what': 'authenticated',
   'users.get': 'authenticated',
@@ -198,6 +202,7 @@ function asksOf({ name, path, method }: Endpoint): Asks {
   if (said !== undefined) return said
   if (path.startsWith('/api/v1/repositories/{key}')) return { repository: reads ? 'see' : 'admin' }
   if (path.startsWith('/api/v1/projects/{key}')) return { project: reads ? 'see' : 'manage' }
+  if (path.startsWith('/scim/')) return 'provisioner'
   return reads ? 'auditor' : 'administrator'
 }
 
@@ -262,7 +267,7 @@ function answerOf({ status, text }: Told, absent: Told | undefined): Answer {
 
 /** All there are, for their names: none of them is called. */
 function endpointsOf(): Endpoint[] {
-  return primaryEndpoints(over({ formats }) as PrimaryApiOptions)
+  return [...primaryEndpoints(over({ formats }) as PrimaryApiOptions), ...scimEndpoints(over({}) as ScimParts)]
 }
 
 function readsOf(): Endpoint[] {
@@ -282,11 +287,6 @@ function partsOf(fleet: MemoryFleet, gate: Gate, registry: Registry) {
     holders: (digest) => fleet.holders(digest),
   }
   const reads = [...readEndpoints(real), ...proofEndpoints(over(real) as PrimaryApiOptions)]
-  return { gate, reads, all: primaryEndpoints(over(real) as PrimaryApiOptions) }
-}
-
-/** Some real parts; the others are only passed on. */
-function over(real: object): object {
-  const unused: object = new Proxy(() => unused, { get: (_, name) => (name === Symbol.iterator ? undefined : unused) })
-  return new Proxy(real, { get: (target, name) => Reflect.get(target, name) ?? unused })
+  const provisioning = scimEndpoints(over({ gate }) as ScimParts)
+  return { gate, reads, all: [...primaryEndpoints(over(real) as PrimaryApiOptions), ...provisioning] }
 }

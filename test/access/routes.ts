@@ -4,6 +4,7 @@
  */
 import type { Format, Route } from '../../protocol/format.js'
 import { compile } from '../../protocol/http/route.js'
+import type { RootRoute } from '../../protocol/root.js'
 import { digestOf, layerOf, publishable } from './flowers.js'
 import type { Need } from './model.js'
 
@@ -62,10 +63,6 @@ const NEEDS: Record<string, Need> = {
   'npm POST /-/npm/v1/tokens': 'user',
   'npm DELETE /-/user/token/:token': 'user',
   'npm DELETE /-/npm/v1/tokens/token/:token': 'user',
-  // What makes somebody known asks nobody who they are.
-  'npm POST /-/v1/login': 'anyone',
-  'npm PUT /-/user/:user': 'anyone',
-  'npm PUT /-/user/:user/-rev/:rev': 'anyone',
   'npm POST /-/npm/v1/security/advisories/bulk': 'read',
   'npm POST /-/npm/v1/security/audits/quick': 'read',
   'npm POST /-/npm/v1/security/audits': 'read',
@@ -96,10 +93,11 @@ export function requestsFor(format: Format): Asked[] {
   const { match } = compile(format.routes)
   const file: Asked = {
     ...{ name: `${format.name} GET a file`, method: 'GET', need: 'read', body: undefined, writes: false, empty: false },
-    path: (flower) => FILES[format.name]?.(flower) ?? unreachable(`${format.name}: a file`),
+    path: (flower) => pathOfFile(format, flower),
     subject: (flower) => below(format.name, flower),
   }
-  const asked = format.routes.map((route) => requestFor(format, route, match))
+  const logins = (format.logins ?? []).map((route) => loginFor(format, route))
+  const asked = [...logins, ...format.routes.map((route) => requestFor(format, route, match))]
   return match('GET', file.path('violet')).kind === 'none' ? [...asked, file] : asked
 }
 
@@ -110,7 +108,10 @@ export function below(format: string, flower: string): string {
 
 const BELOW: Record<string, string> = { go: 'example.com/', maven: 'com/example/' }
 
-/** Where files lie that no route reads. */
+export function pathOfFile({ name }: Format, flower: string): string {
+  return FILES[name]?.(flower) ?? unreachable(`${name}: a file`)
+}
+
 const FILES: Record<string, (flower: string) => string> = {
   generic: (flower) => `/${flower}/file.txt`,
   cargo: (flower) => `/${flower}/${flower}-1.0.0.crate`,
@@ -121,12 +122,23 @@ const FILES: Record<string, (flower: string) => string> = {
   pypi: (flower) => `/${flower}/1.0.0/${flower}-1.0.0-py3-none-any.whl`,
 }
 
+/** What makes somebody known asks nobody who they are. */
+function loginFor(format: Format, { method, pattern }: RootRoute): Asked {
+  const name = `${format.name} ${method} ${pattern}`
+  const path = fill(name, pattern, PARAMETERS[format.name]?.('absent') ?? {})
+  const subject = () => path.slice(1)
+  return { name, method, path: () => path, body: undefined, subject, need: 'anyone', writes: true, empty: true }
+}
+
+function fill(name: string, pattern: string, values: Record<string, string>): string {
+  return pattern.replace(/:([A-Za-z_]\w*)\*?/g, (_, key: string) => values[key] ?? unreachable(name))
+}
+
 function requestFor(format: Format, route: Route, match: ReturnType<typeof compile<Route>>['match']): Asked {
   const name = `${format.name} ${route.method} ${route.pattern}`
   const path = (flower: string) => {
     // What is planted stays: what changes something asks for a name that nothing has.
-    const values = PARAMETERS[format.name]?.(route.writes ? 'absent' : flower) ?? {}
-    return route.pattern.replace(/:([A-Za-z_]\w*)\*?/g, (_, key: string) => values[key] ?? unreachable(name))
+    return fill(name, route.pattern, PARAMETERS[format.name]?.(route.writes ? 'absent' : flower) ?? {})
   }
   const found = match(route.method, path('violet'))
   if (found.kind !== 'found' || found.route !== route) return unreachable(name)

@@ -9,6 +9,7 @@ import { MemoryDocuments } from '../../primary/upstream/documents.js'
 import { guard } from '../../primary/upstream/guard.js'
 import { UpstreamOrigin } from '../../primary/upstream/origin.js'
 import { Gate } from '../../protocol/access/gate.js'
+import type { Passwords } from '../../protocol/access/passwords.js'
 import { newToken, tokenHash } from '../../protocol/access/token.js'
 import { MemoryBlobs } from '../../protocol/blobs/memory.js'
 import { RegistryError } from '../../protocol/errors.js'
@@ -52,6 +53,8 @@ export class MemoryFleet {
   readonly primary: Registry
   readonly node: Registry
   readonly failures: unknown[] = []
+  /** Everybody has the same one. */
+  readonly passwords: Passwords = { verify: async (_, password) => password === PASSWORD }
   cutOff = false
   /** Keys of repositories that the node may not hold. */
   readonly notHeld = new Set<string>()
@@ -68,7 +71,7 @@ export class MemoryFleet {
   private constructor(ledger: MemoryLedger, client: Partial<UpstreamClientOptions>, maxUploadBytes: number) {
     this.ledger = ledger
     this.upstreams = new UpstreamClient({ guard: guard(['127.0.0.1']), ...client })
-    const passwords = { verify: async (_user: string, password: string) => password === PASSWORD }
+    const { passwords } = this
     const nowMs = () => Date.parse(this.now())
     this.gate = new Gate(ledger.state, passwords, { nowMs })
     const stale = ({ key }: RepositoryRecord) => (this.stale.has(key) ? `${key} is too old here.` : undefined)
