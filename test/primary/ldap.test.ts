@@ -398,6 +398,8 @@ describe('a directory', { timeout: 120_000, ...missing(SLAPD) }, () => {
         code: 'sync_refused',
         message: /20 of 22/,
       })
+      for (let minute = 0; minute < 3; minute++) await world.providers.tick()
+      assert.equal(world.faults.length, 0, 'it was said, and will be again in an hour')
       assert.equal(world.user('u5').disabled, false)
       const { deactivated } = await world.providers.sync('corp', true)
       assert.equal(deactivated.length, 20)

@@ -99,9 +99,9 @@ class LdapProvider implements Provider {
         await serve(connection, this.#settings)
         return present(this.#key, subjects, connection, this.#settings)
       }, signal)
-      const synced = await apply(linked, found, federation, this.#settings, isForced)
+      // Also when so many are to go that it is refused: that is said once in a while, not each minute.
       this.#syncedMs = startedMs
-      return synced
+      return apply(linked, found, federation, this.#settings, isForced)
     })
   }
 
