@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { cairn } from '../deploy/scripted.js'
 import { ADMIN_PASSWORD, type TestFleet, testFleet } from '../support/fleet.js'
+import { keepSecrets } from '../support/heard.js'
 import { dnOf, GROUPS, PEOPLE, READER, SLAPD, type TestSlapd, testSlapd } from '../support/slapd.js'
 import { missing, program } from './client.js'
 
@@ -18,6 +19,7 @@ describe('logging in with the password of a directory', { timeout: 120_000, ...S
   let corp: TestSlapd
   let browser: Browser
   before(async () => {
+    keepSecrets({ password: PASSWORD, ...READER })
     corp = await testSlapd({
       people: ['ann', 'bob'].map((uid) => ({ uid, password: PASSWORD, more: [`mail: ${uid}@corp.test`] })),
       groups: { 'cn=dev': [dnOf('ann'), dnOf('bob')], 'cn=all': [`cn=dev,${GROUPS}`] },

@@ -469,6 +469,13 @@ describe('signing on elsewhere', () => {
       [tested.code === 0, tested.err],
       [false, 'cairn: The identity provider id.test cannot be reached\n'],
     )
+    await run('provider', 'test', 'corp', '--user', 'ann')
+    assert.deepEqual(JSON.parse(registry.seen.at(-1)?.body ?? ''), { username: 'ann' })
+    answering(200, { accounts: 3, deactivated: ['ann', 'bob'], reactivated: [], kept: ['boss'] })
+    const synced = await run('provider', 'sync', 'corp', '--force')
+    assert.equal(synced.out, 'deactivated ann\ndeactivated bob\nkept boss\nCompared 3 accounts\n')
+    const { path: where, body } = registry.seen.at(-1) ?? {}
+    assert.deepEqual([where, body], ['/api/v1/identity-providers/corp/sync', '{"force":true}'])
     answering(201, { value: 'cairn_of_the_provider' })
     const token = await run('provider', 'token', 'corp', '--days', '30')
     assert.deepEqual([token.code, token.out], [0, 'cairn_of_the_provider\n'])

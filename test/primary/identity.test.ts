@@ -107,6 +107,18 @@ describe('identities', () => {
     assert.deepEqual((await federation.admit(said({ groups: ['a', 'b\n'] }))).groups, ['corp/a'])
   })
 
+  it('are let in, and stay in, only in a group that may log in, where there are such', async () => {
+    const { federation, configure, accounts } = await world()
+    await federation.admit(said({ name: 'ann', groups: ['dev'] }))
+    await configure({ login_groups: ['ops', 'root'] })
+    for (const groups of [['dev'], ['OPS'], [], undefined]) {
+      await assert.rejects(federation.admit(said({ groups })), { kind: 'forbidden', code: 'not_admitted' })
+      assert.equal(await federation.renew(said({ groups })), undefined)
+    }
+    assert.deepEqual(accounts.directory.user('ann')?.groups, ['dev'], 'nothing was changed')
+    assert.deepEqual((await federation.admit(said({ groups: ['ops'] }))).groups, ['ops'])
+  })
+
   it('of a disabled account stay out, and of one that the provider disabled come back only by it', async () => {
     const { federation, accounts } = await world()
     await federation.admit(said({ name: 'ann' }))

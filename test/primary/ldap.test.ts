@@ -385,6 +385,16 @@ describe('a directory', { timeout: 120_000, ...missing(SLAPD) }, () => {
       }
     })
 
+    it('reads the groups of many at the same time, each to its last page', async () => {
+      await world.configure({ group_base: GROUPS, page_size: 10 })
+      for (const uid of BUSY) await world.login(uid)
+      assert.deepEqual(await world.providers.sync('corp', false), { ...NOTHING, accounts: BUSY.length })
+      assert.deepEqual(
+        BUSY.map((uid) => world.user(uid).groups.length),
+        BUSY.map(() => 120),
+      )
+    })
+
     it('deactivates many at once only when that is forced', async () => {
       await world.configure({})
       for (let i = 0; i < 22; i++) {
@@ -398,6 +408,8 @@ describe('a directory', { timeout: 120_000, ...missing(SLAPD) }, () => {
         code: 'sync_refused',
         message: /20 of 22/,
       })
+      for (let minute = 0; minute < 3; minute++) await world.providers.tick()
+      assert.equal(world.faults.length, 0, 'it was said, and will be again in an hour')
       assert.equal(world.user('u5').disabled, false)
       const { deactivated } = await world.providers.sync('corp', true)
       assert.equal(deactivated.length, 20)
@@ -471,11 +483,14 @@ describe('a directory', { timeout: 120_000, ...missing(SLAPD) }, () => {
 
 const NOTHING = { accounts: 0, deactivated: [], reactivated: [], kept: [] }
 
+/** In 120 groups each. */
+const BUSY = ['busy', 'busy-2', 'busy-3', 'busy-4', 'busy-5']
+
 const PERSONS = [
   { uid: 'ann', id: ANN, password: PASSWORD, more: ['mail: ann@corp.test'] },
   { uid: 'bob', password: PASSWORD, more: ['mail: twin@corp.test'] },
   { uid: 'boss', password: PASSWORD, more: ['mail: twin@corp.test'] },
-  { uid: 'busy', password: PASSWORD },
+  ...BUSY.map((uid) => ({ uid, password: PASSWORD })),
   { uid: 'odd (one)*', password: PASSWORD },
   { uid: 'comma, the', password: PASSWORD },
   { uid: 'many', password: PASSWORD, more: ['mail: z@corp.test', 'mail: a@corp.test'] },
@@ -493,7 +508,7 @@ const COMPANY: Record<string, string[]> = {
   'cn=all': [`cn=eng,${GROUPS}`],
   'cn=root': [dnOf('boss')],
   'cn=\\3DAdmins\\, of all': [dnOf('ann')],
-  ...Object.fromEntries(Array.from({ length: 120 }, (_, i) => [`cn=g${i}`, [dnOf('busy')]])),
+  ...Object.fromEntries(Array.from({ length: 120 }, (_, i) => [`cn=g${i}`, BUSY.map(dnOf)])),
 }
 
 function active(uid: string, control: number, guid: string) {

@@ -1,5 +1,5 @@
 /**
- * One connection to a directory server. It never comes back after it has broken: the library would go on as nobody. Referrals are
+ * One connection to a directory server, for one search at a time: servers may know the pages of the last only. It never comes back after it has broken: the library would go on as nobody. Referrals are
  * not followed, aliases not resolved, and no bind leaves here without a password.
  */
 import type { Socket } from 'node:net'

@@ -31,6 +31,7 @@ export const ldap: ProviderKind<LdapSettings> = {
 
 const CHECK_DEADLINE_MS = 30_000
 const MINUTE_MS = 60_000
+const CONNECTIONS = 4
 
 class LdapProvider implements Provider {
   readonly #key: string
@@ -95,14 +96,30 @@ class LdapProvider implements Provider {
       const startedMs = nowMs()
       const linked = await federation.linked(this.#key)
       const subjects = linked.map(({ subject }) => subject)
-      const found = await this.#servers.ask(async (connection) => {
-        await serve(connection, this.#settings)
-        return present(this.#key, subjects, connection, this.#settings)
-      }, signal)
-      const synced = await apply(linked, found, federation, this.#settings, isForced)
+      const found = await this.#present(subjects, signal)
+      // Also when so many are to go that it is refused: that is said once in a while, not each minute.
       this.#syncedMs = startedMs
-      return synced
+      return apply(linked, found, federation, this.#settings, isForced)
     })
+  }
+
+  /** Over several connections, since each is asked one thing at a time. */
+  async #present(subjects: string[], signal: AbortSignal): Promise<Map<string, Identity>> {
+    const stop = new AbortController()
+    const either = AbortSignal.any([signal, stop.signal])
+    const share = Math.ceil(subjects.length / CONNECTIONS)
+    const asked = Array.from({ length: CONNECTIONS }, (_, i) => subjects.slice(i * share, (i + 1) * share))
+    const work = (some: string[]) =>
+      this.#servers.ask(async (connection) => {
+        await serve(connection, this.#settings)
+        return present(this.#key, some, connection, this.#settings)
+      }, either)
+    try {
+      const found = await Promise.all(asked.filter((some) => some.length > 0).map(work))
+      return new Map(found.flatMap((some) => [...some]))
+    } finally {
+      stop.abort()
+    }
   }
 
   /** Whoever has just bound by a name that was made, not found. */

@@ -14,8 +14,6 @@ import { AT_ONCE, byIds, identityOf } from './people.js'
 import type { LdapSettings } from './settings.js'
 
 const ALWAYS_ALLOWED = 10
-/** People whose groups are asked for at the same time, over one connection. */
-const PARALLEL = 8
 
 /** Who may log in there, by subject. Throws `unavailable` for anything but a whole answer. */
 export async function present(
@@ -35,14 +33,7 @@ export async function present(
       entries.set(subject, entry)
     }
   const found = new Map<string, Identity>()
-  const turns = entries.values()
-  const work = async () => {
-    for (const entry of turns) {
-      const identity = await identityOf(key, entry, connection, settings)
-      found.set(identity.subject, identity)
-    }
-  }
-  await Promise.all(Array.from({ length: PARALLEL }, work))
+  for (const [subject, entry] of entries) found.set(subject, await identityOf(key, entry, connection, settings))
   return found
 }
 
