@@ -13,6 +13,7 @@ import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
 import { app, type Handler } from '../protocol/app/app.js'
 import { DiskBlobs } from '../protocol/blobs/disk.js'
+import { Scrubber } from '../protocol/blobs/scrub.js'
 import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { LogEntry } from '../protocol/http/dispatcher.js'
@@ -199,6 +200,18 @@ async function compose(
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: keptMs, nowMs: Date.now }
   regularly(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
+  const holders = holdersIn(pool)
+  const scrubber = new Scrubber({
+    disk: blobs,
+    metadata: state,
+    holders,
+    bytesPerSecond: settings.scrubRate,
+    onDone: (done) => log.info({ ...done }, 'the content store was read again'),
+    onError: (error) => log.warn(errorFields(error), 'the content store was not read again to its end'),
+  })
+  if (settings.scrubRate > 0) scrubber.start()
+  closers.push(() => scrubber.close())
+
   const outside = await upstreamOptions(settings)
   const client = new UpstreamClient(outside)
   closers.push(() => client.close())
@@ -334,7 +347,7 @@ async function compose(
     formats,
     open,
     count: (record, path) => downloads.count(record.scope, path, 1),
-    holders: holdersIn(pool),
+    holders,
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })
@@ -403,6 +416,7 @@ async function compose(
     nowMs: Date.now,
   })
   metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
+  metrics.gauge('cairn_scrubbed_bytes_total', 'Bytes of the disk that were read again.', () => scrubber.bytes)
   metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
   metrics.gauge('cairn_node_alarms', 'Nodes that cannot believe the log that is signed here.', () => nodes.alarms)
   metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
