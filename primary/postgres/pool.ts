@@ -62,7 +62,7 @@ async function inWords(answer: unknown): Promise<unknown> {
 }
 
 /** SQLSTATE classes 08 (connection), 53 (resources, a full disk among them), 57P0x (shutdown); errors without a state are the connection's. */
-function isAway(error: unknown): boolean {
+export function isAway(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return error instanceof Error && !(error instanceof TypeError)
   return /^(08|53|57P0)/.test(error.code ?? '')
 }

@@ -24,7 +24,7 @@ export interface ScimParts {
   gate: Gate
 }
 
-export const ROOT = '/scim/v2'
+const ROOT = '/scim/v2'
 /** Of a group with all its members, the longest that clients send. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024
 const body = z.record(z.string(), z.unknown())

@@ -7,7 +7,7 @@ import pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Turn } from '../accounts/turn.js'
 import type { Federation, Kept } from '../identity/federation.js'
-import { unavailable } from '../postgres/pool.js'
+import { isAway, unavailable } from '../postgres/pool.js'
 import { invalid, taken } from './error.js'
 import type { Values } from './evaluate.js'
 
@@ -125,7 +125,8 @@ function emailOf({ emails }: Values): string {
 
 function inWords(error: unknown): unknown {
   if (error instanceof RegistryError) return ofRequest(error)
-  if (!(error instanceof pg.DatabaseError)) return unavailable(error)
+  if (isAway(error)) return unavailable(error)
+  if (!(error instanceof pg.DatabaseError)) return error
   if (error.code === '22021') return invalid('invalidValue', 'The request holds what is no character')
   if (error.code !== '23505') return error
   const what = error.constraint?.includes('external') ? 'externalId' : 'name'

@@ -30,7 +30,7 @@ export interface Path {
 }
 
 const CORE = 'urn:ietf:params:scim:schemas:core:2.0'
-export const ENTERPRISE = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User'
+const ENTERPRISE = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User'
 
 const text = (name: string, more: Partial<Attribute> = {}): Attribute => ({ name, type: 'string', ...more })
 const texts = (...names: string[]): Attribute[] => names.map((name) => text(name))

@@ -27,7 +27,8 @@ const logIn: ProviderKind = {
 
 async function world() {
   const made = await scimWorld(database.pool, [logIn])
-  await made.providers.create({ key: 'sso', kind: 'oidc', title: 'sso', enabled: true, settings: {} })
+  for (const key of ['sso', 'sso2'])
+    await made.providers.create({ key, kind: 'oidc', title: key, enabled: true, settings: {} })
   return made
 }
 
@@ -147,6 +148,7 @@ describe('accounts that SCIM did not make', () => {
     assert.equal(directory.user('early-worm'), undefined)
     assert.equal((await federation.admit(said('sso', 's-ann', 'something else'))).name, 'ann')
     await assert.rejects(federation.admit(said('sso', 's-other', 'ann')), { code: 'name_taken' })
+    await assert.rejects(federation.admit(said('sso2', 's-ann', 'ann')), { code: 'name_taken' }, 'of another provider')
     await send('PATCH', `/Users/${id}`, patch({ op: 'replace', path: 'active', value: false }))
     await assert.rejects(federation.admit(said('sso', 'early', 'early-bird')), { kind: 'forbidden' })
   })
