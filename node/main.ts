@@ -13,6 +13,7 @@ import { proofEndpoints } from '../protocol/api/proofs.js'
 import { readEndpoints } from '../protocol/api/reads.js'
 import { serveApi } from '../protocol/api/serve.js'
 import { app, type Handler } from '../protocol/app/app.js'
+import { Scrubber } from '../protocol/blobs/scrub.js'
 import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
 import { advertised } from '../protocol/http/origin.js'
@@ -26,7 +27,7 @@ import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
 import { Prover } from '../protocol/log/prover.js'
-import { errorFields, logger, logRequest } from '../protocol/observe/log.js'
+import { type DestinationStream, errorFields, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import type { Accounts } from '../protocol/ports.js'
 import { FLEET } from '../protocol/records.js'
@@ -38,10 +39,12 @@ import { NodeBlobs } from './blobs.js'
 import { Cache } from './cache.js'
 import { DownloadCounts } from './downloads.js'
 import { identity, saveIdentity } from './identity.js'
+import { Lending } from './lending.js'
 import { LinkBytes } from './link/bytes.js'
 import { forward } from './link/forward.js'
 import { Link } from './link/link.js'
 import { LinkOrigin } from './link/origin.js'
+import { remembering } from './mesh/entitlements.js'
 import { Limits } from './mesh/limits.js'
 import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
@@ -63,6 +66,8 @@ export interface NodeProgram {
   version: string
   /** Default the machine's. */
   clock?: Clock
+  /** Default standard output. */
+  logTo?: DestinationStream
 }
 
 export async function startNode(settings: NodeSettings, program: NodeProgram): Promise<Running> {
@@ -80,12 +85,12 @@ export async function startNode(settings: NodeSettings, program: NodeProgram): P
 
 async function compose(
   settings: NodeSettings,
-  { version, clock }: NodeProgram,
+  { version, clock, logTo }: NodeProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<Running> {
   let self = await identity(settings.data, settings.join, settings.name)
-  const log = logger('node', settings.logLevel).child({ node: self.name })
+  const log = logger('node', settings.logLevel, logTo).child({ node: self.name })
   const alarm = (sentence: string) => log.error({ alarm: true }, sentence)
 
   const link = new Link({
@@ -140,6 +145,13 @@ async function compose(
   })
   closers.push(() => cache.close())
   const primary = new LinkBytes(link)
+  const entitled = remembering(
+    async (certificate, scope, digest) =>
+      covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
+        ? replica.held(scope, digest)
+        : undefined,
+    () => state.head.number,
+  )
   const blobs = new NodeBlobs({
     cache,
     mesh,
@@ -148,15 +160,29 @@ async function compose(
       { upload: settings.uploadRate, download: settings.downloadRate, link: settings.linkRate },
       Date.now,
     ),
-    entitled: async (certificate, scope, digest) =>
-      covers(certificate.repositories, scope) && !isStale(scope) && (await registry.passes(scope, digest))
-        ? replica.held(scope, digest)
-        : undefined,
+    entitled: (...asked) => (isStale(asked[1]) ? undefined : entitled(...asked)),
     covers: (certificate, scope) => covers(certificate.repositories, scope),
   })
   closers.push(() => blobs.close())
+  const scrubber = new Scrubber({
+    disk: cache.disk,
+    metadata: state,
+    holders: (digest) => replica.holders(digest),
+    bytesPerSecond: settings.scrubRate,
+    onDone: (done) => log.info({ ...done }, 'the cache was read again'),
+    onError: (error) => log.warn(errorFields(error), 'the cache was not read again to its end'),
+  })
+  if (settings.scrubRate > 0) scrubber.start()
+  closers.push(() => scrubber.close())
 
+  const lending = new Lending({
+    link,
+    cache,
+    held: (scope, digest) => replica.held(scope, digest),
+    onError: (error) => log.info(errorFields(error), 'the primary could not be given a piece'),
+  })
   const follow = new Follow({
+    onNotice: (notice) => lending.hear(notice),
     replica,
     link,
     gossip: {
@@ -251,6 +277,7 @@ async function compose(
   metrics.gauge('cairn_log_contradiction', '1 once the primary signed what contradicts itself.', () =>
     Number(replica.contradiction !== undefined),
   )
+  metrics.gauge('cairn_scrubbed_bytes_total', 'Bytes of the disk that were read again.', () => scrubber.bytes)
   metrics.gauge('cairn_peers', 'Connected peers.', () => mesh.peers().length)
   metrics.gauge('cairn_peer_received_bytes_total', 'Bytes of pieces that peers sent.', () => blobs.received)
   metrics.gauge('cairn_peer_sent_bytes_total', 'Bytes of pieces that peers were sent.', () => blobs.served)
@@ -371,6 +398,8 @@ function restApi(parts: {
   const api = serveApi([...reads, openApiEndpoint(() => ({ version, endpoints: reads }))], { metadata: state, gate })
   const asked = matcher(reads.filter(({ asks }) => asks))
   return (request) => {
+    // Whoever provisions users reads and writes at the primary.
+    if (request.path.startsWith('/scim/')) return forwarding(request)
     if (!request.path.startsWith('/api/v1/')) return undefined
     const reading = request.method === 'GET' || request.method === 'HEAD'
     if (!reading && asked(parsePath(request.path).path).length === 0) return forwarding(request)

@@ -30,7 +30,7 @@ import { type Session, Sessions } from './accounts/sessions.js'
 import { Throttle } from './accounts/throttle.js'
 import { LastUses } from './accounts/token-use.js'
 import { FOR_EVER, type Rotation, type TokenDraft, Tokens } from './accounts/tokens.js'
-import { Users } from './accounts/users.js'
+import { isService, Users } from './accounts/users.js'
 
 export interface PrimaryAccountsOptions {
   pool: pg.Pool
@@ -299,7 +299,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     const right = await this.users.hasPassword(name, password)
     const user = right === undefined ? await elsewhere(name, password) : right ? before : undefined
     // Only tokens let a service account in.
-    if (user?.project !== undefined) return undefined
+    if (user && isService(user)) return undefined
     if (user) succeeded()
     return user
   }

@@ -13,6 +13,7 @@ import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
 import { app, type Handler } from '../protocol/app/app.js'
 import { DiskBlobs } from '../protocol/blobs/disk.js'
+import { Scrubber } from '../protocol/blobs/scrub.js'
 import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { LogEntry } from '../protocol/http/dispatcher.js'
@@ -25,7 +26,7 @@ import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { Prover } from '../protocol/log/prover.js'
 import { State } from '../protocol/metadata/state.js'
-import { errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
+import { type DestinationStream, errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { NodeRecord, RepositoryRecord } from '../protocol/records.js'
@@ -41,6 +42,7 @@ import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
 import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
+import { Asking } from './fleet/asking.js'
 import { Fleet } from './fleet/fleet.js'
 import { Federation } from './identity/federation.js'
 import { guardedFetch } from './identity/fetch.js'
@@ -58,6 +60,8 @@ import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
 import { Repositories } from './repositories.js'
+import { LogIns, scimSettings } from './scim/log-ins.js'
+import { openScim } from './scim/scim.js'
 import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
@@ -86,18 +90,24 @@ const GRACE_MS = 5_000
 const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
 const COLLECT_GRACE_MS = DAY_MS
+/** A reader waits so long for a node that has what is damaged here. */
+const REPAIR_MS = 2_000
 
-/** `root`: the package's folder, where migrations lie. `version`: of this program. */
-export async function startPrimary(
-  settings: PrimarySettings,
-  { root, version }: { root: string; version: string },
-): Promise<PrimaryRunning> {
+export interface PrimaryProgram {
+  /** The package's folder, where migrations lie. */
+  root: string
+  version: string
+  /** Default standard output. */
+  logTo?: DestinationStream
+}
+
+export async function startPrimary(settings: PrimarySettings, program: PrimaryProgram): Promise<PrimaryRunning> {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end()
   }
   try {
-    return await compose(settings, { root, version }, closers, close)
+    return await compose(settings, program, closers, close)
   } catch (error) {
     await close()
     throw error
@@ -106,13 +116,13 @@ export async function startPrimary(
 
 async function compose(
   settings: PrimarySettings,
-  program: { root: string; version: string },
+  program: PrimaryProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<PrimaryRunning> {
   const now = () => new Date().toISOString()
   const startedAtMs = Date.now()
-  const log = logger('primary', settings.logLevel)
+  const log = logger('primary', settings.logLevel, program.logTo)
   const keys = await loadKeys(join(settings.data, 'keys'), new Date())
 
   const pool = await database(settings, program.root, log, closers)
@@ -121,8 +131,11 @@ async function compose(
   const ledger = new PostgresLedger(pool, state, now)
   closers.push(() => ledger.close())
 
+  const asking = new Asking()
   const blobs = new DiskBlobs(join(settings.data, 'store'), {
     source: 'primary',
+    repair: (...damage) => asking.ask(...damage),
+    repairTimeoutMs: REPAIR_MS,
     reverifyMs: settings.reverifySeconds * 1000,
     onDamage: (damage) => log.error({ damage }, 'a stored blob is damaged'),
   })
@@ -187,6 +200,18 @@ async function compose(
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: keptMs, nowMs: Date.now }
   regularly(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
+  const holders = holdersIn(pool)
+  const scrubber = new Scrubber({
+    disk: blobs,
+    metadata: state,
+    holders,
+    bytesPerSecond: settings.scrubRate,
+    onDone: (done) => log.info({ ...done }, 'the content store was read again'),
+    onError: (error) => log.warn(errorFields(error), 'the content store was not read again to its end'),
+  })
+  if (settings.scrubRate > 0) scrubber.start()
+  closers.push(() => scrubber.close())
+
   const outside = await upstreamOptions(settings)
   const client = new UpstreamClient(outside)
   closers.push(() => client.close())
@@ -200,7 +225,9 @@ async function compose(
     directory: accounts.directory,
     sessions: accounts.sessions,
     admission: (provider) => providers.admission(provider),
+    provisioned: (identity) => logIns.accountOf(identity),
   })
+  const logIns: LogIns = new LogIns({ pool, federation, settings: () => scimSettings(providers) })
   const identityEgress = new Egress({ ...outside, connectMs: outside.connectMs ?? 10_000, connections: 8 })
   closers.push(() => identityEgress.close())
   const identityFetch = guardedFetch(identityEgress)
@@ -320,7 +347,7 @@ async function compose(
     formats,
     open,
     count: (record, path) => downloads.count(record.scope, path, 1),
-    holders: holdersIn(pool),
+    holders,
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })
@@ -371,6 +398,7 @@ async function compose(
   })
   let blobBytes = 0
   const fleet = new Fleet({
+    asking,
     fleet: keys.fleet,
     logKey: keys.logPublic,
     pool,
@@ -388,6 +416,7 @@ async function compose(
     nowMs: Date.now,
   })
   metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
+  metrics.gauge('cairn_scrubbed_bytes_total', 'Bytes of the disk that were read again.', () => scrubber.bytes)
   metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
   metrics.gauge('cairn_node_alarms', 'Nodes that cannot believe the log that is signed here.', () => nodes.alarms)
   metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
@@ -396,6 +425,19 @@ async function compose(
     const credentials = request.headers.get('authorization')
     return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
   }
+  const scim = openScim({
+    pool,
+    metadata: state,
+    gate,
+    directory: accounts.directory,
+    federation,
+    providers,
+    logIns,
+    audit: (entry) => audit.record(entry),
+    authenticate: signedIn,
+    onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
+    nowMs: Date.now,
+  })
   // The pages go by the cookie alone, and the REST interface never does: no page can make a browser call it.
   const interfaces: Handler = (request) => {
     if (request.path.startsWith('/api/v1/')) return answered(signedIn(request), (principal) => api(request, principal))
@@ -420,7 +462,7 @@ async function compose(
     }),
     ready: () => ready(pool),
   }
-  const answer = app({ handlers: [interfaces], ...parts })
+  const answer = app({ handlers: [interfaces, scim], ...parts })
   const userOf = (authorization: string) => gate.known(authorization)?.name
   const positioned = withPosition(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), state)
   const observe = (line: LogEntry) => {

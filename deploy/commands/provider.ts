@@ -3,8 +3,9 @@ import { Command, Option } from 'commander'
 import { RegistryError } from '../../protocol/errors.js'
 import { record } from '../client.js'
 import { type ClientFlags, connect, print, type Terminal, table } from '../terminal.js'
+import { MAX_DAYS } from './account.js'
 import { jsonIn } from './given-file.js'
-import { clientCommand } from './options.js'
+import { clientCommand, wholeNumber } from './options.js'
 
 const API = '/api/v1/identity-providers'
 
@@ -25,6 +26,8 @@ export function providerCommand(terminal: Terminal): Command {
     .addCommand(updateProvider(terminal))
     .addCommand(removeProvider(terminal))
     .addCommand(testProvider(terminal))
+    .addCommand(syncProvider(terminal))
+    .addCommand(tokenOfProvider(terminal))
 }
 
 function listProviders(terminal: Terminal): Command {
@@ -43,7 +46,7 @@ function listProviders(terminal: Terminal): Command {
 function addProvider(terminal: Terminal): Command {
   return clientCommand('add', 'a new one, if it works')
     .argument('<key>')
-    .addOption(new Option('--kind <kind>').choices(['ldap', 'oidc', 'oauth2', 'saml']).makeOptionMandatory())
+    .addOption(new Option('--kind <kind>').choices(['ldap', 'oidc', 'oauth2', 'saml', 'scim']).makeOptionMandatory())
     .option('--title <text>', 'what the log-in page calls it')
     .requiredOption('--settings <file>', 'JSON')
     .action(async (key: string, flags: SettingsFlags) => {
@@ -91,10 +94,40 @@ function removeProvider(terminal: Terminal): Command {
 function testProvider(terminal: Terminal): Command {
   return clientCommand('test', 'does it work, and if not, why')
     .argument('<key>')
-    .action(async (key: string, flags: ClientFlags) => {
-      const result = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/test`, {}))
+    .option('--user <name>', 'who that is there')
+    .action(async (key: string, flags: ClientFlags & { user?: string }) => {
+      const asked = { username: flags.user }
+      const result = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/test`, asked))
       if (result.works !== true) throw new RegistryError('unavailable', String(result.reason))
-      print(terminal, flags, result, () => `${key} works`)
+      const found = result.identity === null ? '' : `\n${JSON.stringify(result.identity, null, 2)}`
+      print(terminal, flags, result, () => `${key} works${found}`)
+    })
+}
+
+function syncProvider(terminal: Terminal): Command {
+  return clientCommand('sync', 'bring its accounts to what it says now: groups, and who is gone')
+    .argument('<key>')
+    .option('--force', 'however many accounts are to be deactivated')
+    .action(async (key: string, flags: ClientFlags & { force?: boolean }) => {
+      const asked = { force: flags.force === true }
+      const synced = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/sync`, asked))
+      print(terminal, flags, synced, () => {
+        const { accounts, ...changed } = synced
+        const lines = Object.entries(changed).map(([what, names]) => [names].flat().map((name) => `${what} ${name}\n`))
+        return `${lines.flat().join('')}Compared ${accounts} accounts`
+      })
+    })
+}
+
+function tokenOfProvider(terminal: Terminal): Command {
+  return clientCommand('token', 'make a token with which a SCIM provider provisions; its value is shown this once')
+    .argument('<key>')
+    .option('--name <text>', 'what the token is called', 'provisioning')
+    .option('--days <number>', 'how long it is valid; without: as the registry has it', wholeNumber(1, MAX_DAYS))
+    .action(async (key: string, flags: ClientFlags & { name: string; days?: number }) => {
+      const draft = { name: flags.name, expires_in_days: flags.days }
+      const token = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/tokens`, draft))
+      print(terminal, flags, token, () => String(token.value))
     })
 }
 

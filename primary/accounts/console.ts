@@ -15,6 +15,7 @@ import { empty, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Metadata } from '../../protocol/ports.js'
 import type { UserRecord } from '../../protocol/records.js'
+import { isService } from './users.js'
 
 export interface ConsoleOptions {
   pool: Pick<pg.Pool, 'query'>
@@ -83,7 +84,7 @@ export class ConsoleSessions {
   async open(user: UserRecord, request: HttpRequest, { method, next, providerSession }: Opening): Promise<Reply> {
     const { name, attributes } = cookieFor(request.origin)
     const account = this.#options.metadata.access('user', user.name)
-    if (account?.disabled !== false || account.project !== undefined)
+    if (account?.disabled !== false || isService(account))
       throw new RegistryError('unauthenticated', 'This account cannot log in', { code: 'login_failed' })
     await this.#forget(cookieOf(request.headers.get('cookie'), name))
     const value = randomBytes(COOKIE_BYTES).toString('base64url')

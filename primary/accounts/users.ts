@@ -3,6 +3,7 @@
  * along in one commit, and the last administrator cannot go.
  */
 import type pg from 'pg'
+import { PROVIDER_PRINCIPAL } from '../../protocol/access/rule.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { UserRecord } from '../../protocol/records.js'
 import type { BreachedPasswords } from './breached.js'
@@ -44,6 +45,11 @@ export interface UsersParts {
 const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,62}$/
 /** Names that mean something else to the gate or in logs. */
 const RESERVED = new Set(['anonymous', 'cairn'])
+
+/** Only tokens let it in: an account of a project, or of an identity provider itself. */
+export function isService({ name, project }: UserRecord): boolean {
+  return project !== undefined || name.startsWith(PROVIDER_PRINCIPAL)
+}
 
 export function isUserName(name: string): boolean {
   return USER_NAME.test(name) && !RESERVED.has(name)
@@ -102,7 +108,7 @@ export class Users {
   update(name: string, changes: UserChanges, by: string): Promise<UserRecord> {
     return this.#directory.turn.run(async () => {
       const before = this.#existing(name)
-      if (before.project !== undefined && changes.admin) throw serviceAccount(name)
+      if (isService(before) && changes.admin) throw serviceAccount(name)
       const record: UserRecord = {
         ...before,
         email: changes.email ?? before.email,
@@ -136,7 +142,7 @@ export class Users {
     const hash = await this.#hashes.hash(password)
     await this.#directory.turn.run(async () => {
       const record = this.#existing(name)
-      if (record.project !== undefined) throw serviceAccount(name)
+      if (isService(record)) throw serviceAccount(name)
       await this.#store(name, hash)
       const ended = await this.#sessions.closeAll(name)
       // The record again, unchanged: whoever remembers the old password as right hears of it and forgets.

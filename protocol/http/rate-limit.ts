@@ -63,7 +63,7 @@ export function rateLimited(answer: Handle, options: RateOptions): Handle {
 
 function kindOf({ method, path }: HttpRequest): keyof RateLimits | undefined {
   if (OWN.has(path)) return undefined
-  if (path.startsWith('/api/v1/') || path.startsWith('/admin/') || path === '/')
+  if (path.startsWith('/api/v1/') || path.startsWith('/scim/') || path.startsWith('/admin/') || path === '/')
     return method !== 'GET' && LOGINS.test(path) ? 'logins' : 'api'
   return 'downloads'
 }

@@ -6,8 +6,9 @@ import { Federation } from '../../primary/identity/federation.js'
 import { guardedFetch } from '../../primary/identity/fetch.js'
 import { IssuerKeys } from '../../primary/identity/issuer-keys.js'
 import { Once } from '../../primary/identity/once.js'
-import type { ProviderKind } from '../../primary/identity/provider.js'
+import type { ProviderKind, ProviderParts } from '../../primary/identity/provider.js'
 import { Providers } from '../../primary/identity/providers.js'
+import { LogIns, scimSettings } from '../../primary/scim/log-ins.js'
 import { Egress } from '../../primary/upstream/egress.js'
 import { guard } from '../../primary/upstream/guard.js'
 import { Exchange } from '../../primary/workload/exchange.js'
@@ -16,8 +17,10 @@ import { TrustRules } from '../../primary/workload/rules.js'
 export interface TestIdentity {
   providers: Providers
   federation: Federation
+  logIns: LogIns
   trustRules: TrustRules
   exchange: Exchange
+  parts: ProviderParts
   /** What went wrong at providers. */
   faults: unknown[]
   close(): Promise<void>
@@ -38,30 +41,37 @@ export function testIdentity(
   const issuers = new IssuerKeys({ fetch: outside, nowMs })
   const { directory, sessions } = accounts
   const admission = (provider: string) => providers.admission(provider)
-  const federation: Federation = new Federation({ pool, directory, sessions, admission, nowMs })
-  const providers: Providers = new Providers(
-    kinds,
-    {
-      federation,
-      pool,
-      key: Buffer.alloc(32, 7),
-      guard: allowed,
-      fetch: outside,
-      once,
-      issuers,
-      audit,
-      console: accounts.console,
-      endSessions: (user) => accounts.endSessions(user),
-      nowMs,
-    },
-    (error) => void faults.push(error),
-  )
+  const federation: Federation = new Federation({
+    pool,
+    directory,
+    sessions,
+    admission,
+    provisioned: (identity) => logIns.accountOf(identity),
+    nowMs,
+  })
+  const logIns: LogIns = new LogIns({ pool, federation, settings: () => scimSettings(providers) })
+  const parts: ProviderParts = {
+    federation,
+    pool,
+    key: Buffer.alloc(32, 7),
+    guard: allowed,
+    fetch: outside,
+    once,
+    issuers,
+    audit,
+    console: accounts.console,
+    endSessions: (user) => accounts.endSessions(user),
+    nowMs,
+  }
+  const providers: Providers = new Providers(kinds, parts, (error) => void faults.push(error))
   const trustRules = new TrustRules(pool)
   return {
     providers,
     federation,
+    logIns,
     trustRules,
     exchange: new Exchange({ rules: trustRules, issuers, once, directory, audit: async () => undefined, nowMs }),
+    parts,
     faults,
     close: async () => {
       await providers.close()
