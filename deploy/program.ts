@@ -9,10 +9,14 @@ import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
 import { explainCommand } from './commands/explain.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
+import { grantCommand } from './commands/grant.js'
+import { groupCommand } from './commands/group.js'
 import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
+import { projectCommand } from './commands/project.js'
 import { providerCommand } from './commands/provider.js'
 import { repoCommand } from './commands/repo.js'
+import { roleCommand } from './commands/role.js'
 import { primaryCommand, upCommand } from './commands/run.js'
 import { runCommand } from './commands/run-client.js'
 import { statusCommand } from './commands/status.js'
@@ -48,6 +52,10 @@ export function program(terminal: Terminal, ended: (code: number) => void = () =
     tokenCommand(terminal),
     providerCommand(terminal),
     trustCommand(terminal),
+    groupCommand(terminal),
+    roleCommand(terminal),
+    projectCommand(terminal),
+    grantCommand(terminal),
     explainCommand(terminal),
     accessCommand(terminal),
     prefetchCommand(terminal),

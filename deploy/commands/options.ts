@@ -1,5 +1,6 @@
 /** Options that commands share, and settings as options. */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { bytes } from '../config/kinds.js'
 import { KEYS, optionOf, type Part, SETTINGS, type Setting, variableOf } from '../config/table.js'
 
 /** A command that talks to a registry. */
@@ -36,6 +37,13 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
     if (value >= least && value <= most) return value
     throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
   }
+}
+
+/** Bytes, of something like `10GiB`. */
+export function quantity(text: string): number {
+  const value = bytes.parse(text, { folder: '' })
+  if (value === undefined) throw new InvalidArgumentError(`It must be ${bytes.takes}.`)
+  return value
 }
 
 /** For options that can be given several times. */

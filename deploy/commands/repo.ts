@@ -1,10 +1,8 @@
 /** `cairn repo …`: repositories and the members of virtual ones. */
 import { Command, Option } from 'commander'
-import { RegistryError } from '../../protocol/errors.js'
 import { record } from '../client.js'
-import { bytes } from '../config/kinds.js'
 import { type ClientFlags, connect, print, size, type Terminal, table } from '../terminal.js'
-import { clientCommand, several, wholeNumber } from './options.js'
+import { clientCommand, quantity, several, wholeNumber } from './options.js'
 
 const API = '/api/v1/repositories'
 const MAX_PRIORITY = 1_000_000
@@ -39,7 +37,8 @@ interface CreateFlags extends ClientFlags {
   public?: boolean
   redeploy?: boolean
   immutableTag?: string[]
-  quota?: string
+  quota?: number
+  project?: string
   upstream?: string
   description?: string
   member?: string[]
@@ -53,7 +52,8 @@ function createRepository(terminal: Terminal): Command {
     .option('--public', 'everybody may read it')
     .option('--redeploy', 'a path may be given other bytes')
     .option('--immutable-tag <glob>', 'tags that are set once; can be given several times', several)
-    .option('--quota <size>', 'such as 10GiB')
+    .option('--quota <size>', 'such as 10GiB', quantity)
+    .option('--project <key>', 'that it belongs to')
     .option('--upstream <url>', 'of a remote repository')
     .option('--description <text>')
     .option('--member <key>', 'of a virtual repository, first wins; can be given several times', several)
@@ -64,9 +64,6 @@ function createRepository(terminal: Terminal): Command {
 }
 
 function draftOf(key: string, flags: CreateFlags): Record<string, unknown> {
-  const quota = flags.quota === undefined ? undefined : bytes.parse(flags.quota, { folder: '' })
-  if (flags.quota !== undefined && quota === undefined)
-    throw new RegistryError('invalid', `--quota must be ${bytes.takes}`, { code: 'usage' })
   const draft = {
     key,
     format: flags.format,
@@ -74,7 +71,8 @@ function draftOf(key: string, flags: CreateFlags): Record<string, unknown> {
     is_public: flags.public,
     allow_redeploy: flags.redeploy,
     immutable_tags: flags.immutableTag,
-    quota_bytes: quota,
+    quota_bytes: flags.quota,
+    project: flags.project,
     upstream_url: flags.upstream,
     description: flags.description,
     members: flags.member,

@@ -506,6 +506,123 @@ describe('signing on elsewhere', () => {
     assert.match((await run('token', 'list')).out, /id-1 +ci +\* +never +not yet +192\.0\.2\.1/)
   })
 
+  it('groups, roles, projects and grants are made, changed, listed and removed', async () => {
+    const sent = () => {
+      const { method, path, body } = registry.seen.at(-1) ?? assert.fail()
+      return [method, path, ...(body === '' ? [] : [JSON.parse(body)])]
+    }
+    const rows: [command: string, method: string, path: string, body?: object][] = [
+      ['group create devs --description Makers', 'POST', '/api/v1/groups', { name: 'devs', description: 'Makers' }],
+      ['group create devs --member ann --member bob', 'PUT', '/api/v1/groups/devs/members/bob'],
+      ['group delete ops/1', 'DELETE', '/api/v1/groups/ops%2F1'],
+      [
+        'role create pusher --action read write',
+        'POST',
+        '/api/v1/roles',
+        { name: 'pusher', actions: ['read', 'write'] },
+      ],
+      ['role delete pusher', 'DELETE', '/api/v1/roles/pusher'],
+      ['project create shop --quota 1GiB', 'POST', '/api/v1/projects', { key: 'shop', quota_bytes: 1024 ** 3 }],
+      ['project update shop --name Shop', 'PATCH', '/api/v1/projects/shop', { name: 'Shop' }],
+      ['project update shop --no-quota', 'PATCH', '/api/v1/projects/shop', { quota_bytes: null }],
+      ['project delete shop', 'DELETE', '/api/v1/projects/shop'],
+      [
+        'project token shop robot ci --scope read --days 7',
+        'POST',
+        '/api/v1/projects/shop/service-accounts/robot/tokens',
+        { name: 'ci', scopes: ['read'], expires_in_days: 7 },
+      ],
+      [
+        'grant create npm-* --group devs --role developer --path @acme/',
+        'POST',
+        '/api/v1/grants',
+        { group: 'devs', repository: 'npm-*', path: '@acme/', role: 'developer', effect: 'allow' },
+      ],
+      [
+        'grant create files --token id-1 --action write delete --deny',
+        'POST',
+        '/api/v1/grants',
+        { token: 'id-1', repository: 'files', actions: ['write', 'delete'], effect: 'deny' },
+      ],
+      ['grant delete id-2', 'DELETE', '/api/v1/grants/id-2'],
+      [
+        'repo create npm-shop --format npm --project shop',
+        'POST',
+        '/api/v1/repositories',
+        {
+          key: 'npm-shop',
+          format: 'npm',
+          repo_type: 'local',
+          project: 'shop',
+        },
+      ],
+    ]
+    answering(200, {})
+    for (const [command, ...expected] of rows) {
+      assert.equal((await run(...command.split(' '))).code, 0, command)
+      assert.deepEqual(sent(), expected, command)
+    }
+    for (const wrong of [
+      'role create pusher --action fly',
+      'project create shop --quota lots',
+      'project members shop --user ann',
+      'project members shop --role reader',
+      'grant create files --user ann --group devs --role reader',
+      'grant create files --user ann --role reader --action read',
+    ])
+      assert.equal((await run(...wrong.split(' '))).code, 2, wrong)
+  })
+
+  it('groups, roles, projects and grants are shown as tables', async () => {
+    const said = async (value: object, ...command: string[]) => {
+      answering(200, value)
+      return (await run(...command)).out
+    }
+    const items = (...all: object[]) => ({ items: all, next: null })
+    assert.match(await said(items({ name: 'devs', members: 2, description: '' }), 'group', 'list'), /devs +2/)
+    assert.equal(await said({ members: ['ann', 'bob'] }, 'group', 'members', 'devs', '--add', 'bob'), 'ann\nbob\n')
+    assert.deepEqual(
+      registry.seen.slice(-2).map(({ method, path }) => `${method} ${path}`),
+      ['PUT /api/v1/groups/devs/members/bob', 'GET /api/v1/groups/devs'],
+    )
+    const role = { name: 'reader', actions: ['read'], is_built_in: true, description: 'Reads' }
+    assert.match(await said(items(role), 'role', 'list'), /reader +read +built in +Reads/)
+    const members = [
+      { user: null, group: 'devs', role: 'developer' },
+      { user: 'ann', group: null, role: 'admin' },
+    ]
+    const project = { key: 'shop', name: 'Shop', members, quota_bytes: 1024, repositories: ['a', 'b'] }
+    assert.match(await said(items(project), 'project', 'list'), /shop +Shop +2 +1\.0 KiB +a b/)
+    const listed = await said(project, 'project', 'members', 'shop', '--group', 'devs', '--role', 'developer')
+    assert.match(listed, /group devs +developer\nuser ann +admin/)
+    assert.deepEqual(
+      registry.seen.slice(-2).map(({ method, path, body }) => `${method} ${path} ${body}`),
+      ['PUT /api/v1/projects/shop/groups/devs {"role":"developer"}', 'GET /api/v1/projects/shop '],
+    )
+    await said(project, 'project', 'members', 'shop', '--user', 'ann', '--remove')
+    assert.equal(registry.seen.at(-2)?.method, 'DELETE')
+    const account = items({ username: 'robot', created_at: '2026-01-01T00:00:00Z' })
+    assert.match(
+      await said(account, 'project', 'accounts', 'shop', '--add', 'robot', '--role', 'reader'),
+      /robot +2026/,
+    )
+    assert.deepEqual(JSON.parse(registry.seen.at(-2)?.body ?? ''), { username: 'robot', role: 'reader' })
+    const grant = {
+      id: 'id-1',
+      effect: 'deny',
+      user: null,
+      group: 'devs',
+      token: null,
+      role: null,
+      actions: ['write', 'delete'],
+      repository: 'npm-*',
+      path: '@acme/',
+    }
+    const grants = await said(items(grant), 'grant', 'list', '--group', 'devs', '--repository', 'npm-*')
+    assert.match(grants, /id-1 +deny +group devs +write delete +npm-\* +@acme\//)
+    assert.equal(registry.seen.at(-1)?.path, '/api/v1/grants?limit=1000&group=devs&repository=npm-*')
+  })
+
   it('access explain says who may, and what somebody may, each with its reason', async () => {
     const sources = [{ reason: 'group devs is developer in project shop.' }]
     answering(200, { items: [{ username: 'ann', sources }], next: null })
