@@ -9,6 +9,7 @@ import { completionCommand } from './commands/completion.js'
 import { configCommand } from './commands/config.js'
 import { explainCommand } from './commands/explain.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
+import { leaseCommand } from './commands/lease.js'
 import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
 import { providerCommand } from './commands/provider.js'
@@ -46,6 +47,7 @@ export function program(terminal: Terminal, ended: (code: number) => void = () =
     rmCommand(terminal),
     repoCommand(terminal),
     tokenCommand(terminal),
+    leaseCommand(terminal),
     providerCommand(terminal),
     trustCommand(terminal),
     explainCommand(terminal),

@@ -49,6 +49,7 @@ import { providerKinds } from './identity/kinds.js'
 import { Once } from './identity/once.js'
 import { Providers } from './identity/providers.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
+import { Leases } from './leases.js'
 import { heldLog } from './log/held.js'
 import { Signer } from './log/signer.js'
 import { Nodes, type NodeView } from './nodes.js'
@@ -289,6 +290,14 @@ async function compose(
     onAlarm: (node, sentence) => log.error({ alarm: true, node: node.name }, sentence),
   })
 
+  const leases = new Leases({
+    metadata: state,
+    ledger,
+    grammar: (format) => formats.find(({ name }) => name === format)?.grammar,
+    turn: accounts.directory.turn,
+    nowMs: Date.now,
+  })
+
   const metrics = new Metrics('primary')
   const onFault = (error: unknown, { key }: RepositoryRecord, name: string) =>
     log.info(
@@ -339,6 +348,7 @@ async function compose(
     audit,
     downloads,
     nodes,
+    leases,
     providers,
     federation,
     trustRules,

@@ -1,5 +1,5 @@
 /** The only write: a proposal of steps for one scope, taken whole into the log or refused with a sentence. */
-import type { Position, Step, VersionKey } from './records.js'
+import type { Change, Position, Step, Taken, VersionKey } from './records.js'
 
 export interface Proposal {
   scope: string
@@ -12,6 +12,8 @@ export interface Proposal {
   present?: readonly VersionKey[]
   /** Paths may be given other bytes although the repository does not allow it: those that an upstream itself changes. */
   redeploy?: boolean
+  /** What a node took under its lease: `at` says when (ISO 8601). Refused with `conflict` and code `returned` when it is here already. */
+  returned?: Taken & { at: string }
 }
 
 export interface Ledger {
@@ -19,4 +21,11 @@ export interface Ledger {
   commit(proposal: Proposal): Promise<Position>
   /** Bytes of the visible files of all the scopes together, for quotas. */
   usage(...scopes: string[]): Promise<number>
+}
+
+/** A step as the log has it; `now`: for what was not taken before. */
+export function changeOf(step: Step, { scope, by, returned }: Proposal, now: string): Change {
+  if (!returned) return { ...step, scope, at: now, by }
+  const { id, number, at } = returned
+  return { ...step, scope, at, by, lease: { id, number } }
 }
