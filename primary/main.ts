@@ -42,6 +42,7 @@ import { collect } from './collect.js'
 import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
 import { Fleet } from './fleet/fleet.js'
+import { Returning } from './fleet/returning.js'
 import { Federation } from './identity/federation.js'
 import { guardedFetch } from './identity/fetch.js'
 import { IssuerKeys } from './identity/issuer-keys.js'
@@ -390,6 +391,15 @@ async function compose(
     members: nodes,
     open: (record) => registry.repository(record, gate.anonymous),
     passes: (scope, digest) => registry.passes(scope, digest),
+    returning: new Returning({
+      metadata: state,
+      gate,
+      ledger,
+      leases,
+      blobs,
+      maxUploadBytes: settings.maxUploadBytes,
+      nowMs: Date.now,
+    }),
     issue: (node) => certificate(keys, node),
     authenticate: async (authorization, remote) => (await gate.authenticate(authorization, remote)).name,
     onBlobBytes: (bytes) => {

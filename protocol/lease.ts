@@ -18,6 +18,11 @@ export function covers({ prefixes }: Pick<LeaseRecord, 'prefixes'>, name: string
   return prefixes.some((prefix) => name.startsWith(prefix))
 }
 
+/** Did an operator give up what was taken of a name at that time. */
+export function isVoided({ voided = [] }: LeaseRecord, name: string, at: string): boolean {
+  return voided.some((one) => name.startsWith(one.prefix) && at < one.at)
+}
+
 /** Another one that is not closed, and has a name that this one has too. */
 export function overlapping({ id, scope, prefixes }: LeaseRecord, metadata: Records): LeaseRecord | undefined {
   const meets = (other: LeaseRecord) => other.prefixes.some((a) => prefixes.some((b) => both(a, b) !== undefined))

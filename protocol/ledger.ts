@@ -1,11 +1,13 @@
 /** The only write: a proposal of steps for one scope, taken whole into the log or refused with a sentence. */
-import type { Change, Position, Step, Taken, VersionKey } from './records.js'
+import type { Change, Position, Step, Taken, TokenRecord, VersionKey } from './records.js'
 
 export interface Proposal {
   scope: string
   steps: Step[]
   /** Name of the principal. */
   by: string
+  /** By which the principal was known. */
+  token?: Pick<TokenRecord, 'id' | 'expiresAt'>
   /** Optimistic lock: refused with `conflict` unless the package's newest change still is `last`. */
   unchanged?: { package: string; last: number }
   /** Refused with `missing` unless these are there: what the steps rely on. */

@@ -52,6 +52,8 @@ export interface Upward {
   reachable: boolean
   /** Sends a request to the primary and waits until its effect can be read here. */
   forward: (request: HttpRequest) => Promise<Reply>
+  /** Is it this node, and not the primary, that publishes under the name; undefined: one that only the body tells. Default: never. */
+  takes?: (record: RepositoryRecord, name: string | undefined) => boolean
 }
 
 interface Resolved {
@@ -176,15 +178,17 @@ export class Registry {
     try {
       format = this.#formatAt(address)
       const resolved = this.#resolve(request, address)
-      if (resolved.route?.writes) refuseCrossSite(request)
+      const { route, record } = resolved
       const { primary } = this.#options
-      if (resolved.route?.writes && primary) {
+      if (route?.writes) refuseCrossSite(request)
+      if (route?.writes && primary && !primary.takes?.(record, nameIn(resolved, route))) {
         // Cut off, the answer is the same for everyone: no credentials would help.
-        if (primary.reachable) this.#refuseStrangers(request, resolved, resolved.route)
+        if (primary.reachable) this.#refuseStrangers(request, resolved, route)
         return await primary.forward(request)
       }
       const principal = await this.#principal(request, resolved.format)
-      return await this.#run(request, resolved, principal)
+      const reply = await this.#run(request, resolved, principal)
+      return route?.writes && primary ? pending(reply) : reply
     } catch (error) {
       // What may not be seen and what was never there have no format, but the one that the address names.
       const hidden = error instanceof RegistryError && error.code === NO_REPOSITORY
@@ -327,6 +331,18 @@ export class Registry {
       },
     )
   }
+}
+
+/** Of what was published here, and is still to be told the primary. */
+function pending(reply: Reply): Reply {
+  return reply.status < 300 ? { ...reply, headers: { ...reply.headers, 'x-cairn-pending': 'true' } } : reply
+}
+
+/** The package that a request is about; undefined: its body tells, or it is about none. */
+function nameIn({ format, params, path }: Resolved, { subject }: Route): string | undefined {
+  if (subject) return subject(params)
+  const { listing } = format.upstream ?? {}
+  return listing ? listing.packageOf(path.slice(1)) : path.slice(1)
 }
 
 function firstOf(path: string): string {

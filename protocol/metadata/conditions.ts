@@ -1,6 +1,6 @@
 /** What a proposal may be refused for besides its rows: a lost optimistic lock, another's lease, and the repository's quota. */
 import { RegistryError } from '../errors.js'
-import { leaseOn, overlapping, refuseLeased } from '../lease.js'
+import { isVoided, leaseOn, overlapping, refuseLeased } from '../lease.js'
 import type { Proposal } from '../ledger.js'
 import type { Metadata } from '../ports.js'
 import type { Change, RepositoryRecord } from '../records.js'
@@ -55,6 +55,8 @@ export async function refuseIfLeased(
     }
     const name = touched(change)
     const lease = name === undefined ? undefined : leaseOn(scope, name, metadata)
+    if (lease && returned && isVoided(lease, name ?? '', change.at))
+      throw new RegistryError('conflict', `${name} was given up by an operator`, { code: 'voided' })
     if (lease?.id === returned?.id) continue
     if (lease) refuseLeased(lease, metadata, name ?? '')
     throw new RegistryError('conflict', `${name} is not on lease any more`, { code: 'lease_closed' })
