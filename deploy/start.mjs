@@ -3,7 +3,7 @@
 // changed, then becomes the program `cairn` with the arguments that it was given; `test` runs the tests under coverage.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -103,12 +103,17 @@ function test(words) {
     '--test-reporter=spec',
     ...files,
   ]
-  const { status } = spawnSync(process.execPath, [...(words.length === 0 ? coverage() : []), ...runner], {
-    cwd: root,
-    stdio: 'inherit',
-    env: { ...process.env, NODE_ENV: 'test' },
-  })
-  process.exit(status ?? 1)
+  const whole = words.length === 0
+  const heard = join(root, 'coverage', 'heard')
+  if (whole) {
+    rmSync(heard, { recursive: true, force: true })
+    mkdirSync(heard, { recursive: true })
+  }
+  const env = { ...process.env, NODE_ENV: 'test', ...(whole ? { CAIRN_TEST_HEARD: heard } : {}) }
+  const run = (args) => spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', env }).status ?? 1
+  const status = run([...(whole ? coverage() : []), ...runner])
+  const leaks = whole ? run([join('dist', 'test', 'support', 'leaks.js'), heard]) : 0
+  process.exit(status || leaks)
 }
 
 /** c8 around the runner, and so around every process that a test starts. A choice of files says nothing about coverage. */

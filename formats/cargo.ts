@@ -34,7 +34,7 @@ export const cargo: Format = {
     read('/:first/:second/:crate', readIndex, { ...OF_CRATE, params: { ...NAME, first: PAIR, second: PAIR } }),
 
     // Its body names the crate, and the handler asks the gate about it.
-    write('PUT', '/api/v1/crates/new', publish, { open: true }),
+    write('PUT', '/api/v1/crates/new', publish, { open: 'body' }),
     read('/api/v1/crates', search, { lists: true }),
     read('/api/v1/crates/:crate', readCrate, OF_CRATE),
     read('/api/v1/crates/:crate/:version/download', download, OF_CRATE),

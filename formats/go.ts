@@ -6,6 +6,7 @@
 import { type Format, read, write } from '../protocol/format.js'
 import { text } from '../protocol/http/reply.js'
 import { MODULE } from './go/address.js'
+import { escapeCase } from './go/escape.js'
 import { readLatest, readList, readVersion } from './go/indexes.js'
 import { lock } from './go/lock.js'
 import { putZip } from './go/publish.js'
@@ -30,7 +31,7 @@ export const go: Format = {
   error: ({ message }, status) => text(`${message}\n`, status),
 
   upstream,
-  grammar: { compare: compareTexts },
+  grammar: { path: escapeCase, compare: compareTexts },
   lock,
 
   environment: ({ base }) => ({ variables: { GOPROXY: base } }),

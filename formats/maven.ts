@@ -5,6 +5,7 @@
 import { type Format, read, write } from '../protocol/format.js'
 import { problem } from '../protocol/http/status.js'
 import { get } from './maven/get.js'
+import { folderOf } from './maven/layout.js'
 import { lock } from './maven/lock.js'
 import { SETTINGS } from './maven/policy.js'
 import { put } from './maven/put.js'
@@ -29,7 +30,7 @@ export const maven: Format = {
   upstream,
   settings: SETTINGS,
   upkeep,
-  grammar: { compare: compareVersions },
+  grammar: { path: folderOf, compare: compareVersions },
   lock,
   // MAVEN_ARGS is read since Maven 3.9.
   environment: ({ base, key, token, folder }) => ({

@@ -37,7 +37,7 @@ const DELETES = { ...OF_PACKAGE, action: 'delete' } as const
 /** Changes an account, which whoever may read here may do with their own. */
 const OWN_ACCOUNT = { action: 'read' } as const
 /** What makes somebody known cannot ask who it is first. */
-const OPEN = { action: 'read', open: true } as const
+const OPEN = { action: 'read', open: 'login' } as const
 
 export const npm: Format = {
   name: 'npm',

@@ -27,7 +27,7 @@ import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
 import { Prover } from '../protocol/log/prover.js'
-import { errorFields, logger, logRequest } from '../protocol/observe/log.js'
+import { type DestinationStream, errorFields, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import type { Accounts, Blobs } from '../protocol/ports.js'
 import { FLEET, type RepositoryRecord } from '../protocol/records.js'
@@ -43,10 +43,12 @@ import { ReceivedBlobs } from './lease/bytes.js'
 import { Leasing } from './lease/leasing.js'
 import { Pending } from './lease/pending.js'
 import { Returning } from './lease/returning.js'
+import { Lending } from './lending.js'
 import { LinkBytes } from './link/bytes.js'
 import { forward } from './link/forward.js'
 import { Link } from './link/link.js'
 import { LinkOrigin } from './link/origin.js'
+import { remembering } from './mesh/entitlements.js'
 import { Limits } from './mesh/limits.js'
 import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
@@ -63,11 +65,15 @@ const TAIL_LIMIT_BYTES = 64 * 1024 * 1024
 const MAX_TAIL = 5000
 /** Changes; more are not the few that are always under way. */
 const MAX_BEHIND = 1000
+/** The least that a primary keeps what was removed. */
+const RESTORE_MS = 82_800_000
 
 export interface NodeProgram {
   version: string
   /** Default the machine's. */
   clock?: Clock
+  /** Default standard output. */
+  logTo?: DestinationStream
 }
 
 export async function startNode(settings: NodeSettings, program: NodeProgram): Promise<Running> {
@@ -85,12 +91,12 @@ export async function startNode(settings: NodeSettings, program: NodeProgram): P
 
 async function compose(
   settings: NodeSettings,
-  { version, clock }: NodeProgram,
+  { version, clock, logTo }: NodeProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<Running> {
   let self = await identity(settings.data, settings.join, settings.name)
-  const log = logger('node', settings.logLevel).child({ node: self.name })
+  const log = logger('node', settings.logLevel, logTo).child({ node: self.name })
   const alarm = (sentence: string) => log.error({ alarm: true }, sentence)
 
   const link = new Link({
@@ -149,6 +155,13 @@ async function compose(
   })
   closers.push(() => cache.close())
   const primary = new LinkBytes(link)
+  const entitled = remembering(
+    async (certificate, scope, digest) =>
+      covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
+        ? replica.held(scope, digest)
+        : undefined,
+    () => state.head.number,
+  )
   const blobs = new NodeBlobs({
     cache,
     mesh,
@@ -157,15 +170,19 @@ async function compose(
       { upload: settings.uploadRate, download: settings.downloadRate, link: settings.linkRate },
       Date.now,
     ),
-    entitled: async (certificate, scope, digest) =>
-      covers(certificate.repositories, scope) && !isStale(scope) && (await registry.passes(scope, digest))
-        ? replica.held(scope, digest)
-        : undefined,
+    entitled: (...asked) => (isStale(asked[1]) ? undefined : entitled(...asked)),
     covers: (certificate, scope) => covers(certificate.repositories, scope),
   })
   closers.push(() => blobs.close())
 
+  const lending = new Lending({
+    link,
+    cache,
+    held: (scope, digest) => replica.held(scope, digest),
+    onError: (error) => log.info(errorFields(error), 'the primary could not be given a piece'),
+  })
   const follow = new Follow({
+    onNotice: (notice) => lending.hear(notice),
     replica,
     link,
     gossip: {
@@ -237,8 +254,7 @@ async function compose(
     ledger: leasing,
     now: () => new Date(replica.nowMs).toISOString(),
     maxUploadBytes: settings.maxUploadBytes,
-    // What was removed is brought back at the primary, where its bytes are known to be.
-    restoreMs: 0,
+    restoreMs: RESTORE_MS,
   }
   const registry = new Registry({
     metadata: state,
@@ -260,7 +276,7 @@ async function compose(
       takes: (record, name) => leasing.takes(record, name),
     },
     count: (record, path) => downloads.count(record.scope, path),
-    holders: (digest) => replica.holders(digest),
+    holders: async (digest) => [...pending.holders(digest), ...(await replica.holders(digest))],
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })

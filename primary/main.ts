@@ -25,7 +25,7 @@ import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { Prover } from '../protocol/log/prover.js'
 import { State } from '../protocol/metadata/state.js'
-import { errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
+import { type DestinationStream, errorFields, type Logger, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { NodeRecord, RepositoryRecord } from '../protocol/records.js'
@@ -41,6 +41,7 @@ import { holdersIn, primaryApi } from './api/endpoints.js'
 import { collect } from './collect.js'
 import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
+import { Asking } from './fleet/asking.js'
 import { Fleet } from './fleet/fleet.js'
 import { Returning } from './fleet/returning.js'
 import { Federation } from './identity/federation.js'
@@ -88,18 +89,24 @@ const GRACE_MS = 5_000
 const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
 const COLLECT_GRACE_MS = DAY_MS
+/** A reader waits so long for a node that has what is damaged here. */
+const REPAIR_MS = 2_000
 
-/** `root`: the package's folder, where migrations lie. `version`: of this program. */
-export async function startPrimary(
-  settings: PrimarySettings,
-  { root, version }: { root: string; version: string },
-): Promise<PrimaryRunning> {
+export interface PrimaryProgram {
+  /** The package's folder, where migrations lie. */
+  root: string
+  version: string
+  /** Default standard output. */
+  logTo?: DestinationStream
+}
+
+export async function startPrimary(settings: PrimarySettings, program: PrimaryProgram): Promise<PrimaryRunning> {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end()
   }
   try {
-    return await compose(settings, { root, version }, closers, close)
+    return await compose(settings, program, closers, close)
   } catch (error) {
     await close()
     throw error
@@ -108,13 +115,13 @@ export async function startPrimary(
 
 async function compose(
   settings: PrimarySettings,
-  program: { root: string; version: string },
+  program: PrimaryProgram,
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<PrimaryRunning> {
   const now = () => new Date().toISOString()
   const startedAtMs = Date.now()
-  const log = logger('primary', settings.logLevel)
+  const log = logger('primary', settings.logLevel, program.logTo)
   const keys = await loadKeys(join(settings.data, 'keys'), new Date())
 
   const pool = await database(settings, program.root, log, closers)
@@ -123,8 +130,11 @@ async function compose(
   const ledger = new PostgresLedger(pool, state, now)
   closers.push(() => ledger.close())
 
+  const asking = new Asking()
   const blobs = new DiskBlobs(join(settings.data, 'store'), {
     source: 'primary',
+    repair: (...damage) => asking.ask(...damage),
+    repairTimeoutMs: REPAIR_MS,
     reverifyMs: settings.reverifySeconds * 1000,
     onDamage: (damage) => log.error({ damage }, 'a stored blob is damaged'),
   })
@@ -382,6 +392,7 @@ async function compose(
   })
   let blobBytes = 0
   const fleet = new Fleet({
+    asking,
     fleet: keys.fleet,
     logKey: keys.logPublic,
     pool,
@@ -393,6 +404,7 @@ async function compose(
     passes: (scope, digest) => registry.passes(scope, digest),
     returning: new Returning({
       metadata: state,
+      rows,
       gate,
       ledger,
       leases,

@@ -73,10 +73,10 @@ export interface Route {
   /** What the gate is asked about; default the path. For routes that name an object somewhere else than it lies. */
   readonly subject?: ((params: Record<string, string>) => string) | undefined
   /**
-   * Answered without asking the gate: only for what makes somebody known, such as a log-in, and for what asks it itself
-   * (`call.demand`) as soon as the body has named the object.
+   * Answered without asking the gate. `login`: it makes somebody known. `body`: to whoever sees the repository; the handler asks the
+   * gate itself (`call.demand`) as soon as the body has named the object.
    */
-  readonly open?: boolean | undefined
+  readonly open?: 'login' | 'body' | undefined
   /** A list that asks the gate about each of its entries (`call.may`): for whoever may read anything here at all. */
   readonly lists?: boolean | undefined
   handle(call: Call): Promise<Reply>
@@ -88,7 +88,7 @@ export interface RouteOptions {
   /** A grammar for a parameter, unanchored; default one segment, `[^/]+`. */
   params?: Record<string, RegExp>
   subject?: (params: Record<string, string>) => string
-  open?: boolean
+  open?: 'login' | 'body'
   lists?: boolean
 }
 
@@ -207,6 +207,8 @@ export interface Grammar {
    * under it. What an upstream offers keeps the upstream's. Default: as it is.
    */
   name?(text: string): string
+  /** What the paths of a package begin with: the gate is asked about paths. Default: its name. */
+  path?(name: string): string | undefined
   /** Negative: `a` comes before `b`. Short forms (`1.4`) count. undefined: one of them is no version. Default: there is no order. */
   compare?(a: string, b: string): number | undefined
   /** The tag that clients take for the newest version, and which of some versions that is. */

@@ -46,7 +46,7 @@ export interface Metadata {
   accessAll<K extends AccessKind>(kind: K): AccessRecords[K][]
   /** Grants to a subject whose pattern matches a repository's key. */
   grantsTo(subject: Subject, repository: string): readonly GrantRecord[]
-  /** Grows whenever a repository or access record changes; caches of decisions compare it. */
+  /** Grows whenever a repository or access record changes, but not with a token that is new; caches of decisions compare it. */
   readonly configured: number
 
   /** Number of the newest change that touched the package, 0 if none. Answers from memory when it can. */

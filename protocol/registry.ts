@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Gate } from './access/gate.js'
-import { demand, NO_REPOSITORY, noRepository, refuseCrossSite, refuseStale, tooOld } from './access/refusal.js'
+import { demand, refuseCrossSite, refuseStale, tooOld, unseen } from './access/refusal.js'
 import { type Address, type AddressForms, addressOf } from './address.js'
 import { Calling } from './calling.js'
 import { RegistryError } from './errors.js'
@@ -173,26 +173,22 @@ export class Registry {
     return fileReply({ format: entry.format, repository, request, count: this.#options.count }, file)
   }
 
+  /** Until somebody is known to see the repository, nothing is said that would not be said if it were not there. */
   async #answer(request: HttpRequest, address: Address): Promise<Reply> {
-    let format: Format | undefined
+    const { access, primary } = this.#options
+    let principal = access.anonymous
     try {
-      format = this.#formatAt(address)
+      if (!isRead(request)) refuseCrossSite(request)
       const resolved = this.#resolve(request, address)
-      const { route, record } = resolved
-      const { primary } = this.#options
-      if (route?.writes) refuseCrossSite(request)
-      if (route?.writes && primary && !primary.takes?.(record, nameIn(resolved, route))) {
-        // Cut off, the answer is the same for everyone: no credentials would help.
-        if (primary.reachable) this.#refuseStrangers(request, resolved, route)
+      if (resolved?.route && primary?.reachable && this.#isCarried(resolved, resolved.route)) {
+        this.#refuseStrangers(request, resolved, resolved.route)
         return await primary.forward(request)
       }
-      const principal = await this.#principal(request, resolved.format)
-      const reply = await this.#run(request, resolved, principal)
-      return route?.writes && primary ? pending(reply) : reply
+      principal = await this.#principal(request, resolved?.format ?? this.#named(address))
+      if (!resolved) throw unseen(access, principal, address.key)
+      return await this.#run(request, resolved, principal)
     } catch (error) {
-      // What may not be seen and what was never there have no format, but the one that the address names.
-      const hidden = error instanceof RegistryError && error.code === NO_REPOSITORY
-      return this.#refuse(error, request, hidden ? this.#formats.get(address.format ?? '')?.format : format)
+      return this.#refuse(error, request, this.#formatFor(address, principal))
     }
   }
 
@@ -250,21 +246,34 @@ export class Registry {
     demand(access, access.anonymous, route.action, record, route.subject?.(params) ?? path.slice(1))
   }
 
-  #formatAt(address: Address): Format | undefined {
-    const record = this.#options.metadata.repository(address.key)
-    return this.#formats.get(address.format ?? record?.format ?? '')?.format
+  /** Is it the primary's to answer: what changes something, but for names that are this node's to give. */
+  #isCarried(resolved: Resolved, route: Route): boolean {
+    const { primary } = this.#options
+    return primary !== undefined && route.writes && !primary.takes?.(resolved.record, nameIn(resolved, route))
   }
 
-  #resolve(request: HttpRequest, address: Address): Resolved {
+  /** Whose error documents somebody gets: the format of what may not be seen is not told. */
+  #formatFor(address: Address, principal: Principal): Format | undefined {
+    const { access, metadata } = this.#options
+    const record = metadata.repository(address.key)
+    const seen = record && access.sees(principal, record)
+    return this.#named(address) ?? (seen ? this.#formats.get(record.format)?.format : undefined)
+  }
+
+  #named(address: Address): Format | undefined {
+    return this.#formats.get(address.format ?? '')?.format
+  }
+
+  /** undefined: there is no such repository, or it is of another format. Throws `invalid` for a path that is none. */
+  #resolve(request: HttpRequest, address: Address): Resolved | undefined {
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const key = `${method} ${address.key} ${address.rest}`
     const known = this.#resolved.get(key)
     if (known && known.configured === this.#options.metadata.configured) return known
+    const { path } = parsePath(address.rest)
     const record = this.#options.metadata.repository(address.key)
     const entry = record && this.#formats.get(record.format)
-    if (!record || !entry || (address.format !== undefined && address.format !== record.format))
-      throw noRepository(address.key)
-    const { path } = parsePath(address.rest)
+    if (!entry || (address.format !== undefined && address.format !== record.format)) return undefined
     const found = entry.matcher.match(method, path)
     const resolved: Resolved = {
       configured: this.#options.metadata.configured,
@@ -285,8 +294,8 @@ export class Registry {
     return resolved
   }
 
-  #principal(request: HttpRequest, format: Format): Principal | Promise<Principal> {
-    const credentials = credentialsOf(format, request)
+  #principal(request: HttpRequest, format: Format | undefined): Principal | Promise<Principal> {
+    const credentials = format ? credentialsOf(format, request) : request.headers.get('authorization')
     return credentials === undefined
       ? this.#options.access.anonymous
       : this.#options.access.authenticate(credentials, request.remote)
@@ -294,9 +303,14 @@ export class Registry {
 
   async #run(request: HttpRequest, resolved: Resolved, principal: Principal): Promise<Reply> {
     const { record, route, path } = resolved
+    const { access, primary } = this.#options
     const subject = route?.subject?.(resolved.params) ?? path.slice(1)
-    const { access } = this.#options
     const listed = route?.lists && access.reach(principal, record, ['read']).length > 0
+    const forwarded = route !== undefined && this.#isCarried(resolved, route)
+    if ((forwarded || route?.open) && route?.open !== 'login' && !access.sees(principal, record))
+      throw unseen(access, principal, record.key)
+    // Cut off, the answer is the same for all who see it: no credentials would help.
+    if (forwarded && primary) return primary.forward(request)
     if (listed) refuseStale(access, record)
     else if (!route?.open) demand(access, principal, route?.action ?? 'read', record, subject)
     if (resolved.allow) return refuseMethod(request, resolved.allow, resolved.format)
@@ -309,7 +323,7 @@ export class Registry {
       // Only what the handler returned as it was made, and what no principal's view of members went into.
       if (made && (reply === made.prepared.identity || reply === made.prepared.gzip) && record.type !== 'virtual')
         this.#hot.remember(request, { ...made, configured, repository, format: resolved.format, subject })
-      return reply
+      return route.writes && primary ? pending(reply) : reply
     }
     const reply = await call.send(path.slice(1))
     if (!reply) throw new RegistryError('missing', `There is no ${path.slice(1) || 'such path'} in ${record.key}`)
@@ -343,6 +357,10 @@ function nameIn({ format, params, path }: Resolved, { subject }: Route): string 
   if (subject) return subject(params)
   const { listing } = format.upstream ?? {}
   return listing ? listing.packageOf(path.slice(1)) : path.slice(1)
+}
+
+function isRead({ method }: HttpRequest): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 function firstOf(path: string): string {

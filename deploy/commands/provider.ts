@@ -25,6 +25,7 @@ export function providerCommand(terminal: Terminal): Command {
     .addCommand(updateProvider(terminal))
     .addCommand(removeProvider(terminal))
     .addCommand(testProvider(terminal))
+    .addCommand(syncProvider(terminal))
 }
 
 function listProviders(terminal: Terminal): Command {
@@ -91,10 +92,28 @@ function removeProvider(terminal: Terminal): Command {
 function testProvider(terminal: Terminal): Command {
   return clientCommand('test', 'does it work, and if not, why')
     .argument('<key>')
-    .action(async (key: string, flags: ClientFlags) => {
-      const result = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/test`, {}))
+    .option('--user <name>', 'who that is there')
+    .action(async (key: string, flags: ClientFlags & { user?: string }) => {
+      const asked = { username: flags.user }
+      const result = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/test`, asked))
       if (result.works !== true) throw new RegistryError('unavailable', String(result.reason))
-      print(terminal, flags, result, () => `${key} works`)
+      const found = result.identity === null ? '' : `\n${JSON.stringify(result.identity, null, 2)}`
+      print(terminal, flags, result, () => `${key} works${found}`)
+    })
+}
+
+function syncProvider(terminal: Terminal): Command {
+  return clientCommand('sync', 'bring its accounts to what it says now: groups, and who is gone')
+    .argument('<key>')
+    .option('--force', 'however many accounts are to be deactivated')
+    .action(async (key: string, flags: ClientFlags & { force?: boolean }) => {
+      const asked = { force: flags.force === true }
+      const synced = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/sync`, asked))
+      print(terminal, flags, synced, () => {
+        const { accounts, ...changed } = synced
+        const lines = Object.entries(changed).map(([what, names]) => [names].flat().map((name) => `${what} ${name}\n`))
+        return `${lines.flat().join('')}Compared ${accounts} accounts`
+      })
     })
 }
 

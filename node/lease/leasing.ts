@@ -7,12 +7,12 @@ import { RegistryError } from '../../protocol/errors.js'
 import { covers, DRIFT_MS, isVoided } from '../../protocol/lease.js'
 import type { Ledger, Proposal } from '../../protocol/ledger.js'
 import { Batch } from '../../protocol/metadata/batch.js'
-import { refuseIfAbsent, refuseIfChanged, rulesOf } from '../../protocol/metadata/conditions.js'
+import { filesOf, refuseIfAbsent, refuseIfChanged, rulesOf } from '../../protocol/metadata/conditions.js'
 import { touched } from '../../protocol/metadata/reduce.js'
 import { rowKey } from '../../protocol/metadata/rows.js'
 import type { State } from '../../protocol/metadata/state.js'
 import type { LeaseRecord, Position, RepositoryRecord } from '../../protocol/records.js'
-import { changesOf, type Entry, filesOf, type Pending } from './pending.js'
+import { changesOf, type Entry, type Pending } from './pending.js'
 
 export interface LeasingOptions {
   /** Id. */
@@ -81,7 +81,7 @@ export class Leasing implements Ledger {
   /** Only of what waits: how much else there is, the primary knows. */
   async usage(...scopes: string[]): Promise<number> {
     const { entries } = this.#options.pending
-    const files = entries.filter(({ scope }) => scopes.includes(scope)).flatMap(filesOf)
+    const files = entries.filter(({ scope }) => scopes.includes(scope)).flatMap((entry) => entry.files)
     return files.reduce((sum, { size }) => sum + size, 0)
   }
 
@@ -106,6 +106,7 @@ export class Leasing implements Ledger {
     const lease = this.#leaseOf(proposal)
     const at = nowMs()
     const number = pending.numberAt(at)
+    const batch = new Batch(pending.rows)
     const entry: Entry = {
       number,
       lease: lease.id,
@@ -114,8 +115,8 @@ export class Leasing implements Ledger {
       by,
       ...(token ? { token } : {}),
       steps,
+      files: await filesOf(scope, steps, batch),
     }
-    const batch = new Batch(pending.rows)
     if (unchanged)
       refuseIfChanged(unchanged, (await batch.before(rowKey('package', scope, unchanged.package)))?.last ?? 0)
     await refuseIfAbsent(proposal, batch)

@@ -30,6 +30,8 @@ export interface Entry {
   /** By which it came. */
   token?: Pick<TokenRecord, 'id' | 'expiresAt'>
   steps: Step[]
+  /** Those that it gives names to, or gives them back. */
+  files: Held[]
 }
 
 /** Log numbers of what is not in the log begin here. */
@@ -98,6 +100,13 @@ export class Pending {
     return Math.max(this.#last + 1, PENDING + Math.floor(nowMs))
   }
 
+  /** Where what waits records a digest. */
+  holders(digest: Digest): { scope: string; path: string }[] {
+    return this.#entries.flatMap(({ scope, files }) =>
+      files.flatMap((file) => (file.digest === digest ? [{ scope, path: file.path }] : [])),
+    )
+  }
+
   /** Durable when it returns, and seen from then on. */
   async add(entry: Entry, writes: readonly RowWrite[]): Promise<void> {
     await this.#db.batch([waits(entry)], { sync: true })
@@ -136,9 +145,9 @@ export class Pending {
 
   /** Of what waits, given up, or had its bytes received after `sinceMs`, nothing goes. Returns how many blobs did. */
   async sweep(sinceMs: number): Promise<number> {
-    const wanted = new Set<Digest>(this.#entries.flatMap((entry) => filesOf(entry).map(({ digest }) => digest)))
+    const wanted = new Set<Digest>(this.#entries.flatMap(({ files }) => files.map(({ digest }) => digest)))
     for await (const [key, text] of this.#db.iterator({ gt: 'voided\0', lt: 'voided\u0001' }))
-      for (const { digest } of filesOf(JSON.parse(unseal(key, text) ?? '{"steps":[]}') as Entry)) wanted.add(digest)
+      for (const { digest } of (JSON.parse(unseal(key, text) ?? '{"files":[]}') as Entry).files) wanted.add(digest)
     await this.disk.expireUploads(sinceMs)
     let gone = 0
     for await (const { digest } of this.disk.list())
@@ -153,15 +162,6 @@ export function changesOf({ number, lease, scope, at, by, steps }: Entry): { cha
     number: number + i,
     change: { ...step, scope, at, by, lease: { id: lease, number } },
   }))
-}
-
-/** The blobs that it gives names to. */
-export function filesOf({ steps }: Entry): Held[] {
-  return steps.flatMap((step) => {
-    if (step.kind !== 'publish' && step.kind !== 'add') return []
-    const files = step.kind === 'publish' ? step.manifest.files : step.files
-    return files.filter((file): file is Held => !('offered' in file))
-  })
 }
 
 function waits(entry: Entry): Operation {

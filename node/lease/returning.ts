@@ -8,7 +8,7 @@ import type { Blobs, Bytes } from '../../protocol/ports.js'
 import type { Digest, Position } from '../../protocol/records.js'
 import { type Link, limited, refusal } from '../link/link.js'
 import type { Leasing } from './leasing.js'
-import { type Entry, filesOf, type Pending } from './pending.js'
+import type { Entry, Pending } from './pending.js'
 
 export interface ReturningOptions {
   pending: Pending
@@ -76,9 +76,9 @@ export class Returning {
   async #bring(entry: Entry): Promise<boolean> {
     const { link, reached, bytes, keep } = this.#options
     try {
-      const files = new Map(filesOf(entry).map((file) => [file.digest, file]))
+      const files = new Map(entry.files.map((file) => [file.digest, file]))
       for (const file of files.values()) await this.#send(file.digest, entry, await bytes.open(file, entry.scope))
-      const { lease, scope: _, ...taken } = entry
+      const { lease, scope: _, files: __, ...taken } = entry
       const position = await link.json('POST', `/fleet/v1/leases/${lease}/entries`, taken, this.#stop.signal)
       this.#refused.delete(lease)
       if (!(await reached(position as Position, APPLIED_MS))) return false

@@ -2,7 +2,6 @@
  * Answers what peers ask about blobs. A peer gets bytes only of scopes that its certificate covers and of blobs that this node's
  * own records know in that scope; it makes this node fetch only as the blob's home; and only so many pieces at once.
  */
-import { LRUCache } from 'lru-cache'
 import type { DiskBlobs } from '../../protocol/blobs/disk.js'
 import type { Certificate } from '../../protocol/certificate.js'
 import { RegistryError } from '../../protocol/errors.js'
@@ -60,9 +59,6 @@ const ALL_WAITING = 1024
 /** News are gathered for so long before they are sent: the first ones are awaited most. */
 const [FIRST_NEWS_MS, NEWS_MS] = [5, 50]
 const FIRST_PIECES = 16
-/** A decision holds for so long: a transfer asks hundreds of times. */
-const DECIDED_MS = 500
-const DECISIONS = 4096
 const NEWS_PIECES = 4096
 const NEWS_PEERS = 64
 
@@ -74,10 +70,6 @@ export class Serving {
   readonly #slots = new Map<string, Slots>()
   readonly #rosters = new Rosters()
   readonly #all = new Slots(ALL_AT_ONCE, ALL_WAITING)
-  readonly #decided = new LRUCache<string, { certificate: Certificate; stored: Stored }>({
-    max: DECISIONS,
-    ttl: DECIDED_MS,
-  })
   #served = 0
 
   constructor(mesh: Mesh, holdings: Holdings, entitled: Entitled, limits: Limits) {
@@ -221,13 +213,9 @@ export class Serving {
   }
 
   async #check(from: Member, { scope, digest }: SwarmAsk): Promise<Stored> {
-    const key = `${from.peer} ${digest} ${scope}`
-    const known = this.#decided.get(key)
-    if (known?.certificate === from.certificate) return known.stored
     const stored = await this.#entitled(from.certificate, scope, digest)
     if (!stored) throw new RegistryError('forbidden', 'The peer may not have this blob, or it is not known here')
     if (stored.size === 0) throw new RegistryError('invalid', 'An empty blob has no pieces')
-    this.#decided.set(key, { certificate: from.certificate, stored })
     return stored
   }
 

@@ -25,6 +25,8 @@ export interface FollowOptions {
   gossip: Gossip
   /** May a change of this scope be told to every member. */
   isPublic: (scope: string) => boolean
+  /** What the feed says besides the log. */
+  onNotice?: (notice: Record<string, unknown>) => void
   log: (sentence: string, error?: unknown) => void
 }
 
@@ -127,6 +129,7 @@ export class Follow {
     for await (const frame of decodeFrames(reply.body)) {
       this.#options.link.mark(true)
       if (frame.type === 'item') items.push(frame.item)
+      if (frame.type === 'notice') this.#options.onNotice?.(frame.notice)
       if (frame.type !== 'checkpoint') continue
       const batch = items
       items = []

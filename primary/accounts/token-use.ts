@@ -17,7 +17,7 @@ export class LastUses {
   /** Takes over what a node tells. Its clock is not believed beyond this one. */
   hear(uses: readonly TokenUse[], nowMs: number): void {
     for (const { id, at, remote } of uses)
-      if (this.#directory.token(id)) this.noted.note(id, Math.min(Date.parse(at), nowMs), remote)
+      if (this.#directory.token(id)) this.noted.note(id, remote, Math.min(Date.parse(at), nowMs))
   }
 
   /** What could not be written is kept for the next time. */

@@ -28,7 +28,7 @@ const linkedShape = z
   .meta({ id: 'LinkedIdentity' })
 
 export function providerEndpoints(providers: Providers, federation: Federation): Endpoint[] {
-  return [...configuration(providers), ...identities(providers, federation)]
+  return [...configuration(providers), ...syncing(providers), ...identities(providers, federation)]
 }
 
 function configuration(providers: Providers): Endpoint[] {
@@ -99,7 +99,7 @@ function configuration(providers: Providers): Endpoint[] {
       name: 'providers.test',
       method: 'POST',
       path: `${PATH}/{key}/test`,
-      summary: 'What is wrong with it, if anything; with a password, whom the provider takes that for',
+      summary: 'What is wrong with it, if anything; with a name, who that is there, and with a password, whose it is',
       access: 'administrator',
       body: z.strictObject({
         username: z.string().min(1).max(256).optional(),
@@ -128,6 +128,32 @@ function configuration(providers: Providers): Endpoint[] {
           if (!(error instanceof RegistryError)) throw error
           return { works: false, reason: error.message, identity: null }
         }
+      },
+    }),
+  ]
+}
+
+function syncing(providers: Providers): Endpoint[] {
+  return [
+    endpoint({
+      name: 'providers.sync',
+      method: 'POST',
+      path: `${PATH}/{key}/sync`,
+      summary: 'Brings its accounts to what the provider says now: groups, and who is gone',
+      access: 'administrator',
+      body: z.strictObject({
+        force: z.boolean().default(false).meta({ description: 'However many accounts are to be deactivated' }),
+      }),
+      reply: z.object({
+        accounts: z.number().int(),
+        deactivated: z.array(z.string()),
+        reactivated: z.array(z.string()),
+        kept: z.array(z.string()).meta({ description: 'Gone, but there would be no administrator without them' }),
+      }),
+      handle: async ({ params, body, note }) => {
+        const synced = await providers.sync(params.key, body.force)
+        note.deactivated = synced.deactivated.length
+        return synced
       },
     }),
   ]

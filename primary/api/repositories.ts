@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import type { Gate } from '../../protocol/access/gate.js'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
-import { API } from '../../protocol/api/reads.js'
+import { API, seenMembers } from '../../protocol/api/reads.js'
 import { changedRules, givesRules, ruleFields } from '../../protocol/api/rules.js'
-import { memberShape, membersJson, repositoryJson, repositoryShape } from '../../protocol/api/shapes.js'
+import { memberShape, repositoryJson, repositoryShape } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Format } from '../../protocol/format.js'
 import type { Metadata, Principal } from '../../protocol/ports.js'
@@ -151,7 +151,12 @@ export function repositoryEndpoints(
         }
         const record = await repositories.create(draft, principal.name)
         response.headers.location = `${API}/repositories/${key}`
-        return repositoryJson(record, { origin: request.origin, usedBytes: 0, inspects: true })
+        return repositoryJson(record, {
+          origin: request.origin,
+          usedBytes: 0,
+          inspects: true,
+          members: record.members,
+        })
       },
     }),
     endpoint({
@@ -209,7 +214,8 @@ export function repositoryEndpoints(
           ...(givesRules(body) ? { rules: changedRules(repository.rules, body) ?? null } : {}),
         }
         const record = await repositories.update(repository.key, changes, principal.name)
-        return repositoryJson(record, { origin: request.origin, inspects: true })
+        const seen = seenMembers({ metadata, gate }, principal, record).map(({ member_key }) => member_key)
+        return repositoryJson(record, { origin: request.origin, inspects: true, members: seen })
       },
     }),
     endpoint({
@@ -242,11 +248,8 @@ function memberEndpoints(repositories: Repositories, metadata: Metadata, gate: G
       handle: async ({ repository, body, principal, note }) => {
         note.member = body.member_key
         refuseUnseen(body.member_key, principal, metadata, gate)
-        return {
-          items: membersJson(
-            await repositories.addMember(repository.key, body.member_key, body.priority, principal.name),
-          ),
-        }
+        const record = await repositories.addMember(repository.key, body.member_key, body.priority, principal.name)
+        return { items: seenMembers({ metadata, gate }, principal, record) }
       },
     }),
     endpoint({
@@ -256,8 +259,12 @@ function memberEndpoints(repositories: Repositories, metadata: Metadata, gate: G
       summary: 'Takes a member out of a virtual repository',
       access: { repository: 'admin' },
       reply: 'empty',
-      handle: async ({ repository, params, principal }) =>
-        repositories.removeMember(repository.key, params.member_key, principal.name),
+      handle: async ({ repository, params, principal }) => {
+        const members = seenMembers({ metadata, gate }, principal, repository)
+        if (!members.some(({ member_key }) => member_key === params.member_key))
+          throw new RegistryError('missing', `${params.member_key} is no member of ${repository.key} that you may see`)
+        await repositories.removeMember(repository.key, params.member_key, principal.name)
+      },
     }),
   ]
 }

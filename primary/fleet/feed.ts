@@ -4,6 +4,7 @@
  */
 import { encodeFrame } from '../../protocol/wire/feed.js'
 import type { SignedBatch, Signer } from '../log/signer.js'
+import type { Asking } from './asking.js'
 
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024
 const HEARTBEAT_MS = 5_000
@@ -11,9 +12,18 @@ const HEARTBEAT_MS = 5_000
 export type Sees = (scope: string) => boolean
 
 /** Bytes of an endless stream of frames; it starts with the newest checkpoint and ends with the signal. */
-export async function* feed(signer: Signer, sees: Sees, signal: AbortSignal): AsyncIterable<Uint8Array> {
+export async function* feed(
+  { signer, asking }: { signer: Signer; asking: Pick<Asking, 'listen'> },
+  sees: Sees,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
   const queue = new Queue()
   const stop = signer.onBatch((batch) => queue.add(batch, sees))
+  const asksNoMore = asking.listen((wanted) => {
+    const may = sees(wanted.scope)
+    if (may) queue.push(encodeFrame({ type: 'notice', notice: { wanted } }))
+    return may
+  })
   const beat = setInterval(() => queue.push(encodeFrame({ type: 'notice', notice: { heartbeat: true } })), HEARTBEAT_MS)
   const wake = () => queue.wake()
   signal.addEventListener('abort', wake)
@@ -26,6 +36,7 @@ export async function* feed(signer: Signer, sees: Sees, signal: AbortSignal): As
     }
   } finally {
     stop()
+    asksNoMore()
     clearInterval(beat)
     signal.removeEventListener('abort', wake)
   }

@@ -13,6 +13,7 @@
  *     GET  arriving?scope&path                             -> bytes on their way from an upstream; 204: recorded, with Age and
  *                                                             Warning when it may be old; 404: there is none
  *     PUT, POST leases/…                                      returning.ts
+ *     PUT  pieces/{digest}?scope, a piece with its proof   -> 204; 404: it is not wanted, or wrong
  *     POST authenticate  {authorization}                   -> {user}
  */
 
@@ -27,6 +28,7 @@ import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Arrival } from '../../protocol/kinds/arrival.js'
 import { verifyCheckpoint } from '../../protocol/log/checkpoint.js'
 import { contradictionShape } from '../../protocol/log/contradiction.js'
+import { LEAF_BYTES } from '../../protocol/merkle.js'
 import type { Blobs, Bytes, Metadata } from '../../protocol/ports.js'
 import {
   type Digest,
@@ -37,13 +39,18 @@ import {
   type Stored,
 } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
+import { decodePieceAnswer } from '../../protocol/wire/swarm.js'
+import { MOST_WANTED_LEAVES } from '../../protocol/wire/wanted.js'
 import { readLog, type Signer } from '../log/signer.js'
+import type { Asking } from './asking.js'
 import { encodeBatch, feed } from './feed.js'
 import { Membership } from './membership.js'
 import type { Returning } from './returning.js'
 
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_LOG_PAGE = 5000
+/** With its proof. */
+const MAX_PIECE_BYTES = MOST_WANTED_LEAVES * LEAF_BYTES + 4096
 /** For a question that an upstream has to answer: less than a node waits before it takes the primary for gone. */
 const UPSTREAM_MS = 20_000
 
@@ -102,6 +109,7 @@ export interface FleetOptions {
   metadata: Metadata
   blobs: Blobs & { leaves(stored: Stored): Promise<Uint8Array> }
   signer: Signer
+  asking: Asking
   members: Members
   /** A repository that is not virtual, as the primary itself serves it. */
   open: (repository: RepositoryRecord) => Repository
@@ -160,7 +168,7 @@ export class Fleet {
         return {
           status: 200,
           headers: { 'content-type': 'application/octet-stream' },
-          body: feed(this.#options.signer, sees, AbortSignal.any([request.signal, this.#stop.signal])),
+          body: feed(this.#options, sees, AbortSignal.any([request.signal, this.#stop.signal])),
         }
       case 'GET log':
         return this.#log(query, sees)
@@ -181,6 +189,8 @@ export class Fleet {
           body: await this.#options.blobs.leaves(file),
         }
       }
+      case 'PUT pieces':
+        return this.#piece(argument, query.get('scope') ?? '', request, sees)
       case 'GET listing':
         return this.#listing(this.#remote(query, sees), query)
       case 'GET arriving':
@@ -198,6 +208,14 @@ export class Fleet {
       default:
         throw new RegistryError('missing', 'There is no such fleet endpoint')
     }
+  }
+
+  async #piece(digest: string, scope: string, request: HttpRequest, sees: (scope: string) => boolean): Promise<Reply> {
+    if (!sees(scope)) throw new RegistryError('missing', 'There is no such scope')
+    const { first, ...piece } = decodePieceAnswer([await collect(request.body, MAX_PIECE_BYTES)])
+    const right = this.#options.asking.answer({ digest: digest as Digest, first }, piece)
+    if (!right) throw new RegistryError('missing', 'Nobody waits for this, or it is not right')
+    return empty()
   }
 
   #remote(query: URLSearchParams, sees: (scope: string) => boolean): Repository {

@@ -13,13 +13,17 @@ import { RegistryError } from '../../protocol/errors.js'
 import { empty, json, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Ledger } from '../../protocol/ledger.js'
+import { Batch } from '../../protocol/metadata/batch.js'
+import { filesOf } from '../../protocol/metadata/conditions.js'
 import { touched } from '../../protocol/metadata/reduce.js'
+import { type Rows, rowKey } from '../../protocol/metadata/rows.js'
 import type { Blobs, Metadata, Principal } from '../../protocol/ports.js'
 import type { LeaseRecord, NodeRecord, RepositoryRecord, Step, Stored } from '../../protocol/records.js'
 import type { Leases } from '../leases.js'
 
 export interface ReturningOptions {
   metadata: Metadata
+  rows: Pick<Rows, 'get'>
   gate: Gate
   ledger: Pick<Ledger, 'commit'>
   leases: Leases
@@ -54,6 +58,7 @@ const step = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('amend'), package: text, version: text.nullable(), meta: z.string() }),
   z.object({ kind: z.literal('remove'), ...version }),
   z.object({ kind: z.literal('withdraw'), ...version, path: text }),
+  z.object({ kind: z.literal('restore'), ...version }),
   z.object({ kind: z.literal('tag'), package: text, tag: text, version: text.nullable() }),
 ])
 const entrySchema = z.object({
@@ -102,12 +107,12 @@ export class Returning {
   }
 
   async #take({ id, scope }: LeaseRecord, { number, at, by, token, steps }: Entry) {
-    const { metadata, ledger, blobs } = this.#options
+    const { metadata, rows, ledger, blobs } = this.#options
     const repository = metadata.scope(scope)
     if (!repository) throw new RegistryError('missing', 'The repository was deleted')
     await this.#refuseAuthor({ by, token, steps }, repository)
     // Bytes before names: each is here, as large and as rooted as its record says.
-    for (const file of steps.flatMap(filesOf)) await blobs.leaves(file)
+    for (const file of await filesOf(scope, steps, new Batch(rows))) await blobs.leaves(file)
     try {
       return await ledger.commit({ scope, steps, by, returned: { id, number, at } })
     } catch (error) {
@@ -151,16 +156,12 @@ export class Returning {
 
   async #pathsOf(one: Step, { scope }: RepositoryRecord): Promise<string[]> {
     if (one.kind === 'withdraw') return [one.path]
-    if (one.kind !== 'remove') return filesOf(one).map(({ path }) => path)
-    const found = await this.#options.metadata.version(scope, one.package, one.version)
-    return (found?.files ?? []).map(({ path }) => path)
+    if (one.kind === 'publish') return one.manifest.files.map(({ path }) => path)
+    if (one.kind === 'add') return one.files.map(({ path }) => path)
+    if (one.kind !== 'remove' && one.kind !== 'restore') return []
+    const row = await this.#options.rows.get(rowKey('version', scope, one.package, one.version))
+    return (row?.files ?? []).map(({ path }) => path)
   }
-}
-
-function filesOf(one: Step): (Stored & { path: string })[] {
-  if (one.kind !== 'publish' && one.kind !== 'add') return []
-  const files = one.kind === 'publish' ? one.manifest.files : one.files
-  return files.filter((file) => 'digest' in file)
 }
 
 function isNote({ kind }: Step): boolean {

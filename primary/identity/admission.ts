@@ -20,6 +20,9 @@ export const admissionFields = {
     .optional()
     .meta({ description: 'Groups as the provider calls them, and what they are here; others do not count' }),
   group_prefix: z.string().max(32).default('').meta({ description: 'Before each group that is not mapped' }),
+  login_groups: z.array(z.string().max(512)).max(50).default([]).meta({
+    description: 'Groups as the provider calls them: only members of one of them are let in. None: everybody is',
+  }),
   admin_groups: z.array(z.string().max(512)).max(50).default([]).meta({
     description: 'Groups as the provider calls them, whose members are administrators; others are none',
   }),
@@ -50,6 +53,11 @@ export function groupsOf({ groups }: Identity, { group_map, group_prefix }: Admi
       },
     )
   return known.sort()
+}
+
+/** Is it let in, by its groups. */
+export function isAdmitted({ groups = [] }: Identity, { login_groups }: Admission): boolean {
+  return login_groups.length === 0 || groups.some((group) => login_groups.includes(group))
 }
 
 export function adminOf({ admin, groups }: Identity, { admin_groups }: Admission): boolean | undefined {

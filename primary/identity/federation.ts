@@ -8,7 +8,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Step, UserRecord } from '../../protocol/records.js'
 import type { Directory } from '../accounts/directory.js'
 import type { Sessions } from '../accounts/sessions.js'
-import { type Admission, adminOf, groupsOf } from './admission.js'
+import { type Admission, adminOf, groupsOf, isAdmitted } from './admission.js'
 import type { Identity } from './identity.js'
 import { accountName } from './name.js'
 
@@ -28,6 +28,10 @@ export interface Linked {
   user: string
   /** ISO 8601: last heard of. */
   lastAt: string
+  /** By whomever, or the account is gone. */
+  isDisabled: boolean
+  /** By the provider. */
+  isDeactivated: boolean
 }
 
 interface Row {
@@ -61,6 +65,7 @@ export class Federation {
     checkSubject(identity.subject)
     return this.#directory.turn.run(async () => {
       const admission = this.#admission(identity.provider)
+      if (!isAdmitted(identity, admission)) throw refused('You are in no group that may log in here')
       const row = await this.#row(identity.provider, identity.subject)
       const known = row && this.#directory.user(row.user_name)
       const before = known ?? (await this.#joined(identity, admission)) ?? this.#created(identity, row, admission)
@@ -69,13 +74,14 @@ export class Federation {
     })
   }
 
-  /** What a provider says of somebody who need not be there: no account is made. undefined: there is none, or it is disabled. */
+  /** What a provider says of somebody who need not be there: no account is made. undefined: there is none that is let in. */
   renew(identity: Identity): Promise<UserRecord | undefined> {
     return this.#directory.turn.run(async () => {
       const row = await this.#row(identity.provider, identity.subject)
       const before = row && this.#directory.user(row.user_name)
-      if (!before || before.disabled) return undefined
-      return this.#tell(identity, this.#admission(identity.provider), before, row.groups)
+      const admission = this.#admission(identity.provider)
+      if (!before || before.disabled || !isAdmitted(identity, admission)) return undefined
+      return this.#tell(identity, admission, before, row.groups)
     })
   }
 
@@ -154,6 +160,8 @@ export class Federation {
       subject: row.subject,
       user: row.user_name,
       lastAt: row.last_at.toISOString(),
+      isDisabled: this.#directory.user(row.user_name)?.disabled ?? true,
+      isDeactivated: row.deactivated,
     }))
   }
 

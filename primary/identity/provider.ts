@@ -30,6 +30,10 @@ export interface ProviderKind<S extends object = object> {
 export interface Provider {
   /** undefined: not somebody's password. Throws `unavailable` when it cannot be asked. */
   password?(user: string, password: string, signal: AbortSignal): Promise<Identity | undefined>
+  /** Whom a password provider knows by this name. Throws why it is nobody. */
+  find?(user: string, signal: AbortSignal): Promise<Identity>
+  /** Compares all of its accounts with what the provider says now. `isForced`: however many are to go. */
+  sync?(isForced: boolean, signal: AbortSignal): Promise<Synced>
   /**
    * Below `/admin/login/{key}/`, by method and name, for instance `GET callback`. `GET start` is the key's own path, where a
    * log-in page leads to; `GET logout` is where somebody goes who logged in by it and out here (leaving.ts).
@@ -38,6 +42,15 @@ export interface Provider {
   /** What is to be done once in a while, for instance to ask anew who is in which group. */
   tick?(signal: AbortSignal): Promise<void>
   close?(): Promise<void>
+}
+
+/** What became of a provider's accounts; the lists are names of users. */
+export interface Synced {
+  accounts: number
+  deactivated: string[]
+  reactivated: string[]
+  /** Not deactivated, since there would be no administrator. */
+  kept: string[]
 }
 
 export type Route = (request: HttpRequest) => Promise<Reply>

@@ -13,7 +13,7 @@ import { seal, unseal } from '../upstream/credentials.js'
 import { type Admission, admissionOf } from './admission.js'
 import type { Identity } from './identity.js'
 import { leaving } from './leaving.js'
-import type { Provider, ProviderKind, ProviderParts, Route } from './provider.js'
+import type { Provider, ProviderKind, ProviderParts, Route, Synced } from './provider.js'
 
 export interface ProviderRecord {
   key: string
@@ -51,6 +51,7 @@ interface Open {
 
 const PASSWORD_DEADLINE_MS = 10_000
 const TICK_DEADLINE_MS = 60_000
+const SYNC_DEADLINE_MS = 300_000
 const LOGIN_PATH = '/admin/login/'
 
 export class Providers {
@@ -145,16 +146,26 @@ export class Providers {
     })
   }
 
-  /** Asks the provider. With a password, what it says of whose it is. Throws what is wrong. */
+  /** Asks the provider. With a name, who that is there, and with a password, whose it is. Throws what is wrong. */
   async test(key: string, user?: string, password?: string): Promise<Identity | undefined> {
     const { kind, settings, provider } = this.#existing(key)
     await kind.check(settings, this.#parts)
-    if (user === undefined || password === undefined) return undefined
+    if (user === undefined) return undefined
     const asked = provider ?? kind.open(key, settings, this.#parts)
     if (!asked.password) throw new RegistryError('invalid', 'This provider takes no passwords itself')
-    const identity = await asked.password(user, password, AbortSignal.timeout(PASSWORD_DEADLINE_MS))
+    const signal = AbortSignal.timeout(PASSWORD_DEADLINE_MS)
+    if (password === undefined) return asked.find?.(user, signal)
+    const identity = await asked.password(user, password, signal)
     if (!identity) throw new RegistryError('invalid', 'The provider does not know this user with this password')
     return identity
+  }
+
+  /** Brings its accounts to what the provider says. Throws `conflict` for what is more likely to be a mistake, unless it is forced. */
+  async sync(key: string, isForced: boolean): Promise<Synced> {
+    const { provider } = this.#existing(key)
+    if (!provider) throw new RegistryError('conflict', `${key} is switched off`)
+    if (!provider.sync) throw new RegistryError('invalid', 'This provider tells of nobody who is not logging in')
+    return provider.sync(isForced, AbortSignal.timeout(SYNC_DEADLINE_MS))
   }
 
   /**

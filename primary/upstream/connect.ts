@@ -21,12 +21,20 @@ export interface ConnectOptions {
   resolve?: Resolve | undefined
 }
 
-export function guardedConnect({
-  guard,
-  tls,
-  resolve: ask = resolve as Resolve,
-}: ConnectOptions): buildConnector.connector {
-  const lookup: LookupFunction = (host, options, done) =>
+export function guardedConnect({ guard, tls, resolve }: ConnectOptions): buildConnector.connector {
+  // The type of the connector's options knows no `lookup`; net.connect and tls.connect, which get them, do.
+  const connect = buildConnector({ ...tls, lookup: guardedLookup(guard, resolve) } as buildConnector.BuildOptions)
+  return (target, callback) => {
+    const host = bareHost(target.hostname)
+    // An address is never looked up.
+    if (isIP(host) !== 0 && !guard.allows(host, host)) return callback(forbidden(host), null)
+    connect(target, callback)
+  }
+}
+
+/** For `net.connect`, which does not ask it about addresses. */
+export function guardedLookup(guard: Guard, ask: Resolve = resolve as Resolve): LookupFunction {
+  return (host, options, done) =>
     ask(host, { all: true }, (error, found) => {
       if (error) return done(error, [])
       const wrong = found.find(({ address }) => !guard.allows(address, host))
@@ -37,14 +45,6 @@ export function guardedConnect({
       if (!first) return done(forbidden(host), [])
       return options.all ? done(null, usable) : done(null, first.address, first.family)
     })
-  // The type of the connector's options knows no `lookup`; net.connect and tls.connect, which get them, do.
-  const connect = buildConnector({ ...tls, lookup } as buildConnector.BuildOptions)
-  return (target, callback) => {
-    const host = bareHost(target.hostname)
-    // An address is never looked up.
-    if (isIP(host) !== 0 && !guard.allows(host, host)) return callback(forbidden(host), null)
-    connect(target, callback)
-  }
 }
 
 /** Names no address: what a name means inside is nobody's business. */

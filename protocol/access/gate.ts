@@ -192,7 +192,7 @@ export class Gate implements Access {
     const { principal } = known
     if (remote !== undefined && principal.token?.use === 'api' && isDue(known, nowMs)) {
       known.notedMs = nowMs
-      this.#uses?.note(principal.token.id, Date.now(), remote)
+      this.#uses?.note(principal.token.id, remote)
     }
     return principal
   }

@@ -9,7 +9,6 @@ import type { Principal } from '../ports.js'
 import type { Action, RepositoryRecord } from '../records.js'
 import type { Gate } from './gate.js'
 
-export const NO_REPOSITORY = 'repository_missing'
 const STALE_RETRY_SECONDS = 30
 
 /** Throws unless the principal may do it: `missing`, `unauthenticated` or `forbidden`; `unavailable` if it may, but not now. */
@@ -23,13 +22,16 @@ export function demand(
   const decision = gate.decide(principal, action, repository, path)
   if (decision.allowed) return
   if (decision.stale) throw tooOld(decision.reason)
-  if (principal !== gate.anonymous && !gate.sees(principal, repository)) throw noRepository(repository.key)
-  throw refusal(gate, principal, decision.reason)
+  throw gate.sees(principal, repository)
+    ? refusal(gate, principal, decision.reason)
+    : unseen(gate, principal, repository.key)
 }
 
 /** As `demand`, for what is known about artifacts without their bytes. */
 export function demandLook(gate: Gate, principal: Principal, repository: RepositoryRecord, path?: string): void {
-  if (!gate.looks(principal, repository, path)) demand(gate, principal, 'read', repository, path)
+  if (gate.looks(principal, repository, path)) return
+  const audits = gate.decide(principal, 'audit', repository, path).stale
+  demand(gate, principal, audits ? 'audit' : 'read', repository, path)
 }
 
 /** For lists: one in which everything is left out would look as if there were nothing. Throws `unavailable`. */
@@ -45,7 +47,13 @@ export function tooOld(reason: string): RegistryError {
 
 /** The same sentence whether the repository is hidden or was never there. */
 export function noRepository(key: string): RegistryError {
-  return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: NO_REPOSITORY })
+  return new RegistryError('missing', `There is no repository ${key} that you may see`, { code: 'repository_missing' })
+}
+
+/** Of a repository that somebody does not see, or that was never there. */
+export function unseen(gate: Gate, principal: Principal, key: string): RegistryError {
+  const error = noRepository(key)
+  return principal === gate.anonymous ? refusal(gate, principal, error.message) : error
 }
 
 export function refusal(gate: Gate, principal: Principal, reason: string): RegistryError {

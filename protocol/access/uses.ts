@@ -12,8 +12,13 @@ const MAX_TAKEN = 1000
 
 export class TokenUses {
   readonly #uses = new Map<string, TokenUse>()
+  readonly #nowMs: () => number
 
-  note(id: string, atMs: number, remote: string): void {
+  constructor(nowMs: () => number = Date.now) {
+    this.#nowMs = nowMs
+  }
+
+  note(id: string, remote: string, atMs = this.#nowMs()): void {
     if (this.#uses.size < MAX_TOKENS || this.#uses.has(id))
       this.#uses.set(id, { id, at: new Date(atMs).toISOString(), remote })
   }

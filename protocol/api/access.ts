@@ -67,7 +67,9 @@ export function accessEndpoints(metadata: Metadata, gate: Gate): Endpoint[] {
       reply: pageOf(whatShape).extend({ is_admin: z.boolean(), is_disabled: z.boolean() }),
       handle: async ({ params, principal, query }) => {
         const asked = asking(metadata, gate, principal, params.username)
-        const all = metadata.repositories().filter(({ key }) => (query.repository ?? key) === key)
+        const all = metadata
+          .repositories()
+          .filter((record) => (query.repository ?? record.key) === record.key && gate.sees(principal, record))
         const said = asked.user?.disabled ? [] : all.map((record) => whatIn(gate, asked, record, query.path))
         const { items, next } = pageFrom(
           said.filter(({ sources }) => sources.length > 0),

@@ -83,7 +83,7 @@ export async function explain(
   const grammar = formats.find(({ name }) => name === record.format)?.grammar
   const asked = { name: grammar?.name?.(query.package) ?? query.package, version: query.version }
   const about = { repository: record.key, package: asked.name, version: asked.version ?? null }
-  const { allowed, reason } = gate.decide(principal, 'read', record, asked.name)
+  const { allowed, reason } = gate.decide(principal, 'read', record, grammar?.path?.(asked.name) ?? asked.name)
   const nothing = { ...about, found: false, allowed: false, served_by: null }
   if (!allowed) return { ...nothing, rule: 'access', reason, members: [] }
   over.open(record, principal)

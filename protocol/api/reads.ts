@@ -25,7 +25,6 @@ import {
   artifactJson,
   artifactShape,
   memberShape,
-  membersJson,
   repositoryJson,
   repositoryShape,
   repositoryUrl,
@@ -84,7 +83,11 @@ function repositoryReads(reads: Reads): Endpoint[] {
         const { items, next } = pageFrom(seen, (record) => record.key, query)
         return {
           items: items.map((record) =>
-            repositoryJson(record, { origin: request.origin, inspects: inspects(gate, principal, record) }),
+            repositoryJson(record, {
+              origin: request.origin,
+              inspects: inspects(gate, principal, record),
+              members: seenMembers(reads, principal, record).map(({ member_key }) => member_key),
+            }),
           ),
           next,
         }
@@ -102,6 +105,7 @@ function repositoryReads(reads: Reads): Endpoint[] {
           origin: request.origin,
           usedBytes: await usage?.(repository.scope),
           inspects: inspects(gate, principal, repository),
+          members: seenMembers(reads, principal, repository).map(({ member_key }) => member_key),
         }),
     }),
     endpoint({
@@ -122,10 +126,7 @@ function repositoryReads(reads: Reads): Endpoint[] {
       access: { repository: 'see' },
       reply: z.object({ items: z.array(memberShape) }),
       handle: async ({ repository, principal }) => ({
-        items: membersJson(repository).filter(({ member_key }) => {
-          const member = metadata.repository(member_key)
-          return member !== undefined && gate.sees(principal, member)
-        }),
+        items: seenMembers(reads, principal, repository),
       }),
     }),
   ]
@@ -254,6 +255,18 @@ export async function existing(repository: Repository, path: string): Promise<Fi
 
 export function noFile(key: string, path: string): RegistryError {
   return new RegistryError('missing', `${key} has no file ${path}`, { code: 'artifact_missing' })
+}
+
+/** Members of a virtual repository, as far as somebody sees them. */
+export function seenMembers(
+  { metadata, gate }: Pick<Reads, 'metadata' | 'gate'>,
+  principal: Principal,
+  { members, priorities }: RepositoryRecord,
+): z.input<typeof memberShape>[] {
+  return members.flatMap((member_key, i) => {
+    const member = metadata.repository(member_key)
+    return member && gate.sees(principal, member) ? [{ member_key, priority: priorities?.[i] ?? i + 1 }] : []
+  })
 }
 
 /** Is where it comes from and what its rules are shown. */

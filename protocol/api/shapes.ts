@@ -100,6 +100,8 @@ export interface RepositoryExtras {
   usedBytes?: number | undefined
   /** Where it comes from and what its rules are is shown. */
   inspects?: boolean
+  /** Keys of the members that the asker sees. */
+  members: string[]
 }
 
 export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtras): z.input<typeof repositoryShape> {
@@ -121,14 +123,10 @@ export function repositoryJson(record: RepositoryRecord, extras: RepositoryExtra
     ...(record.settings ? { settings: record.settings } : {}),
     ...(extras.inspects ? rulesJson(record.rules) : {}),
     description: record.description,
-    members: record.members,
+    members: extras.members,
     url: repositoryUrl(extras.origin, record.key),
     created_at: record.createdAt,
   }
-}
-
-export function membersJson(record: RepositoryRecord): z.input<typeof memberShape>[] {
-  return record.members.map((member_key, i) => ({ member_key, priority: record.priorities?.[i] ?? i + 1 }))
 }
 
 export function artifactJson(key: string, file: FileRecord, origin: string): z.input<typeof artifactShape> {

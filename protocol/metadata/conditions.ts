@@ -3,7 +3,7 @@ import { RegistryError } from '../errors.js'
 import { isVoided, leaseOn, overlapping, refuseLeased } from '../lease.js'
 import type { Proposal } from '../ledger.js'
 import type { Metadata } from '../ports.js'
-import type { Change, RepositoryRecord } from '../records.js'
+import type { Change, Held, RepositoryRecord, Step } from '../records.js'
 import type { Batch } from './batch.js'
 import { type Rules, touched } from './reduce.js'
 import { type RowKey, rowKey } from './rows.js'
@@ -66,6 +66,19 @@ export async function refuseIfLeased(
   if (returned.number === newest) throw new RegistryError('conflict', 'This is here already', { code: 'returned' })
   if (returned.number < newest)
     throw new RegistryError('conflict', 'What was taken later is here already', { code: 'out_of_order' })
+}
+
+/** The blobs that must be there for steps: those that get names, and those of versions that come back. */
+export async function filesOf(scope: string, steps: readonly Step[], before: Pick<Batch, 'before'>): Promise<Held[]> {
+  const files = await Promise.all(
+    steps.map(async (step) => {
+      if (step.kind === 'publish') return step.manifest.files
+      if (step.kind === 'add') return step.files
+      if (step.kind !== 'restore') return []
+      return (await before.before(rowKey('version', scope, step.package, step.version)))?.files ?? []
+    }),
+  )
+  return files.flat().filter((file): file is Held => !('offered' in file))
 }
 
 /** Limits that hold for what is written to a repository, each over the scopes that count: its own and its project's. */

@@ -46,13 +46,13 @@ export class MemoryRows implements Rows {
 export class MemoryLedger implements Ledger {
   readonly log: { number: number; change: Change }[] = []
   readonly state: State
-  readonly #rows: MemoryRows
+  readonly rows: MemoryRows
   readonly #used = new Map<string, number>()
   readonly #now: () => string
   #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(rows: MemoryRows, state: State, now: () => string) {
-    this.#rows = rows
+    this.rows = rows
     this.state = state
     this.#now = now
   }
@@ -78,7 +78,7 @@ export class MemoryLedger implements Ledger {
       number: number + 1 + i,
       change: changeOf(step, proposal, this.#now()),
     }))
-    const batch = new Batch(this.#rows)
+    const batch = new Batch(this.rows)
     await checkUnchanged(proposal, this.state)
     await refuseIfAbsent(proposal, batch)
     await refuseIfLeased(proposal, group, this.state, batch)
@@ -87,7 +87,7 @@ export class MemoryLedger implements Ledger {
     const grows = await growth(writes, batch)
     for (const { quota, scopes, whose } of proposal.returned ? [] : quotasOf(repository, this.state))
       checkQuota(quota, (await this.usage(...scopes)) + grows, grows, whose)
-    this.#rows.write(writes)
+    this.rows.write(writes)
     this.#used.set(proposal.scope, (await this.usage(proposal.scope)) + grows)
     this.log.push(...group)
     this.state.note(group, { epoch: 1, number: number + group.length })

@@ -65,6 +65,7 @@ export class State implements Metadata {
     this.#access.clear()
     this.#grants = new GrantIndex()
     this.#stamps.clear()
+    this.configured++
     for (const { number, ...record } of repositories) this.#setRepository(record.key, record, number)
     for (const [kind, id, record] of access) this.#setAccess(kind, id, record)
   }
@@ -214,9 +215,11 @@ export class State implements Metadata {
 
   #setAccess(kind: AccessKind, id: string, record: AccessRecords[AccessKind] | null): void {
     if (kind === 'grant') this.#grants.replace(this.access('grant', id), record as GrantRecord | null)
-    if (record) this.#kind(kind).set(id, record)
-    else this.#kind(kind).delete(id)
-    this.configured++
+    const records = this.#kind(kind)
+    // Each log-in makes a token, of which nothing that was derived before can speak.
+    if (kind !== 'token' || records.has(id)) this.configured++
+    if (record) records.set(id, record)
+    else records.delete(id)
   }
 
   #kind<K extends AccessKind>(kind: K): Map<string, AccessRecords[K]> {

@@ -2,10 +2,10 @@
  * JSON lines on standard output. One line for each request that changes something, fails, is slow, or was given an id by its
  * client; all requests at level `debug`. Never a credential: headers and queries are not logged.
  */
-import { type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 import { RegistryError } from '../errors.js'
 
-export type { Logger }
+export type { DestinationStream, Logger }
 
 export interface RequestLine {
   id: string
@@ -21,8 +21,9 @@ export interface RequestLine {
 
 const SLOW_MS = 1000
 
-export function logger(part: string, level: string): Logger {
-  return pino({ level, base: { part, pid: process.pid }, timestamp: () => `,"time":"${new Date().toISOString()}"` })
+export function logger(part: string, level: string, to?: DestinationStream): Logger {
+  const timestamp = () => `,"time":"${new Date().toISOString()}"`
+  return pino({ level, base: { part, pid: process.pid }, timestamp }, to ?? pino.destination())
 }
 
 export function logRequest(log: Logger, line: RequestLine): void {

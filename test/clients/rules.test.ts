@@ -103,8 +103,7 @@ describe('rules that are set at the primary', { timeout: 240_000 }, () => {
       })
       for (const node of [0, 1]) await until(async () => (await fetch(at(node, path))).status === 403)
       assert.equal(await spy.blob(scope, digest), 403)
-      // A decision holds for a moment while a blob is being served.
-      await until(async () => (await spy.piece(scope, digest)) === 'forbidden')
+      assert.equal(await spy.piece(scope, digest), 'forbidden')
       await fleet.stopPrimary()
       for (const node of [0, 1]) {
         const reply = await fetch(at(node, path))

@@ -290,6 +290,24 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
       await subject.settle()
       assert.equal(subject.metadata.access('user', 'u1'), undefined)
     })
+
+    it('a log-in leaves what was derived from the configuration as it is, and its end does not', async () => {
+      const token = { id: 't1', user: 'zoe', name: '', hash: 'h', scopes: [], use: 'session' as const, createdAt: at() }
+      const record = async (kept: typeof token | null) => {
+        await subject.ledger.commit({
+          scope: FLEET,
+          steps: [{ kind: 'access', subject: 'token', id: 't1', record: kept }],
+          by: 'zoe',
+        })
+        await subject.settle()
+        return subject.metadata.configured
+      }
+      const before = subject.metadata.configured
+      assert.equal(await record(token), before)
+      assert.equal(subject.metadata.access('token', 't1')?.user, 'zoe')
+      assert.ok((await record(token)) > before)
+      assert.ok((await record(null)) > before + 1)
+    })
   })
 }
 

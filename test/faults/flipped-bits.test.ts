@@ -67,16 +67,32 @@ describe('flipped bits', { timeout: 120_000 }, () => {
     for (const path of files.keys()) assert.equal(await read(fleet.nodeUrls[0], path), 'right', path)
   })
 
-  it('in what the primary keeps: never a wrong 200, at the primary or at a node, and nothing else is touched', async () => {
+  it('in what the primary keeps: healed from a node that has it, on disk too', async () => {
     for (const path of files.keys())
       for (const place of PLACES) {
         const blob = blobAt('primary', 'store', path)
         await flip(blob, place)
+        assert.equal(await read(fleet.primaryUrl, path), 'right', path)
+        await until(async () => sha256(await readFile(blob)) === sha256(files.get(path) ?? Buffer.alloc(0)))
+      }
+    await book.check(fleet.primaryUrl)
+  })
+
+  it('in what the primary alone has: never a wrong 200, at the primary or at a node', async () => {
+    const alone = Object.entries(SIZES).map(([name, size]) => [`${name}-alone`, randomBytes(size)] as const)
+    for (const [path, bytes] of alone) {
+      files.set(path, bytes)
+      await book.put(fleet.primaryUrl, path, bytes)
+      const blob = blobAt('primary', 'store', path)
+      for (const place of PLACES) {
+        await flip(blob, place)
         assert.equal(await read(fleet.primaryUrl, path), 'refused', path)
-        await read(fleet.nodeUrls[1], path)
+        assert.equal(await read(fleet.nodeUrls[1], path), 'refused', path)
         await flip(blob, place)
         assert.equal(await read(fleet.primaryUrl, path), 'right', path)
       }
+      files.delete(path)
+    }
     await book.check(fleet.primaryUrl)
   })
 

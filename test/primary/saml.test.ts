@@ -331,7 +331,7 @@ describe('a response that is not right', () => {
       because: 'too old',
       said: { issuedMs: Date.now() - 720_000, lifetimeMs: 86_400_000 },
     },
-    'is of the future': { because: 'of the future', said: { issuedMs: Date.now() + 120_000 } },
+    'is of the future': { because: 'of the future', said: { issuedMs: Date.now() + 3_600_000 } },
     'is no success': { because: 'status Requester', said: { status: 'Requester' } },
     'is no success, though it says so within': {
       because: 'status unknown',

@@ -8,9 +8,12 @@ import { startNode } from '../../node/main.js'
 import type { Clock } from '../../node/replica/knowledge.js'
 import { startPrimary } from '../../primary/main.js'
 import type { NodeSettings, PrimarySettings, Running } from '../../protocol/settings.js'
+import { heard, keepSecrets } from './heard.js'
 
 export const ADMIN_PASSWORD = 'a password of the tests, 2026'
 const VERSION = '0.0.0-test'
+const LOGS = heard === undefined ? {} : { logTo: heard }
+const PROGRAM = { root: packageRoot(), version: VERSION, ...LOGS }
 
 export interface TestFleet {
   dir: string
@@ -39,7 +42,7 @@ export interface FleetDraft {
 export async function testFleet(draft: FleetDraft = {}): Promise<TestFleet> {
   const dir = await mkdtemp(join(tmpdir(), 'cairn-fleet-'))
   const primarySettings = await primaryAt(dir, draft.primary)
-  let primary: Running | undefined = await startPrimary(primarySettings, { root: packageRoot(), version: VERSION })
+  let primary: Running | undefined = await startPrimary(primarySettings, PROGRAM)
   const primaryUrl = primary.url
   const admin = await signIn(primaryUrl)
   const api = (method: string, path: string, body?: unknown) => call(primaryUrl, admin, method, path, body)
@@ -47,7 +50,7 @@ export async function testFleet(draft: FleetDraft = {}): Promise<TestFleet> {
   const settings: NodeSettings[] = []
   const program = (i: number) => {
     const clock = draft.clocks?.[i]
-    return { version: VERSION, ...(clock ? { clock } : {}) }
+    return { version: VERSION, ...LOGS, ...(clock ? { clock } : {}) }
   }
   for (let i = 0; i < (draft.nodes ?? 0); i++) {
     const { join_token } = (await api('POST', '/api/v1/edge-nodes', { name: `node-${i + 1}` })) as {
@@ -69,7 +72,7 @@ export async function testFleet(draft: FleetDraft = {}): Promise<TestFleet> {
       primary = undefined
     },
     startPrimary: async () => {
-      primary ??= await startPrimary(primarySettings, { root: packageRoot(), version: VERSION })
+      primary ??= await startPrimary(primarySettings, PROGRAM)
     },
     stopNode: async (index) => {
       await nodes[index]?.close()
@@ -115,7 +118,7 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     publicUrls: [],
     trustedProxies: [],
     tls: undefined,
-    logLevel: 'silent',
+    logLevel: heard?.level ?? 'silent',
     rates: { logins: 0, api: 0, downloads: 0 },
     fleetPort: await freePort(),
     fleetHost: '127.0.0.1',
@@ -154,7 +157,7 @@ export async function nodeAt(dir: string, index: number, joinToken: string): Pro
     publicUrls: [],
     trustedProxies: [],
     tls: undefined,
-    logLevel: 'silent',
+    logLevel: heard?.level ?? 'silent',
     rates: { logins: 0, api: 0, downloads: 0 },
     name: undefined,
     join: joinToken,
@@ -179,11 +182,13 @@ export async function signIn(url: string): Promise<string> {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ username: 'admin', password: ADMIN_PASSWORD }),
   })
+  keepSecrets({ password: ADMIN_PASSWORD })
   if (!reply.ok) throw new Error(`log-in failed: ${reply.status} ${await reply.text()}`)
   return `Bearer ${((await reply.json()) as { access_token: string }).access_token}`
 }
 
 async function call(url: string, authorization: string, method: string, path: string, body: unknown): Promise<unknown> {
+  keepSecrets(body)
   const reply = await fetch(url + path, {
     method,
     headers: { authorization, 'content-type': 'application/json' },
@@ -191,5 +196,7 @@ async function call(url: string, authorization: string, method: string, path: st
   })
   const text = await reply.text()
   if (!reply.ok) throw new Error(`${method} ${path}: ${reply.status} ${text}`)
-  return text === '' ? undefined : JSON.parse(text)
+  const json: unknown = text === '' ? undefined : JSON.parse(text)
+  keepSecrets(json)
+  return json
 }

@@ -6,7 +6,7 @@ import { Federation } from '../../primary/identity/federation.js'
 import { guardedFetch } from '../../primary/identity/fetch.js'
 import { IssuerKeys } from '../../primary/identity/issuer-keys.js'
 import { Once } from '../../primary/identity/once.js'
-import type { ProviderKind } from '../../primary/identity/provider.js'
+import type { ProviderKind, ProviderParts } from '../../primary/identity/provider.js'
 import { Providers } from '../../primary/identity/providers.js'
 import { Egress } from '../../primary/upstream/egress.js'
 import { guard } from '../../primary/upstream/guard.js'
@@ -18,6 +18,7 @@ export interface TestIdentity {
   federation: Federation
   trustRules: TrustRules
   exchange: Exchange
+  parts: ProviderParts
   /** What went wrong at providers. */
   faults: unknown[]
   close(): Promise<void>
@@ -39,29 +40,27 @@ export function testIdentity(
   const { directory, sessions } = accounts
   const admission = (provider: string) => providers.admission(provider)
   const federation: Federation = new Federation({ pool, directory, sessions, admission, nowMs })
-  const providers: Providers = new Providers(
-    kinds,
-    {
-      federation,
-      pool,
-      key: Buffer.alloc(32, 7),
-      guard: allowed,
-      fetch: outside,
-      once,
-      issuers,
-      audit,
-      console: accounts.console,
-      endSessions: (user) => accounts.endSessions(user),
-      nowMs,
-    },
-    (error) => void faults.push(error),
-  )
+  const parts: ProviderParts = {
+    federation,
+    pool,
+    key: Buffer.alloc(32, 7),
+    guard: allowed,
+    fetch: outside,
+    once,
+    issuers,
+    audit,
+    console: accounts.console,
+    endSessions: (user) => accounts.endSessions(user),
+    nowMs,
+  }
+  const providers: Providers = new Providers(kinds, parts, (error) => void faults.push(error))
   const trustRules = new TrustRules(pool)
   return {
     providers,
     federation,
     trustRules,
     exchange: new Exchange({ rules: trustRules, issuers, once, directory, audit: async () => undefined, nowMs }),
+    parts,
     faults,
     close: async () => {
       await providers.close()

@@ -8,6 +8,7 @@ import { stopEmbedded } from '../../primary/postgres/stop.js'
 import type { Failpoint } from '../../protocol/failpoint.js'
 import type { NodeSettings, PrimarySettings } from '../../protocol/settings.js'
 import { nodeAt, primaryAt, until } from './fleet.js'
+import { hear, heard, keepSecrets } from './heard.js'
 
 const START_MS = 60_000
 
@@ -40,6 +41,7 @@ export class Part {
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.output = (this.output + text).slice(-1_000_000)
+        hear(text)
       })
     this.#ended = new Promise((resolve) => child.once('close', () => resolve()))
     const ready = new Promise<void>((resolve) => child.once('message', () => resolve()))
@@ -88,7 +90,7 @@ export interface ProcessFleetDraft {
 /** Starts everything. */
 export async function processFleet(draft: ProcessFleetDraft = {}): Promise<ProcessFleet> {
   const dir = await mkdtemp(join(tmpdir(), 'cairn-parts-'))
-  const primary = new Part('primary', await primaryAt(dir, { logLevel: 'error', ...draft.primary }))
+  const primary = new Part('primary', await primaryAt(dir, { logLevel: heard?.level ?? 'error', ...draft.primary }))
   const nodes: Part[] = []
   const close = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node.kill('SIGTERM')))
@@ -106,7 +108,11 @@ export async function processFleet(draft: ProcessFleetDraft = {}): Promise<Proce
       const { join_token } = (await api('POST', '/api/v1/edge-nodes', { name: `node-${index + 1}` })) as {
         join_token: string
       }
-      const node = new Part('node', { ...(await nodeAt(dir, index, join_token)), logLevel: 'error', ...draft.node })
+      const node = new Part('node', {
+        ...(await nodeAt(dir, index, join_token)),
+        logLevel: heard?.level ?? 'error',
+        ...draft.node,
+      })
       await mkdir(node.settings.data, { recursive: true })
       nodes.push(node)
       await node.start()
@@ -124,6 +130,7 @@ async function localAdmin(primary: Part): Promise<string> {
 }
 
 async function call(url: string, authorization: string, method: string, body: unknown): Promise<unknown> {
+  keepSecrets(body)
   const reply = await fetch(url, {
     method,
     headers: { authorization, 'content-type': 'application/json' },
@@ -131,5 +138,7 @@ async function call(url: string, authorization: string, method: string, body: un
   })
   const text = await reply.text()
   if (!reply.ok) throw new Error(`${method} ${url}: ${reply.status} ${text}`)
-  return text === '' ? undefined : JSON.parse(text)
+  const json: unknown = text === '' ? undefined : JSON.parse(text)
+  keepSecrets(json)
+  return json
 }

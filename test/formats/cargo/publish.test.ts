@@ -275,9 +275,11 @@ describe('access', () => {
         '/api/v1/crates',
         '/me',
       ]) {
-        const reply = await nobody(closed + path)
+        const reply = await nobody(`${ORIGIN}/cargo/closed${path}`)
         assert.match(reply.headers.get('www-authenticate') ?? '', /^Cargo login_url="http:[^"]*\/me", Basic/)
         await refused(reply, 401, /credentials/)
+        // Where the address names no format, nobody is told that there is one.
+        assert.match((await nobody(closed + path)).headers.get('www-authenticate') ?? '', /^Basic/)
       }
       const bare = fleet.client(side, await fleet.token('ann'))
       const config = (await (await bare(`${closed}/config.json`)).json()) as Record<string, unknown>

@@ -367,7 +367,7 @@ describe('tokens', () => {
 
   it('have their last use noted once a minute, with the address', async () => {
     const { ledger, clock, tokenOf } = await world()
-    const uses = new TokenUses()
+    const uses = new TokenUses(() => clock.ms)
     const gate = new Gate(ledger.state, { verify: async () => false }, { nowMs: () => clock.ms, uses })
     const header = `Bearer ${tokenOf('ann with *')}`
     gate.authenticate(header, '192.0.2.1')
