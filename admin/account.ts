@@ -1,20 +1,23 @@
 /** A page about oneself: the second factor, and the sessions of the console that are open. */
 
-import type { NewFactor, SessionCard, Visitor } from './console.js'
+import type { NewFactor, PasskeyCard, SessionCard, Visitor } from './console.js'
 import { type Content, type Html, html } from './html.js'
 import { proof } from './layout.js'
 import { codeField, secret } from './login.js'
+import { passkeys } from './passkeys.js'
 import { duration } from './words.js'
 
 export interface AccountView {
   visitor: Visitor
   sessions: SessionCard[]
   hasSecondFactor: boolean
+  known: PasskeyCard[]
   nowMs: number
 }
 
 export function account(view: AccountView): Content {
-  return html`${byPassword(view) && secondFactor(view)}
+  const own = !byProvider(view)
+  return html`${own && secondFactor(view)}${own && passkeys(view.visitor, view.known, view.nowMs)}
 <section><h2>Sessions</h2>
 <div class="scroll"><table><thead><tr>${['Browser', 'Address', 'By', 'Logged in', 'Last used', ''].map((title) => html`<th scope="col">${title}</th>`)}</tr></thead>
 <tbody>${view.sessions.map((session) => row(view, session))}</tbody></table></div></section>`
@@ -27,8 +30,9 @@ export function newFactor(visitor: Visitor, factor: NewFactor): Content {
 }
 
 /** Providers have second factors of their own. */
-function byPassword({ visitor, sessions }: AccountView): boolean {
-  return sessions.find(({ id }) => id === visitor.session?.id)?.method === 'password'
+function byProvider({ visitor, sessions }: AccountView): boolean {
+  const method = sessions.find(({ id }) => id === visitor.session?.id)?.method
+  return method !== 'password' && method !== 'passkey'
 }
 
 function secondFactor({ visitor, hasSecondFactor }: AccountView): Html {

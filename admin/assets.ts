@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { type Assets, icon } from './layout.js'
+import { PASSKEY_SCRIPT } from './passkeys.js'
 import { STYLE } from './style.js'
 
 interface File {
@@ -18,11 +19,16 @@ export async function openAssets(): Promise<{ assets: Assets; serve: (request: H
   const files = new Map<string, File>([
     ['/admin/style.css', { body: Buffer.from(STYLE), type: 'text/css; charset=utf-8' }],
     ['/admin/icon.svg', { body: Buffer.from(icon()), type: 'image/svg+xml' }],
+    ['/admin/passkeys.js', { body: Buffer.from(PASSKEY_SCRIPT), type: 'text/javascript; charset=utf-8' }],
     ['/admin/htmx.js', { body: script, type: 'text/javascript; charset=utf-8' }],
   ])
   const address = (path: string) => `${path}?v=${digest(files.get(path)?.body ?? script)}`
   return {
-    assets: { style: address('/admin/style.css'), script: address('/admin/htmx.js'), icon: address('/admin/icon.svg') },
+    assets: {
+      style: address('/admin/style.css'),
+      scripts: [address('/admin/htmx.js'), address('/admin/passkeys.js')],
+      icon: address('/admin/icon.svg'),
+    },
     serve: ({ path, query }) => {
       const file = files.get(path)
       // Only the address that names this very content may be kept for good.

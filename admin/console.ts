@@ -33,6 +33,14 @@ export interface NewFactor {
   uri: string
 }
 
+export interface PasskeyCard {
+  id: string
+  name: string
+  /** ISO 8601. */
+  createdAt: string
+  usedAt: string | undefined
+}
+
 /** What a step of logging in led to: the reply that opens a session (and recovery codes, to be shown once), or the next step. */
 export type Entered = Opened | { ticket: string; enrol?: NewFactor }
 export interface Opened {
@@ -57,6 +65,15 @@ export interface Console {
   /** Returns recovery codes, to be shown once. */
   confirmSecondFactor(request: HttpRequest, visitor: Visitor, code: string): Promise<string[]>
   removeSecondFactor(request: HttpRequest, visitor: Visitor, code: string): Promise<void>
+  passkeys(user: string): Promise<PasskeyCard[]>
+  /** JSON for the browser: to use a passkey, or, for somebody who is logged in, to make one. */
+  passkeyOptions(request: HttpRequest, visitor: Visitor | undefined): Promise<object>
+  /** `response`: the browser's, as JSON text. Returns recovery codes where there were none, to be shown once. */
+  addPasskey(request: HttpRequest, visitor: Visitor, response: string, name: string): Promise<string[] | undefined>
+  /** false: there is no such passkey of that user. */
+  removePasskey(request: HttpRequest, visitor: Visitor, id: string): Promise<boolean>
+  /** The reply is that of `enter`. */
+  enterByPasskey(request: HttpRequest, response: string, next: string): Promise<Reply>
   /** false: there is no such session of that user. */
   end(request: HttpRequest, visitor: Visitor, id: string): Promise<boolean>
 }

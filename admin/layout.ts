@@ -6,7 +6,7 @@ import { type Content, type Html, html } from './html.js'
 export interface Assets {
   /** Addresses that change with their content. */
   style: string
-  script: string
+  scripts: string[]
   icon: string
 }
 
@@ -54,7 +54,7 @@ export function document({ assets, title, subtitle, visitor, administrator }: Fr
 <title>${title}</title>
 <link rel="icon" type="image/svg+xml" href="${assets.icon}">
 <link rel="stylesheet" href="${assets.style}">
-<script src="${assets.script}" defer></script>
+${assets.scripts.map((script) => html`<script src="${script}" defer></script>\n`)}
 </head>
 <body>
 <header>

@@ -1,6 +1,7 @@
 /** The page on which people log in: works without scripts, and says the same whatever was wrong. */
 import type { NewFactor, Provider } from './console.js'
 import { type Content, html } from './html.js'
+import { passkeyEntry } from './passkeys.js'
 
 export interface LoginForm {
   providers: Provider[]
@@ -21,6 +22,7 @@ ${said(problem)}
 <label>Password <input name="password" type="password" autocomplete="current-password" required maxlength="1024"></label>
 <button>Log in</button>
 </form>
+${passkeyEntry(next)}
 ${providers.length > 0 && html`<ul class="ways">${providers.map((provider) => way(provider, next))}</ul>`}
 </section>`
 }
@@ -28,11 +30,12 @@ ${providers.length > 0 && html`<ul class="ways">${providers.map((provider) => wa
 export interface CodeForm {
   ticket: string
   enrol?: NewFactor | undefined
+  next?: string
   problem?: string | undefined
 }
 
 /** The step after the password. */
-export function codeForm({ ticket, enrol, problem }: CodeForm): Content {
+export function codeForm({ ticket, enrol, next = '/', problem }: CodeForm): Content {
   return html`<section class="entry"><h2>Second factor</h2>
 ${said(problem)}
 ${enrol && html`<p>Your account needs a second factor.</p>${secret(enrol)}`}
@@ -40,7 +43,8 @@ ${enrol && html`<p>Your account needs a second factor.</p>${secret(enrol)}`}
 <input type="hidden" name="ticket" value="${ticket}">
 ${codeField()}
 <button>Go on</button>
-</form></section>`
+</form>
+${!enrol && passkeyEntry(next)}</section>`
 }
 
 /** For an authenticator to take. */
@@ -56,7 +60,7 @@ export function codeField(): Content {
 /** Shown this once. */
 export function recoveryCodes(codes: readonly string[], next: string): Content {
   return html`<section class="entry"><h2>Recovery codes</h2>
-<p>Each of these logs you in once when your authenticator is lost. They are not shown again: keep them apart from your password.</p>
+<p>Each of these logs you in once, with your password, when your authenticator or passkey is lost. They are not shown again: keep them apart from your password.</p>
 <pre tabindex="0">${codes.join('\n')}</pre>
 <p><a class="way" href="${next}">I have kept them</a></p></section>`
 }

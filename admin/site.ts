@@ -5,7 +5,7 @@
 import { refuseCrossSite } from '../protocol/access/refusal.js'
 import { readForm } from '../protocol/api/body.js'
 import { RegistryError } from '../protocol/errors.js'
-import { empty, type Reply } from '../protocol/http/reply.js'
+import { empty, json, type Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { errorHeaders, statusOf } from '../protocol/http/status.js'
 import { account, newFactor } from './account.js'
@@ -50,6 +50,11 @@ export async function openSite(source: SiteSource): Promise<Site> {
     [`${ACCOUNT}/second-factor`]: (request, visitor) => pages.beginFactor(request, visitor),
     [`${ACCOUNT}/second-factor/confirm`]: (request, visitor) => pages.confirmFactor(request, visitor),
     [`${ACCOUNT}/second-factor/remove`]: (request, visitor) => pages.removeFactor(request, visitor),
+    '/admin/passkey': (request, visitor) => pages.enterByPasskey(request, visitor),
+    '/admin/passkey/options': (request) => pages.passkeyOptions(request, undefined),
+    [`${ACCOUNT}/passkeys`]: (request, visitor) => pages.addPasskey(request, visitor),
+    [`${ACCOUNT}/passkeys/options`]: (request, visitor) => pages.passkeyOptions(request, visitor),
+    [`${ACCOUNT}/passkeys/remove`]: (request, visitor) => pages.removePasskey(request, visitor),
     [`${ACCOUNT}/sessions/end`]: (request, visitor) => pages.endSession(request, visitor),
   }
   const site: Site = (request, visitor) => {
@@ -95,7 +100,7 @@ class Pages {
     try {
       refuseCrossSite(request)
       const entered = await this.#source.console.enter({ username, password }, request, next)
-      return 'reply' in entered ? entered.reply : this.#page(request, visitor, 'Log in', codeForm(entered))
+      return 'reply' in entered ? entered.reply : this.#page(request, visitor, 'Log in', codeForm({ ...entered, next }))
     } catch (error) {
       return this.#login(request, visitor, { next, username, ...refused(error) })
     }
@@ -131,7 +136,8 @@ class Pages {
     const { console, nowMs } = this.#source
     const { name } = visitor.principal
     const [sessions, hasSecondFactor] = [await console.sessions(name), await console.hasSecondFactor(name)]
-    return this.#page(request, visitor, 'Account', account({ visitor, sessions, hasSecondFactor, nowMs: nowMs() }))
+    const view = { visitor, sessions, hasSecondFactor, known: await console.passkeys(name), nowMs: nowMs() }
+    return this.#page(request, visitor, 'Account', account(view))
   }
 
   async beginFactor(request: HttpRequest, visitor: Visitor): Promise<Reply> {
@@ -151,6 +157,40 @@ class Pages {
   async removeFactor(request: HttpRequest, visitor: Visitor): Promise<Reply> {
     return this.#changed(request, visitor, async (form) => {
       await this.#source.console.removeSecondFactor(request, visitor, form.get('code') ?? '')
+      return toAccount()
+    })
+  }
+
+  async passkeyOptions(request: HttpRequest, visitor: Visitor | undefined): Promise<Reply> {
+    if (visitor) this.#source.console.demandOwn(request, visitor, undefined)
+    else refuseCrossSite(request)
+    const reply = json(await this.#source.console.passkeyOptions(request, visitor))
+    return { ...reply, headers: { ...reply.headers, 'cache-control': 'no-store' } }
+  }
+
+  async enterByPasskey(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    const form = await readForm(request)
+    const next = form.get('next') ?? '/'
+    try {
+      refuseCrossSite(request)
+      return await this.#source.console.enterByPasskey(request, form.get('response') ?? '', next)
+    } catch (error) {
+      return this.#login(request, visitor, { next, ...refused(error) })
+    }
+  }
+
+  async addPasskey(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#changed(request, visitor, async (form) => {
+      const [response, name] = [form.get('response') ?? '', form.get('name') ?? '']
+      const codes = await this.#source.console.addPasskey(request, visitor, response, name)
+      return codes ? this.#page(request, visitor, 'Recovery codes', recoveryCodes(codes, ACCOUNT)) : toAccount()
+    })
+  }
+
+  async removePasskey(request: HttpRequest, visitor: Visitor): Promise<Reply> {
+    return this.#changed(request, visitor, async (form) => {
+      if (!(await this.#source.console.removePasskey(request, visitor, form.get('id') ?? '')))
+        throw new RegistryError('missing', 'You have no such passkey')
       return toAccount()
     })
   }

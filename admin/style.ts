@@ -11,6 +11,7 @@ export const STYLE = `
     --good: #62c793; --bad: #f0837b; --wait: #d9b655; }
 }
 * { box-sizing: border-box; }
+[hidden] { display: none !important; }
 body { margin: 0; background: var(--ground); color: var(--ink); }
 header, main, footer { max-width: 68rem; margin: 0 auto; padding: 1.25rem; }
 header { display: flex; align-items: center; gap: 1rem; padding-top: 2rem; color: var(--accent); }

@@ -1,5 +1,6 @@
 /** The benches, in the order in which they are run. */
 import type { Bench } from './bench.js'
+import { deactivation } from './rows/deactivation.js'
 import { decisions } from './rows/decisions.js'
 import { fanout } from './rows/fanout.js'
 import { firstBytes } from './rows/first-byte.js'
@@ -38,6 +39,7 @@ export const benches: readonly Bench[] = [
   firstBytes,
   visibility,
   revocation,
+  deactivation,
   startAndIdle,
   upstreams,
   installs,

@@ -13,6 +13,7 @@ import { proofEndpoints } from '../protocol/api/proofs.js'
 import { readEndpoints } from '../protocol/api/reads.js'
 import { serveApi } from '../protocol/api/serve.js'
 import { app, type Handler } from '../protocol/app/app.js'
+import { Scrubber } from '../protocol/blobs/scrub.js'
 import { RegistryError } from '../protocol/errors.js'
 import { matchesAny } from '../protocol/glob.js'
 import { advertised } from '../protocol/http/origin.js'
@@ -174,6 +175,16 @@ async function compose(
     covers: (certificate, scope) => covers(certificate.repositories, scope),
   })
   closers.push(() => blobs.close())
+  const scrubber = new Scrubber({
+    disk: cache.disk,
+    metadata: state,
+    holders: (digest) => replica.holders(digest),
+    bytesPerSecond: settings.scrubRate,
+    onDone: (done) => log.info({ ...done }, 'the cache was read again'),
+    onError: (error) => log.warn(errorFields(error), 'the cache was not read again to its end'),
+  })
+  if (settings.scrubRate > 0) scrubber.start()
+  closers.push(() => scrubber.close())
 
   const lending = new Lending({
     link,
@@ -313,6 +324,7 @@ async function compose(
   metrics.gauge('cairn_log_contradiction', '1 once the primary signed what contradicts itself.', () =>
     Number(replica.contradiction !== undefined),
   )
+  metrics.gauge('cairn_scrubbed_bytes_total', 'Bytes of the disk that were read again.', () => scrubber.bytes)
   metrics.gauge('cairn_peers', 'Connected peers.', () => mesh.peers().length)
   metrics.gauge('cairn_peer_received_bytes_total', 'Bytes of pieces that peers sent.', () => blobs.received)
   metrics.gauge('cairn_peer_sent_bytes_total', 'Bytes of pieces that peers were sent.', () => blobs.served)
@@ -437,6 +449,8 @@ function restApi(parts: {
   const api = serveApi([...reads, openApiEndpoint(() => ({ version, endpoints: reads }))], { metadata: state, gate })
   const asked = matcher(reads.filter(({ asks }) => asks))
   return (request) => {
+    // Whoever provisions users reads and writes at the primary.
+    if (request.path.startsWith('/scim/')) return forwarding(request)
     if (!request.path.startsWith('/api/v1/')) return undefined
     const reading = request.method === 'GET' || request.method === 'HEAD'
     if (!reading && asked(parsePath(request.path).path).length === 0) return forwarding(request)

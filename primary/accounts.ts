@@ -19,8 +19,10 @@ import { ConsoleSessions } from './accounts/console.js'
 import { Directory } from './accounts/directory.js'
 import { Entry } from './accounts/entry.js'
 import { Groups } from './accounts/groups.js'
+import { Passkeys } from './accounts/passkeys.js'
 import { isPlausible, PasswordHashes } from './accounts/password.js'
 import { Projects } from './accounts/projects.js'
+import { RecoveryCodes } from './accounts/recovery-codes.js'
 import { Roles } from './accounts/roles.js'
 import { SecondFactor } from './accounts/second-factor.js'
 import { SecondSteps } from './accounts/second-steps.js'
@@ -28,7 +30,7 @@ import { type Session, Sessions } from './accounts/sessions.js'
 import { Throttle } from './accounts/throttle.js'
 import { LastUses } from './accounts/token-use.js'
 import { FOR_EVER, type Rotation, type TokenDraft, Tokens } from './accounts/tokens.js'
-import { Users } from './accounts/users.js'
+import { isService, Users } from './accounts/users.js'
 
 export interface PrimaryAccountsOptions {
   pool: pg.Pool
@@ -75,6 +77,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
   readonly sessions: Sessions
   readonly console: ConsoleSessions
   readonly steps: SecondSteps
+  readonly passkeys: Passkeys
   readonly entry: Entry
   readonly exchange: Accounts['exchange']
   readonly lastUses: LastUses
@@ -99,14 +102,19 @@ export class PrimaryAccounts implements Accounts, Passwords {
       idleMs: CONSOLE_IDLE_MS,
       longestMs: CONSOLE_LONGEST_MS,
     })
-    const factor = new SecondFactor(pool, options.key, nowMs)
+    const { directory, console } = this
+    const codes = new RecoveryCodes(pool)
+    const factor = new SecondFactor(pool, options.key, codes, nowMs)
+    this.passkeys = new Passkeys({ pool, directory, console, codes, key: options.key, nowMs })
+    const { passkeys } = this
     const breached = options.breached ?? new BreachedPasswords()
-    const parts = { pool, directory: this.directory, sessions: this.sessions }
-    this.users = new Users({ ...parts, hashes, breached, factor, nowMs })
+    const parts = { pool, directory, sessions: this.sessions }
+    this.users = new Users({ ...parts, hashes, breached, factor, passkeys, nowMs })
     this.groups = new Groups(this.directory, nowMs)
     this.roles = new Roles(this.directory, nowMs)
     this.projects = new Projects(this.directory, this.users, nowMs)
-    this.steps = new SecondSteps(factor, options.secondFactor ?? 'optional', this.directory, nowMs)
+    const demanded = options.secondFactor ?? 'optional'
+    this.steps = new SecondSteps({ factor, passkeys, demanded, directory, nowMs })
     this.entry = new Entry(this.console, this.steps, this.directory)
     const lifetime = options.tokens ?? FOR_EVER
     this.#loginDays = Math.min(LOGIN_TOKEN_DAYS, lifetime.mostDays ?? LOGIN_TOKEN_DAYS)
@@ -291,7 +299,7 @@ export class PrimaryAccounts implements Accounts, Passwords {
     const right = await this.users.hasPassword(name, password)
     const user = right === undefined ? await elsewhere(name, password) : right ? before : undefined
     // Only tokens let a service account in.
-    if (user?.project !== undefined) return undefined
+    if (user && isService(user)) return undefined
     if (user) succeeded()
     return user
   }

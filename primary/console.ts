@@ -16,7 +16,7 @@ export interface ConsoleParts {
 }
 
 export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts): Console {
-  const { console: sessions, steps } = accounts
+  const { console: sessions, steps, passkeys } = accounts
   const audited = async <T>(who: string, action: string, request: HttpRequest, work: () => Promise<T>): Promise<T> => {
     const record = (outcome: string) =>
       audit.record({
@@ -69,6 +69,26 @@ export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts
     removeSecondFactor: (request, { principal }, code) =>
       audited(principal.name, 'second_factor.remove', request, () =>
         steps.remove(userOf(principal), code, request.remote),
+      ),
+    passkeys: (user) => passkeys.list(user),
+    passkeyOptions: async ({ origin }, visitor) => {
+      if (!visitor) return passkeys.begin(origin)
+      await sessions.demandFresh(visitor)
+      return passkeys.beginNew(userOf(visitor.principal), origin)
+    },
+    addPasskey: (request, visitor, response, name) =>
+      audited(visitor.principal.name, 'passkey.add', request, async () => {
+        await sessions.demandFresh(visitor)
+        return passkeys.add(userOf(visitor.principal), request.origin, response, name)
+      }),
+    removePasskey: (request, visitor, id) =>
+      audited(visitor.principal.name, 'passkey.remove', request, async () => {
+        await sessions.demandFresh(visitor)
+        return passkeys.remove(visitor.principal.name, id)
+      }),
+    enterByPasskey: async (request, response, next) =>
+      audited((await passkeys.claimed(response)) ?? 'anonymous', 'console.login', request, () =>
+        passkeys.enter(request, response, next),
       ),
     end: (request, { principal }, id) =>
       audited(principal.name, 'console.end_session', request, () => sessions.end(principal.name, id)),

@@ -13,6 +13,7 @@ import { formats } from '../formats/index.js'
 import { Gate } from '../protocol/access/gate.js'
 import { app, type Handler } from '../protocol/app/app.js'
 import { DiskBlobs } from '../protocol/blobs/disk.js'
+import { Scrubber } from '../protocol/blobs/scrub.js'
 import { issue } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { LogEntry } from '../protocol/http/dispatcher.js'
@@ -61,6 +62,8 @@ import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
 import { Repositories } from './repositories.js'
+import { LogIns, scimSettings } from './scim/log-ins.js'
+import { openScim } from './scim/scim.js'
 import { upkeep } from './upkeep.js'
 import { UpstreamClient } from './upstream/client.js'
 import { credentialKey, PostgresCredentials } from './upstream/credentials.js'
@@ -199,6 +202,18 @@ async function compose(
   const unused = { graceMs: COLLECT_GRACE_MS, restoreMs: keptMs, nowMs: Date.now }
   regularly(() => collect({ pool, blobs, ...unused }), SWEEP_MS, 'unreferenced blobs were not collected')
 
+  const holders = holdersIn(pool)
+  const scrubber = new Scrubber({
+    disk: blobs,
+    metadata: state,
+    holders,
+    bytesPerSecond: settings.scrubRate,
+    onDone: (done) => log.info({ ...done }, 'the content store was read again'),
+    onError: (error) => log.warn(errorFields(error), 'the content store was not read again to its end'),
+  })
+  if (settings.scrubRate > 0) scrubber.start()
+  closers.push(() => scrubber.close())
+
   const outside = await upstreamOptions(settings)
   const client = new UpstreamClient(outside)
   closers.push(() => client.close())
@@ -212,7 +227,9 @@ async function compose(
     directory: accounts.directory,
     sessions: accounts.sessions,
     admission: (provider) => providers.admission(provider),
+    provisioned: (identity) => logIns.accountOf(identity),
   })
+  const logIns: LogIns = new LogIns({ pool, federation, settings: () => scimSettings(providers) })
   const identityEgress = new Egress({ ...outside, connectMs: outside.connectMs ?? 10_000, connections: 8 })
   closers.push(() => identityEgress.close())
   const identityFetch = guardedFetch(identityEgress)
@@ -340,7 +357,7 @@ async function compose(
     formats,
     open,
     count: (record, path) => downloads.count(record.scope, path, 1),
-    holders: holdersIn(pool),
+    holders,
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })
@@ -420,6 +437,7 @@ async function compose(
     nowMs: Date.now,
   })
   metrics.gauge('cairn_log_number', 'Number of the newest change.', () => state.head.number)
+  metrics.gauge('cairn_scrubbed_bytes_total', 'Bytes of the disk that were read again.', () => scrubber.bytes)
   metrics.gauge('cairn_fleet_blob_bytes_total', 'Bytes of blobs that were sent to nodes.', () => blobBytes)
   metrics.gauge('cairn_node_alarms', 'Nodes that cannot believe the log that is signed here.', () => nodes.alarms)
   metrics.gauge('cairn_repositories', 'Repositories.', () => state.repositories().length)
@@ -428,6 +446,19 @@ async function compose(
     const credentials = request.headers.get('authorization')
     return credentials === undefined ? gate.anonymous : gate.authenticate(credentials, request.remote)
   }
+  const scim = openScim({
+    pool,
+    metadata: state,
+    gate,
+    directory: accounts.directory,
+    federation,
+    providers,
+    logIns,
+    audit: (entry) => audit.record(entry),
+    authenticate: signedIn,
+    onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
+    nowMs: Date.now,
+  })
   // The pages go by the cookie alone, and the REST interface never does: no page can make a browser call it.
   const interfaces: Handler = (request) => {
     if (request.path.startsWith('/api/v1/')) return answered(signedIn(request), (principal) => api(request, principal))
@@ -452,7 +483,7 @@ async function compose(
     }),
     ready: () => ready(pool),
   }
-  const answer = app({ handlers: [interfaces], ...parts })
+  const answer = app({ handlers: [interfaces, scim], ...parts })
   const userOf = (authorization: string) => gate.known(authorization)?.name
   const positioned = withPosition(rateLimited(answer, { limits: settings.rates, userOf, nowMs: Date.now }), state)
   const observe = (line: LogEntry) => {

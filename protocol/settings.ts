@@ -63,6 +63,8 @@ export interface PrimarySettings extends PartSettings {
   restoreDays: number
   /** Seconds for which bytes that were read and hashed are believed to be unchanged; 0: hashed at every read. */
   reverifySeconds: number
+  /** Bytes per second of the disk that are read again to find rot; 0: none. */
+  scrubRate: number
   /** Bytes. */
   maxUploadBytes: number
   /** Address ranges and hosts that upstreams may have besides public addresses. */
@@ -116,6 +118,8 @@ export interface NodeSettings extends PartSettings {
   mdns: boolean
   anonymous: boolean
   reverifySeconds: number
+  /** Bytes per second of the disk that are read again to find rot; 0: none. */
+  scrubRate: number
   maxUploadBytes: number
 }
 

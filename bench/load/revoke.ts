@@ -36,7 +36,7 @@ export async function revoke(options: RevokeOptions): Promise<RevokeReport> {
     return (answer.body.length > 0 ? JSON.parse(answer.body.toString('utf8')) : {}) as Record<string, string>
   }
   const reach = (as: string, allowed: boolean) =>
-    Promise.all(nodes.map((node) => until(node, { ...options, authorization: as }, allowed)))
+    Promise.all(nodes.map((node) => answers(node, { ...options, authorization: as }, allowed)))
   const credential = { username: 'bench-reader', password: PASSWORD }
   await call('POST', '/users', { ...credential, groups: ['bench-readers'] })
   const { access_token } = await call('POST', '/auth/login', credential)
@@ -90,7 +90,11 @@ export async function revoke(options: RevokeOptions): Promise<RevokeReport> {
 }
 
 /** When the node first answered so. */
-async function until(node: Connection, options: RevokeOptions, allowed: boolean): Promise<number> {
+export async function answers(
+  node: Connection,
+  options: Pick<RevokeOptions, 'repository' | 'file' | 'authorization' | 'deadlineMs'>,
+  allowed: boolean,
+): Promise<number> {
   const { repository, file, authorization, deadlineMs } = options
   const end = performance.now() + deadlineMs
   for (;;) {

@@ -10,7 +10,7 @@ import { textIn } from './given-file.js'
 import { clientCommand, several, wholeNumber } from './options.js'
 
 const TOKEN_DAYS = 90
-const MAX_DAYS = 3650
+export const MAX_DAYS = 3650
 const OVERLAP_MINUTES = 1440
 const MAX_OVERLAP_MINUTES = 43_200
 

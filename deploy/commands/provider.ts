@@ -3,8 +3,9 @@ import { Command, Option } from 'commander'
 import { RegistryError } from '../../protocol/errors.js'
 import { record } from '../client.js'
 import { type ClientFlags, connect, print, type Terminal, table } from '../terminal.js'
+import { MAX_DAYS } from './account.js'
 import { jsonIn } from './given-file.js'
-import { clientCommand } from './options.js'
+import { clientCommand, wholeNumber } from './options.js'
 
 const API = '/api/v1/identity-providers'
 
@@ -26,6 +27,7 @@ export function providerCommand(terminal: Terminal): Command {
     .addCommand(removeProvider(terminal))
     .addCommand(testProvider(terminal))
     .addCommand(syncProvider(terminal))
+    .addCommand(tokenOfProvider(terminal))
 }
 
 function listProviders(terminal: Terminal): Command {
@@ -44,7 +46,7 @@ function listProviders(terminal: Terminal): Command {
 function addProvider(terminal: Terminal): Command {
   return clientCommand('add', 'a new one, if it works')
     .argument('<key>')
-    .addOption(new Option('--kind <kind>').choices(['ldap', 'oidc', 'oauth2', 'saml']).makeOptionMandatory())
+    .addOption(new Option('--kind <kind>').choices(['ldap', 'oidc', 'oauth2', 'saml', 'scim']).makeOptionMandatory())
     .option('--title <text>', 'what the log-in page calls it')
     .requiredOption('--settings <file>', 'JSON')
     .action(async (key: string, flags: SettingsFlags) => {
@@ -114,6 +116,18 @@ function syncProvider(terminal: Terminal): Command {
         const lines = Object.entries(changed).map(([what, names]) => [names].flat().map((name) => `${what} ${name}\n`))
         return `${lines.flat().join('')}Compared ${accounts} accounts`
       })
+    })
+}
+
+function tokenOfProvider(terminal: Terminal): Command {
+  return clientCommand('token', 'make a token with which a SCIM provider provisions; its value is shown this once')
+    .argument('<key>')
+    .option('--name <text>', 'what the token is called', 'provisioning')
+    .option('--days <number>', 'how long it is valid; without: as the registry has it', wholeNumber(1, MAX_DAYS))
+    .action(async (key: string, flags: ClientFlags & { name: string; days?: number }) => {
+      const draft = { name: flags.name, expires_in_days: flags.days }
+      const token = record(await (await connect(flags, terminal)).json('POST', `${addressOf(key)}/tokens`, draft))
+      print(terminal, flags, token, () => String(token.value))
     })
 }
 

@@ -11,12 +11,13 @@ const MAX_PORT = 65_535
 
 export function primarySettings(values: Values): PrimarySettings {
   const { data, host, port, publicUrls, trustedProxies, logLevel, databaseUrl, adminPassword } = values
-  const { anonymous, restoreDays, reverifySeconds, maxUploadBytes, upstreamAllow, fleetUrl } = values
+  const { anonymous, restoreDays, reverifySeconds, scrubRate, maxUploadBytes, upstreamAllow, fleetUrl } = values
   const fleet = { fleetPort: values.fleetPort ?? fleetPortOf(port), fleetHost: values.fleetHost ?? host, fleetUrl }
   const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values), rates: ratesOf(values) }
   const limits = {
     restoreDays,
     reverifySeconds,
+    scrubRate,
     maxUploadBytes,
     upstreamAllow,
     remoteCacheBytes: values.remoteCacheBytes,
@@ -42,7 +43,7 @@ function upstreamSettings(values: Values): UpstreamSettings {
 
 export function nodeSettings(values: Values): NodeSettings {
   const { data, host, port, publicUrls, trustedProxies, logLevel, name, join, cacheBytes } = values
-  const { meshPort, bulkPort, anonymous, reverifySeconds, maxUploadBytes } = values
+  const { meshPort, bulkPort, anonymous, reverifySeconds, scrubRate, maxUploadBytes } = values
   const meshHost = values.meshHost ?? meshHostOf(host)
   const mesh = { meshHost, meshPort, bulkPort, mdns: values.mdns ?? !meshHost.startsWith('127.') }
   const part = { data, host, port, publicUrls, trustedProxies, logLevel, tls: tlsOf(values), rates: ratesOf(values) }
@@ -59,6 +60,7 @@ export function nodeSettings(values: Values): NodeSettings {
     cacheBytes,
     anonymous,
     reverifySeconds,
+    scrubRate,
     maxUploadBytes,
   }
 }

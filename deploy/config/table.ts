@@ -151,6 +151,10 @@ export const SETTINGS = {
     },
     '3600',
   ),
+  scrubRate: setting(
+    { kind: bytes, parts: SERVERS, help: 'Bytes per second that are read again each day to find rot on disk; 0: none' },
+    '16MB',
+  ),
   fleetPort: optional({ kind: port, parts: PRIMARY, help: 'TLS port that nodes talk to' }, 'port + 1000'),
   fleetHost: optional({ kind: host, parts: PRIMARY, help: 'Address that the TLS port listens on' }, 'as host'),
   fleetUrl: optional(

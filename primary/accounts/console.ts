@@ -15,6 +15,7 @@ import { empty, type Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Metadata } from '../../protocol/ports.js'
 import type { UserRecord } from '../../protocol/records.js'
+import { isService } from './users.js'
 
 export interface ConsoleOptions {
   pool: Pick<pg.Pool, 'query'>
@@ -27,11 +28,11 @@ export interface ConsoleOptions {
 }
 
 export interface Opening {
-  /** How the user was known: `password`, or a provider's key. */
+  /** How the user was known: `password`, `passkey`, or a provider's key. */
   method: string
   /** Where to go; anything but a path of this origin leads to `/`. */
   next?: string | undefined
-  /** What the provider calls its own session. */
+  /** What the provider calls its own session; which passkey it was. */
   providerSession?: string | undefined
 }
 
@@ -65,6 +66,7 @@ const SHAPE = /^[A-Za-z0-9_-]{43}$/
 const AGENT_CHARACTERS = 200
 /** How exactly the last use is known. */
 const SEEN_MS = 60_000
+const FRESH_MS = 10 * 60_000
 
 export class ConsoleSessions {
   readonly #options: ConsoleOptions
@@ -82,7 +84,7 @@ export class ConsoleSessions {
   async open(user: UserRecord, request: HttpRequest, { method, next, providerSession }: Opening): Promise<Reply> {
     const { name, attributes } = cookieFor(request.origin)
     const account = this.#options.metadata.access('user', user.name)
-    if (account?.disabled !== false || account.project !== undefined)
+    if (account?.disabled !== false || isService(account))
       throw new RegistryError('unauthenticated', 'This account cannot log in', { code: 'login_failed' })
     await this.#forget(cookieOf(request.headers.get('cookie'), name))
     const value = randomBytes(COOKIE_BYTES).toString('base64url')
@@ -129,6 +131,19 @@ export class ConsoleSessions {
       throw new RegistryError('forbidden', 'This form is not of your session; load the page again', { code: 'csrf' })
   }
 
+  /** For what outlasts the session. Throws `forbidden` unless the visitor logged in within the last minutes. */
+  async demandFresh({ principal, session }: Visitor): Promise<void> {
+    const since = new Date(this.#options.nowMs() - FRESH_MS).toISOString()
+    const { rows } = await this.#options.pool.query(
+      'select 1 from console_session where user_name = $1 and id = $2 and created_at > $3',
+      [principal.name, session?.id, since],
+    )
+    if (rows.length === 0)
+      throw new RegistryError('forbidden', 'This needs a log-in of the last ten minutes; log out and in again', {
+        code: 'session_old',
+      })
+  }
+
   /** Newest first. */
   async list(user: string): Promise<ConsoleSession[]> {
     const { rows } = await this.#options.pool.query<Row>(
@@ -171,6 +186,14 @@ export class ConsoleSessions {
       [user, id],
     )
     return rowCount === 1
+  }
+
+  /** All that one passkey, or one session at a provider, opened. */
+  async endOpenedBy(user: string, { method, providerSession }: Origin): Promise<void> {
+    await this.#options.pool.query(
+      'delete from console_session where user_name = $1 and method = $2 and provider_session = $3',
+      [user, method, providerSession],
+    )
   }
 
   /** Ends the session of the request, and takes the cookie away. */

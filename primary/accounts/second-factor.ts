@@ -1,28 +1,29 @@
 /**
- * The second factor of a local account: codes of an authenticator (TOTP, RFC 6238) and recovery codes. A code is good once,
- * also when it is sent many times at the same moment: the database decides. Secrets are sealed, recovery codes hashed.
+ * The second factor of a local account: codes of an authenticator (TOTP, RFC 6238). A code is good once, also when it is sent
+ * many times at the same moment: the database decides. Secrets are sealed.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { Secret, TOTP } from 'otpauth'
 import type pg from 'pg'
 import type { NewFactor } from '../../admin/console.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { seal, unseal } from '../upstream/credentials.js'
+import type { RecoveryCodes } from './recovery-codes.js'
 
 const SECRET_BYTES = 20
 /** Time steps before and after the present one whose codes are taken. */
 const WINDOW = 1
-const RECOVERY_CODES = 10
-const RECOVERY_BYTES = 10
 
 export class SecondFactor {
   readonly #pool: pg.Pool
   readonly #key: Uint8Array
+  readonly #codes: RecoveryCodes
   readonly #nowMs: () => number
 
-  constructor(pool: pg.Pool, key: Uint8Array, nowMs: () => number) {
+  constructor(pool: pg.Pool, key: Uint8Array, codes: RecoveryCodes, nowMs: () => number) {
     this.#pool = pool
     this.#key = key
+    this.#codes = codes
     this.#nowMs = nowMs
   }
 
@@ -49,30 +50,19 @@ export class SecondFactor {
 
   /** Returns recovery codes, to be shown this once; undefined for a code that is wrong. */
   async confirm(user: string, code: string): Promise<string[] | undefined> {
-    if (!(await this.#useCode(user, code, false))) return undefined
-    const codes = Array.from({ length: RECOVERY_CODES }, recoveryCode)
-    await this.#pool.query(
-      `with gone as (delete from recovery_code where user_name = $1)
-       insert into recovery_code (user_name, hash) select $1, unnest($2::text[])`,
-      [user, codes.map(recoveryHash)],
-    )
-    return codes
+    return (await this.#useCode(user, code, false)) ? this.#codes.renew(user) : undefined
   }
 
   /** Is it a code of the authenticator, or a recovery code, that was not used yet. Uses it up. */
   async use(user: string, code: string): Promise<boolean> {
     if (/^\d{6}$/.test(code.replaceAll(' ', ''))) return this.#useCode(user, code, true)
-    const { rowCount } = await this.#pool.query('delete from recovery_code where user_name = $1 and hash = $2', [
-      user,
-      recoveryHash(code),
-    ])
-    return rowCount === 1
+    return this.#codes.use(user, code)
   }
 
   /** false: there was none. */
   async remove(user: string): Promise<boolean> {
     const { rowCount } = await this.#pool.query('delete from totp where user_name = $1', [user])
-    await this.#pool.query('delete from recovery_code where user_name = $1', [user])
+    await this.#codes.dropUnneeded(user)
     return (rowCount ?? 0) > 0
   }
 
@@ -97,16 +87,4 @@ export class SecondFactor {
 
 function scopeOf(user: string): string {
   return `totp ${user}`
-}
-
-/** 80 bits, as four groups of four. */
-function recoveryCode(): string {
-  const text = new Secret({ buffer: new Uint8Array(randomBytes(RECOVERY_BYTES)).buffer }).base32.toLowerCase()
-  return text.replace(/(.{4})(?!$)/g, '$1-')
-}
-
-function recoveryHash(code: string): string {
-  return createHash('sha256')
-    .update(code.toLowerCase().replace(/[^a-z2-7]/g, ''))
-    .digest('hex')
 }

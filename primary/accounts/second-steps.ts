@@ -3,28 +3,39 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { UserRecord } from '../../protocol/records.js'
 import type { SecondFactorDemand } from '../../protocol/settings.js'
 import type { Directory } from './directory.js'
+import type { Passkeys } from './passkeys.js'
 import type { SecondFactor } from './second-factor.js'
 import { Throttle } from './throttle.js'
 
 /** With the password known, guessing one of three good codes among a million takes a year at this rate. */
 const GUESSES = { burst: 5, refillMs: 60_000 }
 
+export interface SecondStepsParts {
+  factor: SecondFactor
+  passkeys: Pick<Passkeys, 'has'>
+  demanded: SecondFactorDemand
+  directory: Directory
+  nowMs: () => number
+}
+
 export class SecondSteps {
   readonly factor: SecondFactor
+  readonly #passkeys: Pick<Passkeys, 'has'>
   readonly #demanded: SecondFactorDemand
   readonly #directory: Directory
   readonly #throttle: Throttle
 
-  constructor(factor: SecondFactor, demanded: SecondFactorDemand, directory: Directory, nowMs: () => number) {
+  constructor({ factor, passkeys, demanded, directory, nowMs }: SecondStepsParts) {
     this.factor = factor
+    this.#passkeys = passkeys
     this.#demanded = demanded
     this.#directory = directory
     this.#throttle = new Throttle(nowMs, { pair: GUESSES, address: GUESSES, account: GUESSES })
   }
 
-  /** What must follow the user's password. */
+  /** What must follow the user's password; instead of a code, the console takes a passkey. */
   async next(user: UserRecord): Promise<'none' | 'code' | 'enrol'> {
-    if (await this.factor.has(user.name)) return 'code'
+    if ((await this.factor.has(user.name)) || (await this.#passkeys.has(user.name))) return 'code'
     const demanded = this.#demanded === 'everyone' || (this.#demanded === 'administrators' && user.admin)
     return demanded ? 'enrol' : 'none'
   }

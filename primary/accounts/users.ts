@@ -3,10 +3,12 @@
  * along in one commit, and the last administrator cannot go.
  */
 import type pg from 'pg'
+import { PROVIDER_PRINCIPAL } from '../../protocol/access/rule.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { UserRecord } from '../../protocol/records.js'
 import type { BreachedPasswords } from './breached.js'
 import type { Directory } from './directory.js'
+import type { Passkeys } from './passkeys.js'
 import { checkNewPassword, isPlausible, type PasswordHashes } from './password.js'
 import { dropUsers } from './rights.js'
 import type { SecondFactor } from './second-factor.js'
@@ -36,12 +38,18 @@ export interface UsersParts {
   hashes: PasswordHashes
   breached: BreachedPasswords
   factor: SecondFactor
+  passkeys: Pick<Passkeys, 'removeAll'>
   nowMs: () => number
 }
 
 const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,62}$/
 /** Names that mean something else to the gate or in logs. */
 const RESERVED = new Set(['anonymous', 'cairn'])
+
+/** Only tokens let it in: an account of a project, or of an identity provider itself. */
+export function isService({ name, project }: UserRecord): boolean {
+  return project !== undefined || name.startsWith(PROVIDER_PRINCIPAL)
+}
 
 export function isUserName(name: string): boolean {
   return USER_NAME.test(name) && !RESERVED.has(name)
@@ -54,15 +62,17 @@ export class Users {
   readonly #hashes: PasswordHashes
   readonly #breached: BreachedPasswords
   readonly #factor: SecondFactor
+  readonly #passkeys: Pick<Passkeys, 'removeAll'>
   readonly #nowMs: () => number
 
-  constructor({ pool, directory, sessions, hashes, breached, factor, nowMs }: UsersParts) {
+  constructor({ pool, directory, sessions, hashes, breached, factor, passkeys, nowMs }: UsersParts) {
     this.#pool = pool
     this.#directory = directory
     this.#sessions = sessions
     this.#hashes = hashes
     this.#breached = breached
     this.#factor = factor
+    this.#passkeys = passkeys
     this.#nowMs = nowMs
   }
 
@@ -98,7 +108,7 @@ export class Users {
   update(name: string, changes: UserChanges, by: string): Promise<UserRecord> {
     return this.#directory.turn.run(async () => {
       const before = this.#existing(name)
-      if (before.project !== undefined && changes.admin) throw serviceAccount(name)
+      if (isService(before) && changes.admin) throw serviceAccount(name)
       const record: UserRecord = {
         ...before,
         email: changes.email ?? before.email,
@@ -121,6 +131,7 @@ export class Users {
       await this.#directory.commit(dropUsers(this.#directory, [name]), by)
       await this.#pool.query('delete from password where user_name = $1', [name])
       await this.#pool.query('delete from identity where user_name = $1', [name])
+      await this.#passkeys.removeAll(name)
       await this.#factor.remove(name)
     })
   }
@@ -131,7 +142,7 @@ export class Users {
     const hash = await this.#hashes.hash(password)
     await this.#directory.turn.run(async () => {
       const record = this.#existing(name)
-      if (record.project !== undefined) throw serviceAccount(name)
+      if (isService(record)) throw serviceAccount(name)
       await this.#store(name, hash)
       const ended = await this.#sessions.closeAll(name)
       // The record again, unchanged: whoever remembers the old password as right hears of it and forgets.
@@ -164,7 +175,8 @@ export class Users {
     }
     if (project !== undefined && !this.#directory.project(project))
       throw new RegistryError('missing', `There is no project ${project}`)
-    // A password, or an identity elsewhere, that an earlier user of the name left behind must not be this one's.
+    // A password, a passkey or an identity elsewhere that an earlier user of the name left behind must not be this one's.
+    await this.#passkeys.removeAll(name)
     await this.#pool.query('delete from identity where user_name = $1', [name])
     if (hash === undefined) await this.#pool.query('delete from password where user_name = $1', [name])
     else await this.#store(name, hash)

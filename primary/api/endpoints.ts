@@ -74,7 +74,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...readEndpoints(reads),
     ...proofEndpoints(options),
     ...authEndpoints(accounts, metadata),
-    ...tokenEndpoints(accounts),
+    ...tokenEndpoints(accounts, options.federation, options.providers),
     ...userEndpoints(accounts, metadata, gate),
     ...repositoryEndpoints(repositories, metadata, gate, options.formats),
     ...artifactEndpoints({ ...options, downloads, nowMs }),

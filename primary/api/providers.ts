@@ -8,7 +8,12 @@ import type { Federation } from '../identity/federation.js'
 import type { ProviderRecord, Providers } from '../identity/providers.js'
 
 const PATH = `${API}/identity-providers` as const
-const key = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'a key is 1 to 32 of a-z, 0-9 and "-"')
+/** Sessions say by these names how they were opened. */
+const RESERVED = new Set(['password', 'passkey'])
+const key = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'a key is 1 to 32 of a-z, 0-9 and "-"')
+  .refine((text) => !RESERVED.has(text), 'this key is reserved')
 const title = z.string().min(1).max(100)
 const settings = z.record(z.string().max(64), z.unknown())
 const subject = z.string().min(1).max(512)

@@ -1,5 +1,6 @@
-/** API tokens: one's own, and those of a project's service accounts for who administers the project. */
+/** API tokens: one's own, those of a project's service accounts for who administers the project, and those of identity providers. */
 import { z } from 'zod'
+import { PROVISIONING } from '../../protocol/access/scope.js'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
 import { API } from '../../protocol/api/reads.js'
@@ -8,6 +9,9 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { ProjectRecord, TokenRecord } from '../../protocol/records.js'
 import { MAX_OVERLAP_MINUTES, MAX_TOKEN_DAYS, type Rotation, type TokenDraft } from '../accounts/tokens.js'
 import type { Keeping, PrimaryAccounts } from '../accounts.js'
+import type { Federation } from '../identity/federation.js'
+import type { Providers } from '../identity/providers.js'
+import { SCIM } from '../scim/provider.js'
 
 const expiresInDays = z
   .number()
@@ -39,10 +43,15 @@ const rotation = z.strictObject({
 })
 
 const newTokenShape = tokenShape.extend({ value: z.string() }).meta({ id: 'NewToken' })
+const OF_PROVIDER = `${API}/identity-providers/{key}/tokens` as const
 const OF_SERVICE_ACCOUNT = `${API}/projects/{key}/service-accounts/{name}/tokens` as const
 
-export function tokenEndpoints(accounts: PrimaryAccounts): Endpoint[] {
-  return [...ownTokens(accounts), ...serviceTokens(accounts)]
+export function tokenEndpoints(
+  accounts: PrimaryAccounts,
+  federation: Pick<Federation, 'own'>,
+  providers: Pick<Providers, 'get'>,
+): Endpoint[] {
+  return [...ownTokens(accounts), ...serviceTokens(accounts), ...providerTokens(accounts, federation, providers)]
 }
 
 function ownTokens(accounts: PrimaryAccounts): Endpoint[] {
@@ -139,6 +148,70 @@ function serviceTokens(accounts: PrimaryAccounts): Endpoint[] {
       reply: 'empty',
       handle: async ({ project, params, principal }) =>
         refuseNone(await of(project, params.name).revoke(principal, params.id)),
+    }),
+  ]
+}
+
+function providerTokens(
+  accounts: PrimaryAccounts,
+  federation: Pick<Federation, 'own'>,
+  providers: Pick<Providers, 'get'>,
+): Endpoint[] {
+  const of = async (key: string, by: string): Promise<Keeping> => {
+    if (providers.get(key).kind !== SCIM)
+      throw new RegistryError('invalid', `${key} says itself who somebody is; only a SCIM provider has tokens`)
+    return accounts.tokensFor(await federation.own(key, by))
+  }
+  return [
+    endpoint({
+      name: 'provider_tokens.create',
+      method: 'POST',
+      path: OF_PROVIDER,
+      summary:
+        'A new token with which a SCIM provider provisions users, and nothing else; its value is shown this once',
+      access: 'administrator',
+      body: draft.omit({ scopes: true }),
+      reply: newTokenShape,
+      status: 201,
+      handle: async ({ params, body, principal, note }) => {
+        const keeping = await of(params.key, principal.name)
+        return madeJson(await keeping.create(principal, draftOf({ ...body, scopes: [PROVISIONING] })), note)
+      },
+    }),
+    endpoint({
+      name: 'provider_tokens.list',
+      method: 'GET',
+      path: OF_PROVIDER,
+      summary: 'Tokens of a SCIM provider, without their values',
+      access: 'administrator',
+      query: pageQuery,
+      reply: pageOf(tokenShape),
+      handle: async ({ params, principal, query }) =>
+        listed(accounts, (await of(params.key, principal.name)).list(), query),
+    }),
+    endpoint({
+      name: 'provider_tokens.rotate',
+      method: 'POST',
+      path: `${OF_PROVIDER}/{id}/rotate`,
+      summary: 'A successor of one of its tokens, which works on for a while',
+      access: 'administrator',
+      body: rotation,
+      reply: newTokenShape,
+      status: 201,
+      handle: async ({ params, body, principal, note }) => {
+        const keeping = await of(params.key, principal.name)
+        return madeJson(await keeping.rotate(principal, params.id, rotationOf(body)), note)
+      },
+    }),
+    endpoint({
+      name: 'provider_tokens.revoke',
+      method: 'DELETE',
+      path: `${OF_PROVIDER}/{id}`,
+      summary: 'Revokes one of its tokens',
+      access: 'administrator',
+      reply: 'empty',
+      handle: async ({ params, principal }) =>
+        refuseNone(await (await of(params.key, principal.name)).revoke(principal, params.id)),
     }),
   ]
 }

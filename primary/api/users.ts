@@ -5,7 +5,7 @@ import { refusal } from '../../protocol/access/refusal.js'
 import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
 import { API } from '../../protocol/api/reads.js'
-import { userJson, userShape } from '../../protocol/api/shapes.js'
+import { time, userJson, userShape } from '../../protocol/api/shapes.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Metadata } from '../../protocol/ports.js'
 import type { PrimaryAccounts } from '../accounts.js'
@@ -21,9 +21,12 @@ const groups = z
   )
   .max(200)
 const password = z.string().min(1).max(1024)
+const passkeyShape = z
+  .object({ id: z.string(), name: z.string(), created_at: time, last_used_at: time.nullable() })
+  .meta({ id: 'Passkey' })
 
 export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gate: Gate): Endpoint[] {
-  const { users } = accounts
+  const { users, passkeys } = accounts
   return [
     endpoint({
       name: 'users.list',
@@ -117,6 +120,34 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       access: 'administrator',
       reply: 'empty',
       handle: async ({ params }) => users.removeSecondFactor(params.username),
+    }),
+    endpoint({
+      name: 'users.passkeys',
+      method: 'GET',
+      path: `${API}/users/{username}/passkeys`,
+      summary: 'The passkeys of a user, who makes them at the console',
+      access: 'auditor',
+      reply: z.object({ items: z.array(passkeyShape) }),
+      handle: async ({ params }) => ({
+        items: (await passkeys.list(params.username)).map(({ id, name, createdAt, usedAt }) => ({
+          id,
+          name,
+          created_at: createdAt,
+          last_used_at: usedAt ?? null,
+        })),
+      }),
+    }),
+    endpoint({
+      name: 'users.remove_passkey',
+      method: 'DELETE',
+      path: `${API}/users/{username}/passkeys/{id}`,
+      summary: 'Removes a passkey of a user, and ends the sessions that it opened',
+      access: 'administrator',
+      reply: 'empty',
+      handle: async ({ params }) => {
+        if (!(await passkeys.remove(params.username, params.id)))
+          throw new RegistryError('missing', `${params.username} has no such passkey`)
+      },
     }),
     endpoint({
       name: 'users.set_password',

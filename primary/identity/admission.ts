@@ -39,7 +39,10 @@ export function admissionOf(settings: object): Admission {
 const MAX_GROUPS = 1000
 
 /** The groups here; undefined: the provider does not tell. Names that no group can have do not count. */
-export function groupsOf({ groups }: Identity, { group_map, group_prefix }: Admission): string[] | undefined {
+export function groupsOf(
+  { groups }: Pick<Identity, 'groups'>,
+  { group_map, group_prefix }: Admission,
+): string[] | undefined {
   if (groups === undefined) return undefined
   const own = new Map(Object.entries(group_map ?? {}))
   const here = groups.flatMap((group) => (group_map ? (own.get(group) ?? []) : [group_prefix + group]))

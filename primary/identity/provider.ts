@@ -1,6 +1,6 @@
 /**
- * A way to sign on elsewhere. A kind is a value; what is configured is opened into a Provider, which either takes passwords or has
- * routes that a browser is led over. Everything outside is asked through `parts`, with limits and deadlines.
+ * A way to sign on elsewhere. A kind is a value; what is configured is opened into a Provider, which takes passwords, or has
+ * routes that a browser is led over, or does neither (SCIM, primary/scim). Everything outside is asked through `parts`, with limits and deadlines.
  */
 import type pg from 'pg'
 import type { z } from 'zod'
@@ -15,7 +15,7 @@ import type { IssuerKeys } from './issuer-keys.js'
 import type { Once } from './once.js'
 
 export interface ProviderKind<S extends object = object> {
-  readonly kind: 'ldap' | 'oidc' | 'oauth2' | 'saml'
+  readonly kind: 'ldap' | 'oidc' | 'oauth2' | 'saml' | 'scim'
   /** With `admissionFields`. Unknown fields are refused. */
   readonly settings: z.ZodType<S>
   /** Names of settings that are secret: sealed, and never shown. */

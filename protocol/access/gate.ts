@@ -18,6 +18,7 @@ import {
   isEver,
   membershipsIn,
   NODE_PRINCIPAL,
+  PROVIDER_PRINCIPAL,
   type Rule,
   type RuleContext,
   type Ruled,
@@ -26,7 +27,7 @@ import {
   sourcesOf,
   subjectsOf,
 } from './rule.js'
-import { scopesAdminister } from './scope.js'
+import { scopesAdminister, scopesProvision } from './scope.js'
 import { ANONYMOUS_TOKEN, isMistyped, tokenHash, tokenId } from './token.js'
 import type { TokenUses } from './uses.js'
 
@@ -150,6 +151,12 @@ export class Gate implements Access {
     if (this.mayAdminister(principal)) return true
     this.#follow()
     return decideBy(this.#rule(principal, 'audit', EVERYWHERE), '').allowed
+  }
+
+  /** The identity provider whose own account it is, with a token for that: it may say which users and groups there are. */
+  provisionsFor({ user, token }: Principal): string | undefined {
+    if (!user?.name.startsWith(PROVIDER_PRINCIPAL) || !token || !scopesProvision(token.scopes)) return undefined
+    return user.name.slice(PROVIDER_PRINCIPAL.length)
   }
 
   seesProject(principal: Principal, project: ProjectRecord): boolean {

@@ -60,6 +60,8 @@ export interface RuleContext {
 }
 
 export const NODE_PRINCIPAL = 'node:'
+/** Before the key of an identity provider: its own account, as which it provisions users. Nobody's name has a colon. */
+export const PROVIDER_PRINCIPAL = 'provider:'
 const ANONYMOUS: Subject = { kind: 'user', name: 'anonymous' }
 /** Only grants for every repository match it: what may be done to it may be done everywhere. */
 export const EVERYWHERE: Ruled = { key: '*', public: false }

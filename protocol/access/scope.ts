@@ -1,12 +1,15 @@
 /**
- * Token scopes: `*` is all that the user may, otherwise `action`, `action:pattern` (a glob over repository keys) or
+ * Token scopes: `*` is all that the user may, `scim` that an identity provider's own account may provision users (nothing else); otherwise `action`, `action:pattern` (a glob over repository keys) or
  * `action:pattern/path` (paths that begin with it, as in grants). `admin` includes the other actions. Scopes only ever narrow.
  */
 import { matches } from '../glob.js'
 import type { Action } from '../records.js'
 import { beginsWith } from './path.js'
 
-const GRAMMAR = /^(?:\*|(?:read|write|delete|admin|audit)(?::[a-z0-9._*-]{1,63}(?:\/[^\s\p{Cc}\\]{0,200})?)?)$/u
+const GRAMMAR = /^(?:\*|scim|(?:read|write|delete|admin|audit)(?::[a-z0-9._*-]{1,63}(?:\/[^\s\p{Cc}\\]{0,200})?)?)$/u
+
+/** To provision users, for an identity provider's own account. */
+export const PROVISIONING = 'scim'
 
 interface Scope {
   action: string
@@ -30,6 +33,11 @@ export function scopedPaths(scopes: readonly string[], action: Action, repositor
 /** Do the scopes leave what concerns the whole system: users, nodes, repositories' creation. */
 export function scopesAdminister(scopes: readonly string[]): boolean {
   return scopes.some((scope) => scope === '*' || scope === 'admin' || scope === 'admin:*')
+}
+
+/** Do the scopes leave an identity provider's own account what it is there for. */
+export function scopesProvision(scopes: readonly string[]): boolean {
+  return scopes.some((scope) => scope === '*' || scope === PROVISIONING)
 }
 
 /** Is every one of `wanted` covered by `held`, so that a token cannot make a stronger one. */

@@ -1,5 +1,5 @@
 /**
- * Reads a JSON body: UTF-8, at most 1 MiB, within half a minute, exactly the fields that the schema knows; and what a page's
+ * Reads a JSON body: UTF-8, at most 1 MiB unless said otherwise, within half a minute, exactly the fields that the schema knows; and what a page's
  * form sends.
  */
 import type { z } from 'zod'
@@ -14,13 +14,13 @@ const DEADLINE_MS = 30_000
 const MAX_PROBLEMS = 3
 
 /** Throws `invalid` with the first few things that are wrong, or `too_large`. */
-export async function readJson<T>(request: HttpRequest, schema: z.ZodType<T>): Promise<T> {
+export async function readJson<T>(request: HttpRequest, schema: z.ZodType<T>, maxBytes = MAX_JSON_BYTES): Promise<T> {
   const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== undefined && type !== 'application/json' && !type.endsWith('+json'))
     throw new RegistryError('invalid', 'The body must be application/json', { code: 'content_type' })
   if ((request.headers.get('content-encoding') ?? 'identity') !== 'identity')
     throw new RegistryError('invalid', 'The body must not be encoded', { code: 'content_encoding' })
-  return check(parse(await readAll(request, MAX_JSON_BYTES)), schema, 'body')
+  return check(parse(await readAll(request, maxBytes)), schema, 'body')
 }
 
 /** The fields of a form; of a name that comes twice the first. Throws `invalid` or `too_large`. */

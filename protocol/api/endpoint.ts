@@ -9,7 +9,8 @@ import type { Principal } from '../ports.js'
 import type { Action, ProjectRecord, RepositoryRecord } from '../records.js'
 
 /**
- * `anyone`; `authenticated`: a user; `administrator`: of the whole system; `auditor`: who may see how it is set up; or an action on
+ * `anyone`; `authenticated`: a user; `administrator`: of the whole system; `auditor`: who may see how it is set up;
+ * `provisioner`: an identity provider's own token, or an administrator; or an action on
  * the repository or project that the path's `{key}` names (below the path that `{path*}` names, where there is one), `look` being
  * to read or to audit. What may not be seen answers 404.
  */
@@ -18,6 +19,7 @@ export type Requirement =
   | 'authenticated'
   | 'auditor'
   | 'administrator'
+  | 'provisioner'
   | { readonly repository: Action | 'see' | 'look' }
   | { readonly project: 'see' | 'manage' }
 

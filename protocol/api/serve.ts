@@ -124,6 +124,8 @@ function refuseOthers(access: Requirement & string, principal: Principal, gate: 
     throw refusal(gate, principal, 'Only an administrator or an auditor can do this.')
   if (access === 'administrator' && !gate.mayAdminister(principal))
     throw refusal(gate, principal, 'Only an administrator can do this.')
+  if (access === 'provisioner' && gate.provisionsFor(principal) === undefined && !gate.mayAdminister(principal))
+    throw refusal(gate, principal, "Only an identity provider's own token can do this.")
 }
 
 function demandProject(

@@ -78,6 +78,13 @@ export class DiskBlobs implements Blobs {
     return openBytes(this.#reading, file, scope)
   }
 
+  /** Its bytes, each of them hashed and healed, whether or not that was done before. Throws `unavailable`, `corrupt`. */
+  async *check(stored: Stored, scope: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    this.#reading.trust.forget(stored.root)
+    const bytes = await this.open(stored, scope)
+    yield* bytes.read(undefined, signal)
+  }
+
   async has(digest: Digest): Promise<boolean> {
     return this.#shelf.has(digest)
   }

@@ -33,6 +33,11 @@ export class Trust {
     if (same(check.state, file) && check.state.ctimeMs < check.atMs - SETTLED_MS) this.#checks.set(root, check)
   }
 
+  /** What is read next is hashed again. */
+  forget(root: string): void {
+    this.#checks.delete(root)
+  }
+
   /** Keyed by the tree's root, so that it holds for the bytes that the asker's record means. */
   has(root: string, file: FileState): boolean {
     const check = this.#checks.get(root)

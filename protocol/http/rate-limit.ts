@@ -34,7 +34,8 @@ interface Window {
 const WINDOW_SECONDS = 60
 const REMEMBERED = 50_000
 /** A provider that ends sessions (`backchannel`) does that for many, from one address. */
-const LOGINS = /^\/(?:api\/v1\/auth\/(?:login|refresh)|admin\/(?:login(?:\/(?!.*\/backchannel$).*)?|second-factor))$/
+const LOGINS =
+  /^\/(?:api\/v1\/auth\/(?:login|refresh)|admin\/(?:login(?:\/(?!.*\/backchannel$).*)?|second-factor|passkey(?:\/options)?))$/
 const OWN = new Set(['/health', '/ready', '/metrics'])
 
 export function rateLimited(answer: Handle, options: RateOptions): Handle {
@@ -62,7 +63,7 @@ export function rateLimited(answer: Handle, options: RateOptions): Handle {
 
 function kindOf({ method, path }: HttpRequest): keyof RateLimits | undefined {
   if (OWN.has(path)) return undefined
-  if (path.startsWith('/api/v1/') || path.startsWith('/admin/') || path === '/')
+  if (path.startsWith('/api/v1/') || path.startsWith('/scim/') || path.startsWith('/admin/') || path === '/')
     return method !== 'GET' && LOGINS.test(path) ? 'logins' : 'api'
   return 'downloads'
 }

@@ -15,7 +15,7 @@ import { repositoryRecord } from '../contracts/metadata.js'
 import { bodyOf, requestOf } from '../support/request.js'
 
 const EVIL = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&\``
-const ASSETS = { style: '/admin/style.css?v=1', script: '/admin/htmx.js?v=1', icon: '/admin/icon.svg?v=1' }
+const ASSETS = { style: '/admin/style.css?v=1', scripts: ['/admin/htmx.js?v=1'], icon: '/admin/icon.svg?v=1' }
 
 describe('html', () => {
   it('escapes what is put in, however deep, and nothing twice', () => {
@@ -126,11 +126,11 @@ describe('the site', () => {
     assert.ok(!text.includes('secret-of-mine'))
   })
 
-  it('serves the script and the style that the page names, to be kept for good under that name only', async () => {
+  it('serves the scripts and the style that the page names, to be kept for good under that name only', async () => {
     const { site, nobody } = await world()
     const text = (await bodyOf((await site(requestOf('GET', '/'), nobody)) ?? assert.fail())).toString()
     const addresses = [...text.matchAll(/(?:src|href)="(\/admin\/[^"]+\?v=[^"]+)"/g)].map((match) => match[1] ?? '')
-    assert.equal(addresses.length, 3)
+    assert.equal(addresses.length, 4)
     for (const address of addresses) {
       const reply = (await site(requestOf('GET', address), nobody)) ?? assert.fail()
       assert.match(reply.headers['cache-control'] ?? '', /immutable/)
@@ -241,6 +241,11 @@ async function world(secure = false) {
       beginSecondFactor: refuse,
       confirmSecondFactor: refuse,
       removeSecondFactor: refuse,
+      passkeys: async () => [],
+      passkeyOptions: refuse,
+      addPasskey: refuse,
+      removePasskey: refuse,
+      enterByPasskey: refuse,
       leave: refuse,
       demandOwn: () => undefined,
       sessions: async () => [],

@@ -25,7 +25,7 @@ describe('the console in a browser', { timeout: 120_000, ...missing(installed) }
   })
 
   /** A page of a browser that nobody used before; `wrong` collects what the browser complained about. */
-  const opened = async (path: string, options: { javaScriptEnabled?: boolean } = {}) => {
+  const opened = async (path: string, options: { javaScriptEnabled?: boolean; baseURL?: string } = {}) => {
     const context = await browser.newContext({ baseURL: fleet.primaryUrl, ...options })
     context.setDefaultTimeout(DEADLINE_MS)
     const page = await context.newPage()
@@ -35,10 +35,10 @@ describe('the console in a browser', { timeout: 120_000, ...missing(installed) }
     await page.goto(path)
     return { page, context, wrong }
   }
-  const logIn = async (page: Page, password = PASSWORD) => {
-    await page.getByLabel('User name').fill('ann')
+  const logIn = async (page: Page, password = PASSWORD, username = 'ann') => {
+    await page.getByLabel('User name').fill(username)
     await page.getByLabel('Password').fill(password)
-    await page.getByRole('button', { name: 'Log in' }).click()
+    await page.getByRole('button', { name: 'Log in', exact: true }).click()
   }
   const press = (page: Page, name: string) => page.getByRole('button', { name }).click()
 
@@ -111,6 +111,74 @@ describe('the console in a browser', { timeout: 120_000, ...missing(installed) }
       wrong.filter((text) => !text.includes('403')),
       [],
     )
+    await context.close()
+  })
+
+  it('takes a passkey instead of the password, and instead of the code after it, until it is removed', async () => {
+    await fleet.api('POST', '/api/v1/users', { username: 'bob', password: PASSWORD })
+    const baseURL = fleet.primaryUrl.replace('127.0.0.1', 'localhost')
+    const { page, context, wrong } = await opened('/admin/account', { baseURL })
+    const devices = await context.newCDPSession(page)
+    await devices.send('WebAuthn.enable')
+    const options = {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+    } as const
+    await devices.send('WebAuthn.addVirtualAuthenticator', { options })
+    await logIn(page, PASSWORD, 'bob')
+    await page.getByLabel('Name', { exact: true }).fill('of the <laptop>')
+    await press(page, 'Add a passkey')
+    await page.getByRole('heading', { name: 'Recovery codes' }).waitFor()
+    await page.getByRole('link', { name: 'I have kept them' }).click()
+    await page.getByRole('row', { name: 'of the <laptop>' }).getByText('never').waitFor()
+    await press(page, 'Add a passkey')
+    await page.getByRole('status').getByText('has one already').waitFor()
+    await press(page, 'Log out')
+
+    await press(page, 'Log in with a passkey')
+    await page.getByText('Logged in as bob').waitFor()
+    await press(page, 'Log out')
+    await logIn(page, PASSWORD, 'bob')
+    await page.getByRole('heading', { name: 'Second factor' }).waitFor()
+    await press(page, 'Log in with a passkey')
+    await page.getByText('Logged in as bob').waitFor()
+
+    await page.getByRole('link', { name: 'Account' }).click()
+    await page.getByRole('row', { name: 'of the <laptop>' }).getByRole('button', { name: 'Remove' }).click()
+    await page.getByRole('heading', { name: 'Log in' }).waitFor()
+    await press(page, 'Log in with a passkey')
+    await page.getByRole('alert').getByText('The passkey was not accepted').waitFor()
+    await logIn(page, PASSWORD, 'bob')
+    await page.getByText('Logged in as bob').waitFor()
+
+    await page.getByRole('link', { name: 'Account' }).click()
+    await press(page, 'Add a passkey')
+    await page.getByRole('link', { name: 'I have kept them' }).click()
+    const known = (await fleet.api('GET', '/api/v1/users/bob/passkeys')) as { items: { id: string; name: string }[] }
+    assert.deepEqual(
+      known.items.map(({ name }) => name),
+      ['passkey'],
+    )
+    await fleet.api('DELETE', `/api/v1/users/bob/passkeys/${known.items[0]?.id}`)
+    await page.reload()
+    assert.equal(await page.getByRole('row', { name: 'never' }).count(), 0)
+    assert.deepEqual(
+      wrong.filter((text) => !text.includes('403')),
+      [],
+    )
+    await context.close()
+    const { items } = (await fleet.api('GET', '/api/v1/admin/audit?limit=50')) as { items: Record<string, unknown>[] }
+    const told = items.map(({ action, username, outcome }) => `${action} ${username} ${outcome}`)
+    for (const line of ['passkey.add bob ok', 'passkey.remove bob ok', 'console.login anonymous passkey_refused'])
+      assert.ok(told.includes(line), line)
+  })
+
+  it('offers no passkeys where browsers have none: at an address', async () => {
+    const { page, context } = await opened('/admin/login')
+    assert.equal(await page.getByRole('button', { name: 'Log in with a passkey' }).isVisible(), false)
     await context.close()
   })
 })

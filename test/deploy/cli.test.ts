@@ -469,6 +469,14 @@ describe('signing on elsewhere', () => {
       [tested.code === 0, tested.err],
       [false, 'cairn: The identity provider id.test cannot be reached\n'],
     )
+    answering(201, { value: 'cairn_of_the_provider' })
+    const token = await run('provider', 'token', 'corp', '--days', '30')
+    assert.deepEqual([token.code, token.out], [0, 'cairn_of_the_provider\n'])
+    const asked = registry.seen.at(-1)
+    assert.deepEqual(
+      [asked?.path, JSON.parse(asked?.body ?? '')],
+      ['/api/v1/identity-providers/corp/tokens', { name: 'provisioning', expires_in_days: 30 }],
+    )
     answering(204, {})
     assert.equal((await run('trust', 'set', 'release', '--rule', 'corp.json')).code, 0)
     const { method, path } = registry.seen.at(-1) ?? {}

@@ -133,6 +133,7 @@ export async function primaryAt(dir: string, settings: Partial<PrimarySettings> 
     breakGlass: undefined,
     restoreDays: 30,
     reverifySeconds: 3600,
+    scrubRate: 0,
     maxUploadBytes: 5 * 1024 ** 3,
     upstreamAllow: [],
     remoteCacheBytes: undefined,
@@ -172,6 +173,7 @@ export async function nodeAt(dir: string, index: number, joinToken: string): Pro
     mdns: false,
     anonymous: true,
     reverifySeconds: 3600,
+    scrubRate: 0,
     maxUploadBytes: 5 * 1024 ** 3,
   }
 }

@@ -8,6 +8,7 @@ import { IssuerKeys } from '../../primary/identity/issuer-keys.js'
 import { Once } from '../../primary/identity/once.js'
 import type { ProviderKind, ProviderParts } from '../../primary/identity/provider.js'
 import { Providers } from '../../primary/identity/providers.js'
+import { LogIns, scimSettings } from '../../primary/scim/log-ins.js'
 import { Egress } from '../../primary/upstream/egress.js'
 import { guard } from '../../primary/upstream/guard.js'
 import { Exchange } from '../../primary/workload/exchange.js'
@@ -16,6 +17,7 @@ import { TrustRules } from '../../primary/workload/rules.js'
 export interface TestIdentity {
   providers: Providers
   federation: Federation
+  logIns: LogIns
   trustRules: TrustRules
   exchange: Exchange
   parts: ProviderParts
@@ -39,7 +41,15 @@ export function testIdentity(
   const issuers = new IssuerKeys({ fetch: outside, nowMs })
   const { directory, sessions } = accounts
   const admission = (provider: string) => providers.admission(provider)
-  const federation: Federation = new Federation({ pool, directory, sessions, admission, nowMs })
+  const federation: Federation = new Federation({
+    pool,
+    directory,
+    sessions,
+    admission,
+    provisioned: (identity) => logIns.accountOf(identity),
+    nowMs,
+  })
+  const logIns: LogIns = new LogIns({ pool, federation, settings: () => scimSettings(providers) })
   const parts: ProviderParts = {
     federation,
     pool,
@@ -58,6 +68,7 @@ export function testIdentity(
   return {
     providers,
     federation,
+    logIns,
     trustRules,
     exchange: new Exchange({ rules: trustRules, issuers, once, directory, audit: async () => undefined, nowMs }),
     parts,

@@ -58,6 +58,7 @@ describe('rate limits', () => {
     for (const path of ['/api/v1/auth/login', '/admin/login', '/admin/second-factor'])
       assert.equal((await ask('POST', path, { headers })).status, 200)
     assert.equal((await ask('POST', '/api/v1/auth/login')).status, 429)
+    for (const path of ['/admin/passkey', '/admin/passkey/options']) assert.equal((await ask('POST', path)).status, 429)
     assert.equal((await ask('POST', '/admin/login/sso')).status, 429)
     assert.equal((await ask('GET', '/admin/login')).status, 200)
     assert.equal((await ask('POST', '/admin/login/sso/backchannel')).status, 200, 'a provider that ends sessions')
