@@ -11,6 +11,7 @@ import { explainCommand } from './commands/explain.js'
 import { getCommand, lsCommand, putCommand, rmCommand } from './commands/files.js'
 import { grantCommand } from './commands/grant.js'
 import { groupCommand } from './commands/group.js'
+import { leaseCommand } from './commands/lease.js'
 import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
 import { projectCommand } from './commands/project.js'
@@ -50,6 +51,7 @@ export function program(terminal: Terminal, ended: (code: number) => void = () =
     rmCommand(terminal),
     repoCommand(terminal),
     tokenCommand(terminal),
+    leaseCommand(terminal),
     providerCommand(terminal),
     trustCommand(terminal),
     groupCommand(terminal),

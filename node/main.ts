@@ -22,6 +22,7 @@ import { rateLimited } from '../protocol/http/rate-limit.js'
 import type { Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { serve } from '../protocol/http/server.js'
+import { Hosted, type HostedParts } from '../protocol/kinds/hosted.js'
 import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
@@ -29,8 +30,8 @@ import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
 import { Prover } from '../protocol/log/prover.js'
 import { type DestinationStream, errorFields, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
-import type { Accounts } from '../protocol/ports.js'
-import { FLEET } from '../protocol/records.js'
+import type { Accounts, Blobs } from '../protocol/ports.js'
+import { FLEET, type RepositoryRecord } from '../protocol/records.js'
 import { Registry } from '../protocol/registry.js'
 import type { NodeSettings, Running } from '../protocol/settings.js'
 import { encodeFrame } from '../protocol/wire/feed.js'
@@ -39,6 +40,10 @@ import { NodeBlobs } from './blobs.js'
 import { Cache } from './cache.js'
 import { DownloadCounts } from './downloads.js'
 import { identity, saveIdentity } from './identity.js'
+import { ReceivedBlobs } from './lease/bytes.js'
+import { Leasing } from './lease/leasing.js'
+import { Pending } from './lease/pending.js'
+import { Returning } from './lease/returning.js'
 import { Lending } from './lending.js'
 import { LinkBytes } from './link/bytes.js'
 import { forward } from './link/forward.js'
@@ -61,6 +66,8 @@ const TAIL_LIMIT_BYTES = 64 * 1024 * 1024
 const MAX_TAIL = 5000
 /** Changes; more are not the few that are always under way. */
 const MAX_BEHIND = 1000
+/** The least that a primary keeps what was removed. */
+const RESTORE_MS = 82_800_000
 
 export interface NodeProgram {
   version: string
@@ -106,6 +113,9 @@ async function compose(
   })
   closers.push(() => link.close())
 
+  const pending = await Pending.open(join(settings.data, 'pending'))
+  closers.push(() => pending.close())
+
   const logKey = Buffer.from(self.logKey, 'base64url')
   const replica = await Replica.open({
     dir: join(settings.data, 'replica'),
@@ -113,6 +123,7 @@ async function compose(
     publicKey: logKey,
     onAlarm: alarm,
     ...(clock ? { clock } : {}),
+    over: (rows) => pending.over(rows),
   })
   closers.push(() => replica.close())
   const { state } = replica
@@ -234,6 +245,28 @@ async function compose(
     open: (file, scope) => blobs.open(file, scope),
     take: (body, size) => blobs.take(body, size),
   })
+  const holds = (record: RepositoryRecord) => matchesAny(self.repositories, record.key)
+  const leasing = new Leasing({
+    node: self.node,
+    pending,
+    state,
+    nowMs: () => replica.nowMs,
+    sound: () => replica.current && replica.contradiction === undefined,
+    reachable: () => link.reachable,
+    holds,
+    onAlarm: alarm,
+  })
+  await leasing.start()
+  closers.push(() => leasing.close())
+  const received = new ReceivedBlobs(pending.disk, blobs)
+  await received.start()
+  const publishing: HostedParts = {
+    blobs: received,
+    ledger: leasing,
+    now: () => new Date(replica.nowMs).toISOString(),
+    maxUploadBytes: settings.maxUploadBytes,
+    restoreMs: RESTORE_MS,
+  }
   const registry = new Registry({
     metadata: state,
     access: gate,
@@ -241,18 +274,20 @@ async function compose(
     formats,
     open: (record) => {
       const { upstream, grammar } = formats.find(({ name }) => name === record.format) ?? {}
+      if (record.type === 'local') return new Hosted(record, state, { ...publishing, nameOf: grammar?.name })
       if (record.type !== 'remote' || !upstream) return new Remote(record, state, blobs, undefined, grammar?.name)
       return new Remote(record, state, blobs, { origin, upstream, listings, nowMs: Date.now, absentMs: ABSENT_MS })
     },
-    holds: (record) => matchesAny(self.repositories, record.key),
+    holds,
     primary: {
       get reachable() {
         return link.reachable
       },
       forward: forwarding,
+      takes: (record, name) => leasing.takes(record, name),
     },
     count: (record, path) => downloads.count(record.scope, path),
-    holders: (digest) => replica.holders(digest),
+    holders: async (digest) => [...pending.holders(digest), ...(await replica.holders(digest))],
     onError: (error, request) => log.error({ id: request.id, ...errorFields(error) }, 'request failed'),
     cacheBytes: INDEX_CACHE_BYTES,
   })
@@ -262,7 +297,7 @@ async function compose(
 
   const prefetch = new Prefetch({
     metadata: state,
-    blobs,
+    blobs: received,
     passes: (scope, digest) => registry.passes(scope, digest),
     pins: cache,
     now: () => new Date(),
@@ -271,6 +306,18 @@ async function compose(
   state.onChange((change) => prefetch.note(change))
   closers.push(() => prefetch.close())
 
+  const returning = new Returning({
+    pending,
+    leasing,
+    link,
+    bytes: received,
+    reached: (position, timeoutMs) => replica.reached(position, timeoutMs),
+    keep: (bytes) => blobs.take(bytes.read(), bytes.size),
+    onAlarm: alarm,
+    onError: (error) =>
+      link.reachable && log.warn(errorFields(error), 'what waits for the primary was not brought back'),
+  })
+  metrics.gauge('cairn_pending', 'Publishes that wait for the primary.', () => pending.entries.length)
   metrics.gauge('cairn_log_number', 'Number of the newest change that was applied.', () => state.head.number)
   metrics.gauge('cairn_knowledge_age_seconds', 'Since there were news of the primary.', () => replica.ageMs / 1000)
   metrics.gauge('cairn_primary_reachable', '1 while the primary can be reached.', () => Number(link.reachable))
@@ -286,7 +333,7 @@ async function compose(
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
   const answer = app({
-    handlers: [restApi({ state, gate, registry, blobs, replica, prover, version, forwarding })],
+    handlers: [restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
     registry,
     metrics,
     log,
@@ -301,6 +348,8 @@ async function compose(
       log_number: replica.highest?.number ?? null,
       log_time: replica.highest?.time ?? null,
       alarm: replica.contradiction?.sentence ?? null,
+      pending: pending.entries.length,
+      refused: [...returning.refused.values()],
     }),
     ready: async () => unready(replica, link.reachable),
   })
@@ -358,6 +407,8 @@ async function compose(
   closers.push(() => follow.close())
   await beat.start()
   closers.push(() => beat.close())
+  returning.start()
+  closers.push(() => returning.close())
   log.info({ port: listening.port, peer: mesh.self, number: state.head.number }, 'node is ready')
   return { url: listening.url, close }
 }
@@ -374,7 +425,7 @@ function restApi(parts: {
   state: Replica['state']
   gate: Gate
   registry: Registry
-  blobs: NodeBlobs
+  blobs: Blobs
   replica: Replica
   prover: Prover
   version: string
@@ -421,9 +472,10 @@ async function passwordAtPrimary(link: Link, user: string, password: string, rem
   }
 }
 
-/** Formats' account routes write at the primary only, so these are never reached but for the list. */
+/** Formats' account routes write at the primary only, so these are never reached but for the list, and where names are on lease. */
 function readOnly(state: Replica['state']): Accounts {
-  const refuse = () => Promise.reject(new RegistryError('unsupported', 'Accounts are changed at the primary'))
+  const refuse = () =>
+    Promise.reject(new RegistryError('unavailable', 'Accounts are changed at the primary, which cannot be reached'))
   return {
     login: refuse,
     createToken: refuse,

@@ -44,6 +44,7 @@ import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
 import { Asking } from './fleet/asking.js'
 import { Fleet } from './fleet/fleet.js'
+import { Returning } from './fleet/returning.js'
 import { Federation } from './identity/federation.js'
 import { guardedFetch } from './identity/fetch.js'
 import { IssuerKeys } from './identity/issuer-keys.js'
@@ -51,6 +52,7 @@ import { providerKinds } from './identity/kinds.js'
 import { Once } from './identity/once.js'
 import { Providers } from './identity/providers.js'
 import { loadKeys, type PrimaryKeys } from './keys.js'
+import { Leases } from './leases.js'
 import { heldLog } from './log/held.js'
 import { Signer } from './log/signer.js'
 import { Nodes, type NodeView } from './nodes.js'
@@ -316,6 +318,14 @@ async function compose(
     onAlarm: (node, sentence) => log.error({ alarm: true, node: node.name }, sentence),
   })
 
+  const leases = new Leases({
+    metadata: state,
+    ledger,
+    grammar: (format) => formats.find(({ name }) => name === format)?.grammar,
+    turn: accounts.directory.turn,
+    nowMs: Date.now,
+  })
+
   const metrics = new Metrics('primary')
   const onFault = (error: unknown, { key }: RepositoryRecord, name: string) =>
     log.info(
@@ -366,6 +376,7 @@ async function compose(
     audit,
     downloads,
     nodes,
+    leases,
     providers,
     federation,
     trustRules,
@@ -409,6 +420,16 @@ async function compose(
     members: nodes,
     open: (record) => registry.repository(record, gate.anonymous),
     passes: (scope, digest) => registry.passes(scope, digest),
+    returning: new Returning({
+      metadata: state,
+      rows,
+      gate,
+      ledger,
+      leases,
+      blobs,
+      maxUploadBytes: settings.maxUploadBytes,
+      nowMs: Date.now,
+    }),
     issue: (node) => certificate(keys, node),
     authenticate: async (authorization, remote) => (await gate.authenticate(authorization, remote)).name,
     onBlobBytes: (bytes) => {

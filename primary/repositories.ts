@@ -187,7 +187,7 @@ export class Repositories {
     })
   }
 
-  /** Refused while a virtual repository has it as a member. Grants that name exactly this repository go with it. */
+  /** Refused while a virtual repository has it as a member, or a node has a lease on names of it. Grants that name exactly this repository go with it. */
   remove(key: string, by: string): Promise<void> {
     return this.#turn.run(async () => {
       const { scope } = this.#existing(key)
@@ -195,6 +195,11 @@ export class Repositories {
       if (user)
         throw new RegistryError('conflict', `${key} is a member of ${user.key}; remove it there first`, {
           code: 'repository_in_use',
+        })
+      const lease = this.#options.metadata.accessAll('lease').find((one) => one.scope === scope && !one.closed)
+      if (lease)
+        throw new RegistryError('conflict', `A node publishes names of ${key}; end lease ${lease.id} first`, {
+          code: 'repository_leased',
         })
       const grants = this.#options.metadata.accessAll('grant').filter((grant: GrantRecord) => grant.repository === key)
       const drops = grants.map((grant): Step => ({ kind: 'access', subject: 'grant', id: grant.id, record: null }))

@@ -255,6 +255,39 @@ export interface NodeRecord {
   createdAt: string
 }
 
+/**
+ * Lets one node give names in a repository, cut off or not, and nobody else meanwhile. Until it is closed the names are closed to
+ * all others; the node stops at `until` by signed time, less the clock drift that is allowed for.
+ */
+export interface LeaseRecord {
+  id: string
+  /** Id of the node. */
+  node: string
+  /** Of the repository. */
+  scope: string
+  /** What its packages' names begin with; '' is all. */
+  prefixes: string[]
+  /** ISO 8601. */
+  createdAt: string
+  /** ISO 8601; moves to now when an operator ends it. */
+  until: string
+  /** ISO 8601. The latest end that the node was told: until then it may go on, if it has heard of no other. */
+  promised: string
+  /** What an operator gave up of what waits at the node. */
+  voided?: Voided[]
+  /** The node has reported all it took, or an operator gave all of that up. */
+  closed?: { at: string; by: string }
+}
+
+export interface Voided {
+  /** What the names of the packages begin with. */
+  prefix: string
+  reason: string
+  /** ISO 8601. */
+  at: string
+  by: string
+}
+
 export interface AccessRecords {
   user: UserRecord
   token: TokenRecord
@@ -263,6 +296,7 @@ export interface AccessRecords {
   group: GroupRecord
   role: RoleRecord
   project: ProjectRecord
+  lease: LeaseRecord
 }
 export type AccessKind = keyof AccessRecords
 
@@ -283,8 +317,14 @@ export type Step =
   | { kind: 'repository'; key: string; record: RepositoryRecord | null }
   | { [K in AccessKind]: { kind: 'access'; subject: K; id: string; record: AccessRecords[K] | null } }[AccessKind]
 
+/** Which of the proposals that a node took under a lease something belongs to. Numbers only grow. */
+export interface Taken {
+  id: string
+  number: number
+}
+
 /** One step of one scope's history, as hashed into the log. `at`: ISO 8601; `by`: the principal's name. */
-export type Change = Step & { scope: string; at: string; by: string }
+export type Change = Step & { scope: string; at: string; by: string; lease?: Taken }
 
 /** The scope of repositories' configuration and of access records. */
 export const FLEET = 'fleet'

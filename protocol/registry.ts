@@ -52,6 +52,8 @@ export interface Upward {
   reachable: boolean
   /** Sends a request to the primary and waits until its effect can be read here. */
   forward: (request: HttpRequest) => Promise<Reply>
+  /** Is it this node, and not the primary, that publishes under the name; undefined: one that only the body tells. Default: never. */
+  takes?: (record: RepositoryRecord, name: string | undefined) => boolean
 }
 
 interface Resolved {
@@ -181,7 +183,7 @@ export class Registry {
       if (!isRead(request)) refuseCrossSite(request)
       const resolved = this.#resolve(request, address)
       const named = this.#named(address)
-      if (resolved?.route?.writes && primary?.reachable) {
+      if (resolved?.route && primary?.reachable && this.#isCarried(resolved, resolved.route)) {
         if (!this.#login(request, address, named)) this.#refuseStrangers(request, resolved, resolved.route)
         return await primary.forward(request)
       }
@@ -263,6 +265,12 @@ export class Registry {
     demand(access, access.anonymous, route.action, record, route.subject?.(params) ?? path.slice(1))
   }
 
+  /** Is it the primary's to answer: what changes something, but for names that are this node's to give. */
+  #isCarried(resolved: Resolved, route: Route): boolean {
+    const { primary } = this.#options
+    return primary !== undefined && route.writes && !primary.takes?.(resolved.record, nameIn(resolved, route))
+  }
+
   /** Whose error documents somebody gets: the format of what may not be seen is not told. */
   #formatFor(address: Address, principal: Principal): Format | undefined {
     const { access, metadata } = this.#options
@@ -320,9 +328,9 @@ export class Registry {
     const { access, primary } = this.#options
     const subject = route?.subject?.(resolved.params) ?? path.slice(1)
     const listed = route?.lists && access.reach(principal, record, ['read']).length > 0
-    const forwarded = primary !== undefined && route?.writes === true
+    const forwarded = route !== undefined && this.#isCarried(resolved, route)
     // Cut off, the answer is the same for all who see it: no credentials would help.
-    if (forwarded) return primary.forward(request)
+    if (forwarded && primary) return primary.forward(request)
     if (listed) refuseStale(access, record)
     else if (!route?.open) demand(access, principal, route?.action ?? 'read', record, subject)
     if (resolved.allow) return refuseMethod(request, resolved.allow, resolved.format)
@@ -335,7 +343,7 @@ export class Registry {
       // Only what the handler returned as it was made, and what no principal's view of members went into.
       if (made && (reply === made.prepared.identity || reply === made.prepared.gzip) && record.type !== 'virtual')
         this.#hot.remember(request, { ...made, configured, repository, format: resolved.format, subject })
-      return reply
+      return route.writes && primary ? pending(reply) : reply
     }
     const reply = await call.send(path.slice(1))
     if (!reply) throw new RegistryError('missing', `There is no ${path.slice(1) || 'such path'} in ${record.key}`)
@@ -357,6 +365,18 @@ export class Registry {
       },
     )
   }
+}
+
+/** Of what was published here, and is still to be told the primary. */
+function pending(reply: Reply): Reply {
+  return reply.status < 300 ? { ...reply, headers: { ...reply.headers, 'x-cairn-pending': 'true' } } : reply
+}
+
+/** The package that a request is about; undefined: its body tells, or it is about none. */
+function nameIn({ format, params, path }: Resolved, { subject }: Route): string | undefined {
+  if (subject) return subject(params)
+  const { listing } = format.upstream ?? {}
+  return listing ? listing.packageOf(path.slice(1)) : path.slice(1)
 }
 
 function isRead({ method }: HttpRequest): boolean {

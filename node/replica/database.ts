@@ -8,11 +8,20 @@ export type Database = Level<string, string>
 /** A database that LevelDB cannot open is set aside. Throws `unavailable` when another process uses it. */
 export async function openDatabase(path: string, onAlarm: (sentence: string) => void): Promise<Database> {
   try {
+    return await openAlone(path)
+  } catch (error) {
+    if (error instanceof RegistryError) throw error
+    return startOver(path, onAlarm)
+  }
+}
+
+/** Throws `unavailable` when another process uses it. */
+export async function openAlone(path: string): Promise<Database> {
+  try {
     return await open(path)
   } catch (error) {
-    if (codesOf(error).includes('LEVEL_LOCKED'))
-      throw new RegistryError('unavailable', 'Another process uses the data of this node', { cause: error })
-    return startOver(path, onAlarm)
+    if (!codesOf(error).includes('LEVEL_LOCKED')) throw error
+    throw new RegistryError('unavailable', 'Another process uses the data of this node', { cause: error })
   }
 }
 

@@ -35,6 +35,8 @@ export interface ReplicaOptions {
   publicKey: Uint8Array
   onAlarm: (sentence: string) => void
   clock?: Clock
+  /** What is read in place of rows, which come and go with rebuilding. Default the rows themselves. */
+  over?: (rows: Rows) => Rows
 }
 
 interface Stand {
@@ -97,7 +99,8 @@ export class Replica {
     const onDamage = () => holder.replica?.rebuild()
     const found = await readStand(db)
     const rows = new LevelRows(db, `g${found?.generation ?? 1}`, onDamage)
-    const state = found && (await State.open(rows, found).catch(() => undefined))
+    const { over = (own) => own } = options
+    const state = found && (await State.open(over(rows), found).catch(() => undefined))
     const highest = await Highest.open(options)
     const known = {
       highest,
@@ -106,7 +109,7 @@ export class Replica {
     }
     const replica = state
       ? new Replica(options, db, found, known, rows, state)
-      : new Replica(options, db, found ?? NOTHING, known, rows, await State.open(NO_ROWS, NOTHING))
+      : new Replica(options, db, found ?? NOTHING, known, rows, await State.open(over(NO_ROWS), NOTHING))
     holder.replica = replica
     if (!state) await replica.#rebuild()
     return replica
@@ -418,7 +421,7 @@ export class Replica {
       this.#rows = new LevelRows(this.#db, `g${NOTHING.generation}`, () => this.rebuild())
       this.#stand = NOTHING
       this.#frontier = new Frontier()
-      await this.state.replace(this.#rows, NOTHING)
+      await this.#show(NOTHING)
     }
   }
 
@@ -450,8 +453,14 @@ export class Replica {
     this.#rows = rows
     this.#stand = stand
     this.#frontier = frontier
-    await this.state.replace(rows, { epoch: stand.epoch, number: stand.number })
+    await this.#show(stand)
     await before.clear()
+  }
+
+  /** Reads go to the rows as they are now. */
+  async #show({ epoch, number }: Position): Promise<void> {
+    const { over = (own) => own } = this.#options
+    await this.state.replace(over(this.#rows), { epoch, number })
   }
 
   #verified(tail: Tail, before: Frontier): { checkpoint: Checkpoint; frontier: Frontier } | undefined {

@@ -15,6 +15,7 @@ import type { PrimaryAccounts } from '../accounts.js'
 import type { Downloads } from '../downloads.js'
 import type { Federation } from '../identity/federation.js'
 import type { Providers } from '../identity/providers.js'
+import type { Leases } from '../leases.js'
 import type { Nodes } from '../nodes.js'
 import type { Repositories } from '../repositories.js'
 import type { Exchange } from '../workload/exchange.js'
@@ -24,6 +25,7 @@ import { auditEndpoints } from './audit.js'
 import { authEndpoints } from './auth.js'
 import { grantEndpoints } from './grants.js'
 import { groupEndpoints, roleEndpoints } from './groups.js'
+import { leaseEndpoints } from './leases.js'
 import { nodeEndpoints } from './nodes.js'
 import { projectEndpoints } from './projects.js'
 import { providerEndpoints } from './providers.js'
@@ -41,6 +43,7 @@ export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'do
   audit: Audit
   downloads: Downloads
   nodes: Nodes
+  leases: Leases
   providers: Providers
   federation: Federation
   trustRules: TrustRules
@@ -80,6 +83,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...roleEndpoints(accounts.roles),
     ...projectEndpoints({ projects: accounts.projects, metadata, gate, usage: (...scopes) => ledger.usage(...scopes) }),
     ...nodeEndpoints(nodes),
+    ...leaseEndpoints(options.leases, metadata, nowMs),
     ...providerEndpoints(options.providers, options.federation),
     ...trustEndpoints(options.trustRules, options.exchange, metadata),
     ...auditEndpoints(audit),

@@ -12,6 +12,7 @@
  *     GET  listing?scope&package&reference                 -> {known, stale, age, epoch, number}: recorded as of that position
  *     GET  arriving?scope&path                             -> bytes on their way from an upstream; 204: recorded, with Age and
  *                                                             Warning when it may be old; 404: there is none
+ *     PUT, POST leases/…                                      returning.ts
  *     PUT  pieces/{digest}?scope, a piece with its proof   -> 204; 404: it is not wanted, or wrong
  *     POST authenticate  {authorization}                   -> {user}
  */
@@ -44,6 +45,7 @@ import { readLog, type Signer } from '../log/signer.js'
 import type { Asking } from './asking.js'
 import { encodeBatch, feed } from './feed.js'
 import { Membership } from './membership.js'
+import type { Returning } from './returning.js'
 
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_LOG_PAGE = 5000
@@ -114,6 +116,8 @@ export interface FleetOptions {
   open: (repository: RepositoryRecord) => Repository
   /** May bytes of the scope be passed on, by its rules. */
   passes: (scope: string, digest: Digest) => Promise<boolean>
+  /** What comes back from nodes that have leases. */
+  returning: Pick<Returning, 'handle'>
   issue: (node: NodeRecord) => Promise<string>
   /** Checks an Authorization header; the name of the user. */
   authenticate: (authorization: string, remote: string) => Promise<string>
@@ -193,6 +197,9 @@ export class Fleet {
         return this.#listing(this.#remote(query, sees), query)
       case 'GET arriving':
         return this.#arriving(this.#remote(query, sees), query.get('path') ?? '')
+      case 'PUT leases':
+      case 'POST leases':
+        return this.#options.returning.handle(node, request.path.split('/').slice(4), request)
       case 'POST authenticate': {
         const { authorization, remote } = await parseBody(
           request,

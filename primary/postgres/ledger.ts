@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
 import { failpoint } from '../../protocol/failpoint.js'
-import type { Ledger, Proposal } from '../../protocol/ledger.js'
+import { changeOf, type Ledger, type Proposal } from '../../protocol/ledger.js'
 import { decodeChange, type Entry, encodeChange, leafOf, SALT_BYTES } from '../../protocol/log/entry.js'
 import { Batch, growth } from '../../protocol/metadata/batch.js'
 import {
@@ -19,12 +19,13 @@ import {
   quotasOf,
   refuseIfAbsent,
   refuseIfChanged,
+  refuseIfLeased,
   rulesOf,
 } from '../../protocol/metadata/conditions.js'
 import { needs } from '../../protocol/metadata/reduce.js'
 import { keyText, type RowKey, type RowWrite, rowKey } from '../../protocol/metadata/rows.js'
 import type { State } from '../../protocol/metadata/state.js'
-import { type Change, FLEET, type Position } from '../../protocol/records.js'
+import { type Change, FLEET, type Position, type Step } from '../../protocol/records.js'
 import { readLog } from '../log/signer.js'
 import { unavailable } from './pool.js'
 import { PostgresRows } from './rows.js'
@@ -105,7 +106,7 @@ export class PostgresLedger implements Ledger {
     // A turn of the event loop lets proposals that arrived together share the transaction.
     await new Promise((resolve) => setImmediate(resolve))
     while (this.#queue.length > 0 || (this.#inDoubt && !this.#stop.signal.aborted)) {
-      const taken = this.#queue.splice(0, MAX_BATCH)
+      const taken = this.#take()
       try {
         await this.#write(taken)
         this.#inDoubt = false
@@ -117,6 +118,12 @@ export class PostgresLedger implements Ledger {
     }
     // In the same turn as the last look at the queue, so that no proposal falls in between.
     this.#running = undefined
+  }
+
+  /** What configures repositories and leases ends a batch: what follows is judged by it. */
+  #take(): Waiting[] {
+    const last = this.#queue.findIndex(({ proposal }) => proposal.steps.some(configures))
+    return this.#queue.splice(0, last < 0 ? MAX_BATCH : Math.min(MAX_BATCH, last + 1))
   }
 
   async #write(taken: Waiting[]): Promise<void> {
@@ -185,7 +192,7 @@ export class PostgresLedger implements Ledger {
     const at = this.#now()
     return proposal.steps.map((step, i) => ({
       number: last + 1 + i,
-      change: { ...step, scope: proposal.scope, at, by: proposal.by } as Change,
+      change: changeOf(step, proposal, at),
     }))
   }
 
@@ -200,11 +207,13 @@ export class PostgresLedger implements Ledger {
       refuseIfChanged(proposal.unchanged, row?.last ?? 0)
     }
     await refuseIfAbsent(proposal, batch)
+    await refuseIfLeased(proposal, group, this.#state, batch)
     const repository = this.#state.scope(proposal.scope)
     if (!repository && proposal.scope !== FLEET) throw new RegistryError('missing', 'The repository was deleted')
     const writes = await batch.add(group, rulesOf(proposal, repository))
     const grows = await growth(writes, batch)
-    for (const { quota, scopes, whose } of quotasOf(repository, this.#state))
+    // What was acknowledged elsewhere is not refused for want of room.
+    for (const { quota, scopes, whose } of proposal.returned ? [] : quotasOf(repository, this.#state))
       checkQuota(quota, (await usage.of(scopes)) + grows, grows, whose)
     usage.add(proposal.scope, grows)
     return writes
@@ -261,8 +270,11 @@ class Usage {
 }
 
 function keysOf(proposal: Proposal): RowKey[] {
-  const { steps, scope } = proposal
-  return [...steps.flatMap((step) => needs({ ...step, scope, at: '', by: '' } as Change)), ...conditionKeys(proposal)]
+  return [...proposal.steps.flatMap((step) => needs(changeOf(step, proposal, ''))), ...conditionKeys(proposal)]
+}
+
+function configures(step: Step): boolean {
+  return step.kind === 'repository' || (step.kind === 'access' && step.subject === 'lease')
 }
 
 function seal({ change, number }: { change: Change; number: number }): Committed {

@@ -4,7 +4,7 @@ import type { Grammar } from '../format.js'
 import type { Ledger } from '../ledger.js'
 import { checkQuota, quotasOf } from '../metadata/conditions.js'
 import type { Blobs, Metadata, Principal, Upload, WriteOptions } from '../ports.js'
-import type { Position, RemovedFile, RepositoryRecord, Step, Stored, VersionKey } from '../records.js'
+import type { Position, RemovedFile, RepositoryRecord, Step, Stored, TokenRecord, VersionKey } from '../records.js'
 import type { Writable } from '../repository.js'
 import { Recorded } from './recorded.js'
 
@@ -88,6 +88,7 @@ class Publishing implements Writable {
       scope: this.record.scope,
       steps,
       by: by.name,
+      ...(by.token ? { token: tokenOf(by.token) } : {}),
       present,
       ...(unchanged ? { unchanged } : {}),
     })
@@ -98,6 +99,10 @@ class Publishing implements Writable {
     const isKept = removed && Date.parse(this.now()) - Date.parse(removed.removedAt) < this.#parts.restoreMs
     return isKept ? removed : undefined
   }
+}
+
+function tokenOf({ id, expiresAt }: TokenRecord): Pick<TokenRecord, 'id' | 'expiresAt'> {
+  return expiresAt === undefined ? { id } : { id, expiresAt }
 }
 
 /** Ends a body that outgrows the quota while it arrives, so that it is never stored. */

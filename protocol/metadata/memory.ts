@@ -1,9 +1,19 @@
 /** Rows and a ledger in memory: the reference that the other stores are compared with, and the ground for tests. */
-import type { Ledger, Proposal } from '../ledger.js'
+import { changeOf, type Ledger, type Proposal } from '../ledger.js'
 import type { Change, Position } from '../records.js'
 import { Batch, growth } from './batch.js'
-import { checkQuota, quotasOf, refuseIfAbsent, refuseIfChanged, rulesOf } from './conditions.js'
-import { keyText, type RowKey, type Rows, type RowWrite, type Scan, type Table, type Tables } from './rows.js'
+import { checkQuota, quotasOf, refuseIfAbsent, refuseIfChanged, refuseIfLeased, rulesOf } from './conditions.js'
+import {
+  inOrder,
+  isWithin,
+  keyText,
+  type RowKey,
+  type Rows,
+  type RowWrite,
+  type Scan,
+  type Table,
+  type Tables,
+} from './rows.js'
 import { State } from './state.js'
 
 export class MemoryRows implements Rows {
@@ -19,14 +29,9 @@ export class MemoryRows implements Rows {
     scan: Scan,
   ): AsyncIterable<{ key: RowKey<T>; value: Tables[T] }> {
     const keys = [...this.#values.values()].filter(
-      ({ key }) =>
-        key.table === table &&
-        key.scope === scope &&
-        (scan.name === undefined || key.name === scan.name) &&
-        key.name.startsWith(scan.prefix ?? '') &&
-        (scan.after === undefined || byBytes(key.name, scan.after) > 0),
+      ({ key }) => key.table === table && key.scope === scope && isWithin(key, scan),
     )
-    keys.sort((a, b) => byBytes(keyText(a.key), keyText(b.key)))
+    keys.sort((a, b) => inOrder(a.key, b.key))
     for (const { key, value } of keys) yield structuredClone({ key, value }) as { key: RowKey<T>; value: Tables[T] }
   }
 
@@ -41,13 +46,13 @@ export class MemoryRows implements Rows {
 export class MemoryLedger implements Ledger {
   readonly log: { number: number; change: Change }[] = []
   readonly state: State
-  readonly #rows: MemoryRows
+  readonly rows: MemoryRows
   readonly #used = new Map<string, number>()
   readonly #now: () => string
   #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(rows: MemoryRows, state: State, now: () => string) {
-    this.#rows = rows
+    this.rows = rows
     this.state = state
     this.#now = now
   }
@@ -71,17 +76,18 @@ export class MemoryLedger implements Ledger {
     const { number } = this.state.head
     const group = proposal.steps.map((step, i) => ({
       number: number + 1 + i,
-      change: { ...step, scope: proposal.scope, at: this.#now(), by: proposal.by } as Change,
+      change: changeOf(step, proposal, this.#now()),
     }))
-    const batch = new Batch(this.#rows)
+    const batch = new Batch(this.rows)
     await checkUnchanged(proposal, this.state)
     await refuseIfAbsent(proposal, batch)
+    await refuseIfLeased(proposal, group, this.state, batch)
     const repository = this.state.scope(proposal.scope)
     const writes = await batch.add(group, rulesOf(proposal, repository))
     const grows = await growth(writes, batch)
-    for (const { quota, scopes, whose } of quotasOf(repository, this.state))
+    for (const { quota, scopes, whose } of proposal.returned ? [] : quotasOf(repository, this.state))
       checkQuota(quota, (await this.usage(...scopes)) + grows, grows, whose)
-    this.#rows.write(writes)
+    this.rows.write(writes)
     this.#used.set(proposal.scope, (await this.usage(proposal.scope)) + grows)
     this.log.push(...group)
     this.state.note(group, { epoch: 1, number: number + group.length })
@@ -93,8 +99,4 @@ async function checkUnchanged(proposal: Proposal, state: State): Promise<void> {
   if (!proposal.unchanged) return
   const last = await state.stamp(proposal.scope, proposal.unchanged.package)
   refuseIfChanged(proposal.unchanged, last)
-}
-
-function byBytes(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }

@@ -26,6 +26,12 @@ export async function reduce(change: Change, number: number, read: ReadRow, rule
 
 /** The keys that reducing a change will surely read, so that a store can fetch them together. */
 export function needs(change: Change): RowKey[] {
+  const { scope, lease } = change
+  const own = ownNeeds(change)
+  return lease ? [...own, rowKey('returned', scope, lease.id)] : own
+}
+
+function ownNeeds(change: Change): RowKey[] {
   const { scope } = change
   switch (change.kind) {
     case 'publish': {
@@ -76,6 +82,12 @@ class Work {
   }
 
   async run(): Promise<void> {
+    const { scope, lease } = this.#change
+    await this.#step()
+    if (lease) this.#put(rowKey('returned', scope, lease.id), { number: lease.number })
+  }
+
+  async #step(): Promise<void> {
     const change = this.#change
     switch (change.kind) {
       case 'publish':

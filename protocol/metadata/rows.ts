@@ -19,6 +19,8 @@ export interface Tables {
   repository: RepositoryRecord & Numbered
   /** scope = fleet, name = kind of record, sub = id. */
   access: AccessRecords[keyof AccessRecords]
+  /** name = lease, sub = ''. The newest of what was taken under it and is in the log. */
+  returned: { number: number }
 }
 
 export interface Tombstone {
@@ -65,6 +67,24 @@ export interface Rows {
 
 export function rowKey<T extends Table>(table: T, scope: string, name: string, sub = ''): RowKey<T> {
   return { table, scope, name, sub }
+}
+
+/** Does a scan of the table and scope that a key is of come upon it. */
+export function isWithin({ name }: RowKey, scan: Scan): boolean {
+  return (
+    (scan.name === undefined || name === scan.name) &&
+    name.startsWith(scan.prefix ?? '') &&
+    (scan.after === undefined || byBytes(name, scan.after) > 0)
+  )
+}
+
+/** The order of a scan. */
+export function inOrder(a: RowKey, b: RowKey): number {
+  return byBytes(keyText(a), keyText(b))
+}
+
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
 /** Unambiguous because no part holds NUL (paths and names are refused with one). Sorts like (table, scope, name, sub). */

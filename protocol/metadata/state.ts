@@ -81,6 +81,11 @@ export class State implements Metadata {
     for (const { change, number } of changes) for (const listener of this.#listeners) listener(change, number)
   }
 
+  /** A package is read differently from now on, for the rows below have changed without the log. `last`: as its row says. */
+  touch(scope: string, name: string, last: number): void {
+    this.#stamp(scope, name, last)
+  }
+
   /** Called after each applied change. Returns the way to stop. */
   onChange(listener: (change: Change, number: number) => void): () => void {
     this.#listeners.add(listener)

@@ -4,7 +4,14 @@ import { after, before, describe, it } from 'node:test'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Ledger } from '../../protocol/ledger.js'
 import type { Metadata } from '../../protocol/ports.js'
-import { type Digest, FLEET, type Held, type RepositoryRecord, type Step } from '../../protocol/records.js'
+import {
+  type Digest,
+  FLEET,
+  type Held,
+  type LeaseRecord,
+  type RepositoryRecord,
+  type Step,
+} from '../../protocol/records.js'
 
 export interface Subject {
   ledger: Ledger
@@ -95,6 +102,58 @@ export function metadataContract(name: string, make: () => Promise<Subject>): vo
       assert.equal((await subject.metadata.file(record.scope, 'p'))?.digest, digestOf('two:p'))
       assert.equal((await subject.metadata.package(record.scope, 'a'))?.versions, 1)
       assert.equal(await subject.ledger.usage(record.scope), 100)
+    })
+
+    it('names on lease take nothing but what was taken there: once, in order, with its time and author', async () => {
+      const record = await repository({ quota: 150 })
+      const { metadata } = subject
+      const lease = (id: string, prefixes: string[], more: Partial<LeaseRecord> = {}): Step => {
+        const until = '2027-01-01T00:00:00.000Z'
+        const made = { id, node: 'n1', scope: record.scope, prefixes, createdAt: at(), until, promised: until, ...more }
+        return { kind: 'access', subject: 'lease', id, record: made }
+      }
+      const configure = (step: Step) => subject.ledger.commit({ scope: FLEET, steps: [step], by: 'admin' })
+      const mine = `${record.key}-mine`
+      await commit(record, publish('acme-old', '1', ['acme-old-1']))
+      // Of a lease and a publish that arrive together the first counts.
+      const [made, late] = await Promise.allSettled([
+        configure(lease(mine, ['acme-', 'tools/'])),
+        subject.ledger.commit({ scope: record.scope, steps: [publish('acme-x', '1', ['x'], [], 'late')], by: 'ann' }),
+      ])
+      assert.equal(made.status, 'fulfilled')
+      assert.ok(late.status === 'rejected' && isCode('leased')(late.reason))
+      for (const step of [
+        publish('acme-', '1', ['p1']),
+        publish('tools/a', '', ['tools/a']),
+        { kind: 'remove', package: 'acme-old', version: '1' } as const,
+        { kind: 'tag', package: 'acme-old', tag: 'latest', version: '1' } as const,
+      ])
+        await assert.rejects(commit(record, step), isCode('leased'))
+      await assert.rejects(configure(lease('other', ['acme-x'])), isCode('leased'))
+      await assert.rejects(configure(lease('other', [''])), isCode('leased'))
+      await assert.rejects(configure(lease('other', ['b', 'tools/a/b'])), isCode('leased'))
+      await configure(lease(`${record.key}-other`, ['acmf']))
+
+      const took = { id: mine, number: 7, at: '2026-01-02T03:04:05.000Z' }
+      const back = (step: Step, returned = took) =>
+        subject.ledger.commit({ scope: record.scope, steps: [step], by: 'bob', returned })
+      await back(publish('acme-x', '1', ['acme-x-1'], ['latest']))
+      await subject.settle()
+      assert.equal((await metadata.package(record.scope, 'acme-x'))?.created, took.at)
+      await assert.rejects(back(publish('acme-x', '1', ['acme-x-1'], ['latest'])), isCode('returned'))
+      await assert.rejects(back(publish('acme-x', '0', ['y']), { ...took, number: 6 }), isCode('out_of_order'))
+      await assert.rejects(back(publish('b', '1', ['z']), { ...took, number: 8 }), isCode('lease_closed'))
+      await assert.rejects(
+        back(publish('acme-x', '1', ['acme-x-1'], [], 'o'), { ...took, number: 8 }),
+        isKind('conflict'),
+      )
+      // What was acknowledged is not refused for want of room, what is published here is.
+      await assert.rejects(commit(record, publish('b', '1', ['b-1'])), isKind('over_quota'))
+
+      await configure(lease(mine, ['acme-', 'tools/'], { closed: { at: at(), by: 'node:n1' } }))
+      await assert.rejects(back(publish('acme-x', '2', ['w']), { ...took, number: 9 }), isCode('lease_closed'))
+      await commit(record, { kind: 'remove', package: 'acme-x', version: '1' })
+      await configure(lease('other', ['acme-x']))
     })
 
     it('of ten publishes of one version at once exactly one wins', async () => {
@@ -287,6 +346,10 @@ export function digestOf(text: string): Digest {
 
 function at(): string {
   return '2026-01-01T00:00:00.000Z'
+}
+
+function isCode(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof RegistryError && error.code === code
 }
 
 function isKind(kind: string): (error: unknown) => boolean {

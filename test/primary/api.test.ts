@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { Audit } from '../../primary/accounts/audit.js'
 import { PasswordHashes } from '../../primary/accounts/password.js'
+import { Turn } from '../../primary/accounts/turn.js'
 import { PrimaryAccounts } from '../../primary/accounts.js'
 import { primaryApi, primaryEndpoints } from '../../primary/api/endpoints.js'
 import { Downloads } from '../../primary/downloads.js'
+import { Leases } from '../../primary/leases.js'
 import { Nodes } from '../../primary/nodes.js'
 import { PostgresLedger } from '../../primary/postgres/ledger.js'
 import { PostgresRows } from '../../primary/postgres/rows.js'
@@ -651,6 +653,7 @@ async function build({ pool }: TestDatabase) {
       downloads,
       primary: { url: 'https://primary.test', logKey: 'k'.repeat(43), tlsPin: 't'.repeat(43) },
     }),
+    leases: new Leases({ metadata: state, ledger, grammar: () => undefined, turn: new Turn(), nowMs: Date.now }),
     repositories: new Repositories({ metadata: state, ledger, formats: ['files'], types: ['local', 'virtual'] }),
     providers: identity.providers,
     federation: identity.federation,

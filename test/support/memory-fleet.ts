@@ -224,18 +224,19 @@ export class MemoryFleet {
 
   /** A client of one side: URLs are absolute, below ORIGIN. */
   client(side: 'primary' | 'node', authorization?: string): Send {
-    return async (url, { method = 'GET', headers = {}, body } = {}) => {
-      const sent = Object.entries({ ...(authorization ? { authorization } : {}), ...headers })
-      const target = new URL(url, ORIGIN)
-      const plain = requestOf(method, target.pathname + target.search, {
-        headers: Object.fromEntries(sent.map(([name, value]) => [name.toLowerCase(), value])),
-      })
-      return this.#answer(side, { ...plain, ...bodyFields(body) })
-    }
+    return clientOf((request) => this[side].handle(request), authorization)
   }
+}
 
-  async #answer(side: 'primary' | 'node', request: HttpRequest): Promise<Response> {
-    const reply = await this[side].handle(request)
+export function clientOf(answer: Registry['handle'], authorization?: string): Send {
+  return async (url, { method = 'GET', headers = {}, body } = {}) => {
+    const sent = Object.entries({ ...(authorization ? { authorization } : {}), ...headers })
+    const target = new URL(url, ORIGIN)
+    const plain = requestOf(method, target.pathname + target.search, {
+      headers: Object.fromEntries(sent.map(([name, value]) => [name.toLowerCase(), value])),
+    })
+    const request = { ...plain, ...bodyFields(body) }
+    const reply = await answer(request)
     if (!reply) return new Response(null, { status: 404 })
     return response(request, await negotiate(request, reply))
   }
