@@ -60,7 +60,11 @@ for (const format of formats)
           open: fleet[side].repository.bind(fleet[side]),
           holders: fleet.holders.bind(fleet),
         }
-        for (const visitor of garden.everybody.filter(({ is }) => is !== 'invalid'))
+        // What only cargo sends, a token alone, is nothing to REST.
+        const callers = garden.everybody.filter(
+          ({ is, authorization }) => is !== 'invalid' && (authorization?.includes(' ') ?? true),
+        )
+        for (const visitor of callers)
           for (const query of [
             { name: file.package },
             { path: file.path },

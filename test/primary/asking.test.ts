@@ -16,8 +16,12 @@ const stored: Stored = {
   hashes: {},
 }
 const second = { bytes: bytes.subarray(LEAF_BYTES, 2 * LEAF_BYTES), proof: tree.proof(1, 1) }
-const ask = (asking: Asking, ms = 5_000) =>
-  asking.ask(stored, 'scope', LEAF_BYTES, 2 * LEAF_BYTES, AbortSignal.timeout(ms))
+/** A deadline that keeps the process alive, which `AbortSignal.timeout` does not. */
+function ask(asking: Asking, ms = 5_000): Promise<Uint8Array | undefined> {
+  const stop = new AbortController()
+  const timer = setTimeout(() => stop.abort(), ms)
+  return asking.ask(stored, 'scope', LEAF_BYTES, 2 * LEAF_BYTES, stop.signal).finally(() => clearTimeout(timer))
+}
 
 describe('what the primary lost', () => {
   it('is asked of nodes that may have it, and believed from whoever proves it', async () => {

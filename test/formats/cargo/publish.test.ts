@@ -285,9 +285,15 @@ describe('access', () => {
       const config = (await (await bare(`${closed}/config.json`)).json()) as Record<string, unknown>
       assert.equal(config['auth-required'], true)
       for (const time of ['first', 'again']) assert.equal((await bare(`${closed}/ab/cd/abcd`)).status, 200, time)
-      const stranger = fleet.client(side, await fleet.token('bob'))
-      await refused(await stranger(`${closed}/ab/cd/abcd`), 404, /no repository closed/)
-      await refused(await publish(a1, undefined, stranger, closed), 404, /no repository closed/)
+      const stranger = fleet.client(side, `Bearer ${await fleet.token('bob')}`)
+      for (const reply of [
+        await stranger(`${closed}/ab/cd/abcd`),
+        await publish(a1, undefined, stranger, closed),
+        await stranger(`${ORIGIN}/repository/nowhere/ab/cd/abcd`),
+      ]) {
+        assert.equal(reply.status, 404)
+        assert.match(((await reply.json()) as { detail: string }).detail, /There is no repository (closed|nowhere)/)
+      }
     }
   })
 
