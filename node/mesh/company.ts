@@ -6,6 +6,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Stored } from '../../protocol/records.js'
 import type { SwarmNews } from '../../protocol/wire/swarm.js'
 import { Bitmap } from './bitmap.js'
+import type { Clock } from './clock.js'
 import { homesNearFirst } from './homes.js'
 import type { Geometry } from './pieces.js'
 import type { Plan } from './plan.js'
@@ -17,6 +18,7 @@ export interface CompanyParts {
   geometry: Geometry
   plan: Plan
   swarm: Swarm
+  clock: Clock
   /** Something may be asked now that could not be asked before. */
   changed: () => void
   /** Work that must be waited for. */
@@ -129,11 +131,11 @@ export class Company {
   }
 
   async #listen(peer: string, followed: Followed): Promise<void> {
-    const { stored, scope, swarm, changed } = this.#parts
-    const timer = setTimeout(() => {
+    const { stored, scope, swarm, clock, changed } = this.#parts
+    const cancel = clock.after(FIRST_NEWS_MS, () => {
       followed.waiting = false
       changed()
-    }, FIRST_NEWS_MS)
+    })
     try {
       const ask = { digest: stored.digest, scope, fetch: followed.home }
       for await (const news of swarm.follow(peer, ask, followed.stop.signal)) {
@@ -145,7 +147,7 @@ export class Company {
       if (followed.home && !isGone(error)) this.#refused = true
       if (this.#followed.get(peer) === followed) this.drop(peer)
     } finally {
-      clearTimeout(timer)
+      cancel()
       followed.waiting = false
     }
   }
