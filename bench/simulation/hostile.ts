@@ -27,7 +27,6 @@ function flips(post: Post): void {
 
 /** Takes part in everything, and never sends a piece. */
 function withholds(post: Post): void {
-  // biome-ignore lint/correctness/useYield: that is the attack
   post.handle('piece', async function* (_from, payload, signal) {
     decodePieceAsk(payload)
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
@@ -42,6 +41,7 @@ function claims(post: Post, stored: Stored): void {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   }
   post.handle('swarm', everything)
+
   // biome-ignore lint/correctness/useYield: that is the attack
   post.handle('piece', async function* () {
     throw new RegistryError('missing', 'This node does not have the piece')

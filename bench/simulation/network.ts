@@ -17,6 +17,7 @@ export interface Traffic {
   controlBytes: number
   /** Received. */
   bulkBytes: number
+  bulkSent: number
 }
 
 interface Part {
@@ -36,7 +37,7 @@ const PACKET_BYTES = 82
 export class Host {
   readonly name: string
   readonly line: Line
-  readonly traffic: Traffic = { messages: 0, controlBytes: 0, bulkBytes: 0 }
+  readonly traffic: Traffic = { messages: 0, controlBytes: 0, bulkBytes: 0, bulkSent: 0 }
   /** Who cannot reach each other have different sides. */
   side = 0
   alive = true
@@ -145,11 +146,18 @@ export class Network {
 
   #turn(host: Host): void {
     if (host.sending) return
-    const flow = host.ready.shift()
-    if (!flow) return
-    flow.waiting = false
-    const [part] = flow.parts
-    if (!part) return this.#turn(host)
+    let flow: Flow | undefined
+    let part: Part | undefined
+    while (!part) {
+      flow = host.ready.shift()
+      if (!flow) return
+      flow.waiting = false
+      part = flow.parts[0]
+    }
+    if (flow) this.#transmit(host, flow, part)
+  }
+
+  #transmit(host: Host, flow: Flow, part: Part): void {
     const bytes = Math.min(part.left, this.#quantum)
     host.sending = true
     const tookMs = (bytes + host.owed) / host.bytesPerMs
@@ -160,6 +168,7 @@ export class Network {
   #sent(flow: Flow, part: Part, bytes: number): void {
     const { from, to } = flow
     from.sending = false
+    from.traffic.bulkSent += bytes
     if (!flow.closed) {
       part.left -= bytes
       flow.queued -= bytes

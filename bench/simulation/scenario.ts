@@ -33,6 +33,12 @@ export interface Scenario {
   degree?: number
 }
 
+interface Spread {
+  least: number
+  mean: number
+  most: number
+}
+
 export interface Outcome {
   /** Of honest nodes with the usual rate: seconds from a client's request to its last byte, in order. */
   seconds: number[]
@@ -50,7 +56,9 @@ export interface Outcome {
   waste: number
   /** Refusals that clients saw. */
   errors: number
-  connections: { least: number; mean: number; most: number }
+  connections: Spread
+  /** Bulk bytes sent ÷ size, by node. */
+  uploads: Spread
   trace: number
 }
 
@@ -139,8 +147,8 @@ class Fleet {
   /** As heartbeats do: everybody hears of everybody. */
   #introduce(only?: SimulatedNode): void {
     const names = [...this.#nodes.keys()]
-    if (!only) return this.#nodes.forEach((node) => node.introduce(names))
-    only.introduce(names)
+    for (const node of only ? [only] : this.#nodes.values()) node.introduce(names)
+    if (!only) return
     this.#timeline.after(HEARTBEAT_MS, () => {
       for (const node of this.#nodes.values()) if (node !== only) node.introduce([only.host.name])
     })
@@ -221,7 +229,7 @@ class Fleet {
     return true
   }
 
-  #outcome(connections: Outcome['connections']): Outcome {
+  #outcome(connections: Spread): Outcome {
     const { nodes, blobBytes } = this.#scenario
     const all = [...this.#nodes.values()]
     const honest = all.filter(({ host }) => this.#kinds.get(host.name) !== 'hostile')
@@ -241,6 +249,7 @@ class Fleet {
       waste: mean(({ host }) => host.traffic.bulkBytes / blobBytes) - 1,
       errors: honest.reduce((sum, { errors }) => sum + errors, 0),
       connections,
+      uploads: spread(all.map(({ host }) => host.traffic.bulkSent / blobBytes)),
       trace: this.#network.trace,
     }
   }
@@ -254,7 +263,7 @@ class Fleet {
   }
 }
 
-function spread(figures: number[]): Outcome['connections'] {
+function spread(figures: number[]): Spread {
   return {
     least: Math.min(...figures),
     mean: figures.reduce((sum, figure) => sum + figure, 0) / figures.length,

@@ -244,7 +244,10 @@ async function* news(
   let [told, introduced] = [transfer?.arrivals.length ?? 0, 0]
   yield encodeSwarmNews({ have: transfer ? transfer.map() : everything(stored) })
   const pulses = transfer ? [roster.joined, transfer.changed] : [roster.joined]
-  while (!signal.aborted && (transfer?.open ?? true)) {
+  const { pieces } = geometryOf(stored.size)
+  // A transfer that is complete closes at once: its last pieces are told after that.
+  const whole = (): boolean => !transfer || transfer.arrivals.length === pieces
+  while (!signal.aborted && (whole() || transfer?.open)) {
     const add = transfer?.arrivals.slice(told, told + NEWS_PIECES) ?? []
     const others = roster.peers.slice(introduced, introduced + NEWS_PEERS)
     told += add.length
