@@ -98,7 +98,7 @@ export class Company {
     this.#parts.plan.stopFetching(home)
   }
 
-  /** Another node wants the blob, too: it will have pieces. `alike`: it takes them from the same home. */
+  /** Another node wants the blob, too: it will have pieces. `alike`: it takes them from where this one does. */
   meet(peer: string, alike = false): void {
     const { swarm, scope, plan } = this.#parts
     if (peer === swarm.self) return
@@ -160,8 +160,8 @@ export class Company {
     try {
       const ask = { digest: stored.digest, scope, fetch: followed.home }
       for await (const news of swarm.follow(peer, ask, followed.stop.signal)) {
+        this.#heard(peer, news, followed.waiting)
         followed.waiting = false
-        this.#heard(peer, news)
         changed()
       }
     } catch (error) {
@@ -173,14 +173,15 @@ export class Company {
     }
   }
 
-  #heard(peer: string, news: SwarmNews): void {
+  #heard(peer: string, news: SwarmNews, first: boolean): void {
     const { geometry, plan } = this.#parts
     if (news.have?.pieceLeaves === geometry.pieceLeaves) {
       const map = Bitmap.parse(news.have.bitmap, geometry.pieces)
+      if (first && map?.full) plan.holds(peer)
       for (let piece = 0; map && piece < map.size; piece++) if (map.has(piece)) plan.has(peer, piece)
     }
     for (const piece of news.add) plan.has(peer, piece)
-    for (const other of news.peers) this.meet(other, this.isHome(peer))
+    for (const other of news.peers) this.meet(other, plan.provides(peer))
   }
 }
 

@@ -52,6 +52,8 @@ interface Source {
   map: Bitmap
   /** It gets what it does not have when asked: the home. */
   fetches: boolean
+  /** It had all before anybody else had anything of it. */
+  whole: boolean
   /** By piece, or by first piece of a run. */
   asked: Map<number, Asked>
   /** Last sign of life, and last piece. */
@@ -170,6 +172,20 @@ export class Plan {
     for (const piece of known.asked.keys()) this.#release(source, piece)
   }
 
+  /** It has all, and had so when it was first heard of: who completed with the others is one of them. */
+  holds(source: string): void {
+    const known = this.#sources.get(source)
+    if (!known) return
+    known.whole = true
+    for (let piece = 0; piece < this.#options.pieces; piece++) this.has(source, piece)
+  }
+
+  /** Do the others take from it what they pass on. */
+  provides(source: string): boolean {
+    const known = this.#sources.get(source)
+    return known !== undefined && (known.fetches || known.whole)
+  }
+
   has(source: string, piece: number): void {
     const map = this.#sources.get(source)?.map
     if (!map?.add(piece)) return
@@ -285,7 +301,7 @@ export class Plan {
     let [providers, passedOn] = [0, false]
     for (const [source, known] of this.#sources) {
       if (source === PRIMARY) continue
-      const provides = known.fetches || known.map.full
+      const provides = known.fetches || known.whole
       if (provides) providers++
       const gets = urgent && known.fetches && this.#copies[piece] === 0
       if ((!known.map.has(piece) && !gets) || known.asked.has(piece)) continue
@@ -424,6 +440,7 @@ function newSource(pieces: number): Source {
   return {
     map: new Bitmap(pieces),
     fetches: false,
+    whole: false,
     asked: new Map(),
     lastMs: 0,
     arrivedMs: 0,
