@@ -15,6 +15,11 @@ export interface Tail {
   note: string
 }
 
+export interface StoredNote {
+  number: number
+  note: string
+}
+
 export class LogStore {
   readonly #db: Database
 
@@ -22,9 +27,51 @@ export class LogStore {
     this.#db = db
   }
 
-  operations(items: LogItem[], number: number, note: string): Operation[] {
-    const puts = items.map((item): Operation => sealed(logKey(item.number), encode(item)))
-    return [...puts, sealed(noteKey(number), JSON.stringify(note))]
+  operations(items: readonly LogItem[], notes: readonly StoredNote[]): Operation[] {
+    return [
+      ...items.map((item): Operation => sealed(logKey(item.number), encode(item))),
+      ...notes.map(({ number, note }) => sealed(noteKey(number), JSON.stringify(note))),
+    ]
+  }
+
+  /** Entries (after, end] in order, up to the first one that is damaged or lost. */
+  async *items(after: number, end: number): AsyncGenerator<LogItem, void, undefined> {
+    let number = after
+    for await (const item of this.#sound(after, end)) {
+      if (item.number !== ++number) return
+      yield item
+    }
+  }
+
+  /** Entries (after, end], undefined for each that is damaged or lost. */
+  async held(after: number, end: number): Promise<(LogItem | undefined)[]> {
+    const found = Array.from({ length: end - after }, (): LogItem | undefined => undefined)
+    for await (const item of this.#sound(after, end)) found[item.number - after - 1] = item
+    return found
+  }
+
+  /** The sound ones, as far as LevelDB can be read. */
+  async *#sound(after: number, end: number): AsyncGenerator<LogItem, void, undefined> {
+    try {
+      for await (const [key, text] of this.#db.iterator({ gt: logKey(after), lte: logKey(end) })) {
+        const item = decode(key, text)
+        if (item) yield item
+      }
+    } catch (error) {
+      if (!isDamage(error)) throw error
+    }
+  }
+
+  /** The last checkpoint of (after, end]. */
+  async lastNote(after: number, end: number): Promise<string | undefined> {
+    for await (const [key, text] of this.#db.iterator({
+      gt: noteKey(after),
+      lte: noteKey(end),
+      reverse: true,
+      limit: 1,
+    }))
+      return readNote(key, text)?.note
+    return undefined
   }
 
   /** Puts entries in place of held ones that have the same leaf: with their bodies, or without. Throws `corrupt` for any other. */

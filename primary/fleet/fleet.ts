@@ -7,6 +7,7 @@
  *     POST heartbeat     {position, addresses, cache, …}   -> {peers, certificate?, policies}
  *     GET  feed                                            -> frames without end
  *     GET  log?after&limit                                 -> frames: entries, then a checkpoint that covers them
+ *     POST range                                           wire/range.ts
  *     GET  blobs/{digest}?scope                            -> bytes, with ranges
  *     GET  leaves/{digest}?scope                           -> 32 bytes for each 64 KiB
  *     GET  listing?scope&package&reference                 -> {known, stale, age, epoch, number}: recorded as of that position
@@ -28,6 +29,7 @@ import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Arrival } from '../../protocol/kinds/arrival.js'
 import { verifyCheckpoint } from '../../protocol/log/checkpoint.js'
 import { contradictionShape } from '../../protocol/log/contradiction.js'
+import { Ranges, shownTo } from '../../protocol/log/ranges.js'
 import { LEAF_BYTES } from '../../protocol/merkle.js'
 import type { Blobs, Bytes, Metadata, Principal } from '../../protocol/ports.js'
 import {
@@ -39,8 +41,10 @@ import {
   type Stored,
 } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
+import { decodeRangeAsk } from '../../protocol/wire/range.js'
 import { decodePieceAnswer } from '../../protocol/wire/swarm.js'
 import { MOST_WANTED_LEAVES } from '../../protocol/wire/wanted.js'
+import { rangeLog } from '../log/held.js'
 import { readLog, type Signer } from '../log/signer.js'
 import type { Asking } from './asking.js'
 import { encodeBatch, feed } from './feed.js'
@@ -129,10 +133,12 @@ export interface FleetOptions {
 export class Fleet {
   readonly #options: FleetOptions
   readonly #membership: Membership
+  readonly #ranges: Ranges
   readonly #stop = new AbortController()
 
   constructor(options: FleetOptions) {
     this.#options = options
+    this.#ranges = new Ranges(rangeLog(options.pool, options.signer))
     this.#membership = new Membership(options)
   }
 
@@ -174,6 +180,8 @@ export class Fleet {
         }
       case 'GET log':
         return this.#log(query, sees)
+      case 'POST range':
+        return this.#range(request, sees)
       case 'HEAD blobs':
       case 'GET blobs': {
         const file = await this.#file(argument, query.get('scope') ?? '', sees)
@@ -297,6 +305,12 @@ export class Fleet {
       headers: { 'content-type': 'application/octet-stream' },
       body: encodeBatch({ items, note: end.note }, sees),
     }
+  }
+
+  async #range(request: HttpRequest, sees: (scope: string) => boolean): Promise<Reply> {
+    const ask = decodeRangeAsk(await collect(request.body, MAX_BODY_BYTES))
+    const body = await this.#ranges.answer(ask, (item) => shownTo(item, sees))
+    return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body }
   }
 
   /** The last checkpoint within the page, or the first beyond it. */
