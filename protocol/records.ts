@@ -301,6 +301,16 @@ export interface RecoveryRecord {
   createdAt: string
 }
 
+/** What the primary would lose with its disk and database, sealed to the recovery key (recovery/sealed.ts). */
+export interface EscrowRecord {
+  /** `keys`, or a kind of parcel and whose it is: `user/alice`. */
+  id: string
+  /** base64. */
+  sealed: string
+  /** ISO 8601. */
+  at: string
+}
+
 export interface AccessRecords {
   user: UserRecord
   token: TokenRecord
@@ -311,6 +321,7 @@ export interface AccessRecords {
   project: ProjectRecord
   lease: LeaseRecord
   recovery: RecoveryRecord
+  escrow: EscrowRecord
 }
 export type AccessKind = keyof AccessRecords
 

@@ -659,6 +659,8 @@ async function build({ pool }: TestDatabase) {
     providers: identity.providers,
     federation: identity.federation,
     trustRules: identity.trustRules,
+    escrow: { refresh: async () => 0 },
+    logKey: Buffer.alloc(32),
     exchange: identity.exchange,
     formats: [files],
     open: registry.repository.bind(registry),
