@@ -16,6 +16,7 @@ import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
 import { projectCommand } from './commands/project.js'
 import { providerCommand } from './commands/provider.js'
+import { recoveryCommand } from './commands/recovery.js'
 import { repoCommand } from './commands/repo.js'
 import { roleCommand } from './commands/role.js'
 import { primaryCommand, upCommand } from './commands/run.js'
@@ -64,6 +65,7 @@ export function program(terminal: Terminal, ended: (code: number) => void = () =
     readyCommand(terminal),
     verifyCommand(terminal),
     auditCommand(terminal),
+    recoveryCommand(terminal),
     statusCommand(terminal),
     configCommand(terminal),
     completionCommand(terminal, () => cairn),

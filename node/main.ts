@@ -161,7 +161,7 @@ async function compose(
       covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
         ? replica.held(scope, digest)
         : undefined,
-    () => state.head.number,
+    () => state.head.epoch * 2 ** 40 + state.head.number,
   )
   const blobs = new NodeBlobs({
     cache,
@@ -498,6 +498,7 @@ async function* tail(replica: Replica, sees: (scope: string) => boolean, payload
     throw new RegistryError('invalid', 'That is no request for a tail of the log')
   const found = await replica.tail(after, Math.min(Math.max(1, limit), MAX_TAIL))
   if (!found) throw new RegistryError('missing', 'There is nothing newer here')
+  for (const note of replica.beginnings) yield encodeFrame({ type: 'beginning', note })
   for (const item of found.items) yield encodeFrame({ type: 'item', item: visibleTo(item, sees) })
   yield encodeFrame({ type: 'checkpoint', note: found.note })
 }

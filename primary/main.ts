@@ -61,6 +61,7 @@ import { PostgresLedger } from './postgres/ledger.js'
 import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
+import { Escrow } from './recovery/escrow.js'
 import { Repositories } from './repositories.js'
 import { LogIns, scimSettings } from './scim/log-ins.js'
 import { openScim } from './scim/scim.js'
@@ -88,6 +89,7 @@ const DOWNLOADS_FLUSH_MS = 5_000
 const USES_FLUSH_MS = 10_000
 const SWEEP_MS = 3_600_000
 const PROVIDERS_TICK_MS = 60_000
+const ESCROW_MS = 10_000
 const GRACE_MS = 5_000
 const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
@@ -326,6 +328,9 @@ async function compose(
     nowMs: Date.now,
   })
 
+  const escrow = new Escrow({ pool, ledger, metadata: state, keys: join(settings.data, 'keys'), nowMs: Date.now })
+  regularly(() => escrow.refresh(), ESCROW_MS, 'what changed was not sealed to the recovery key')
+
   const metrics = new Metrics('primary')
   const onFault = (error: unknown, { key }: RepositoryRecord, name: string) =>
     log.info(
@@ -381,6 +386,8 @@ async function compose(
     federation,
     trustRules,
     exchange,
+    escrow,
+    logKey: keys.logPublic,
     repositories,
     prover,
     formats,

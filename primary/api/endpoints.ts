@@ -17,6 +17,7 @@ import type { Federation } from '../identity/federation.js'
 import type { Providers } from '../identity/providers.js'
 import type { Leases } from '../leases.js'
 import type { Nodes } from '../nodes.js'
+import type { Escrow } from '../recovery/escrow.js'
 import type { Repositories } from '../repositories.js'
 import type { Exchange } from '../workload/exchange.js'
 import type { TrustRules } from '../workload/rules.js'
@@ -29,6 +30,7 @@ import { leaseEndpoints } from './leases.js'
 import { nodeEndpoints } from './nodes.js'
 import { projectEndpoints } from './projects.js'
 import { providerEndpoints } from './providers.js'
+import { recoveryEndpoints } from './recovery.js'
 import { repositoryEndpoints } from './repositories.js'
 import { tokenEndpoints } from './tokens.js'
 import { trustEndpoints } from './trust.js'
@@ -47,6 +49,9 @@ export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'do
   providers: Providers
   federation: Federation
   trustRules: TrustRules
+  escrow: Pick<Escrow, 'refresh'>
+  /** Of the log, 32 raw bytes. */
+  logKey: Uint8Array
   exchange: Exchange
   repositories: Repositories
   prover: Prover
@@ -87,6 +92,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...providerEndpoints(options.providers, options.federation),
     ...trustEndpoints(options.trustRules, options.exchange, metadata),
     ...auditEndpoints(audit),
+    ...recoveryEndpoints({ ...options, nowMs }),
   ]
   const document: Endpoint = openApiEndpoint(() => ({ version, endpoints: [...endpoints, document] }))
   return [...endpoints, document]

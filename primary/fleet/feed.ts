@@ -28,7 +28,7 @@ export async function* feed(
   const wake = () => queue.wake()
   signal.addEventListener('abort', wake)
   try {
-    queue.push(encodeFrame({ type: 'checkpoint', note: signer.latest.note }))
+    queue.push(encodeBatch({ items: [], note: signer.latest.note, beginnings: signer.beginnings }, sees))
     while (!signal.aborted) {
       const chunks = queue.take()
       if (chunks) yield* chunks
@@ -43,11 +43,15 @@ export async function* feed(
 }
 
 /** A batch as one node may see it. */
-export function encodeBatch(batch: Pick<SignedBatch, 'items' | 'note'>, sees: Sees): Buffer {
+export function encodeBatch(
+  batch: Pick<SignedBatch, 'items' | 'note'> & { beginnings?: readonly string[] },
+  sees: Sees,
+): Buffer {
+  const begun = (batch.beginnings ?? []).map((note) => encodeFrame({ type: 'beginning', note }))
   const frames = batch.items.map(({ scope, item, leaf }) =>
     encodeFrame({ type: 'item', item: sees(scope) ? item : { number: item.number, leaf } }),
   )
-  return Buffer.concat([...frames, encodeFrame({ type: 'checkpoint', note: batch.note })])
+  return Buffer.concat([...begun, ...frames, encodeFrame({ type: 'checkpoint', note: batch.note })])
 }
 
 class Queue {

@@ -284,18 +284,19 @@ export class Fleet {
   async #log(query: URLSearchParams, sees: (scope: string) => boolean): Promise<Reply> {
     const after = whole(query.get('after'))
     const limit = Math.min(Math.max(whole(query.get('limit')), 1), MAX_LOG_PAGE)
+    const { beginnings } = this.#options.signer
     const end = await this.#checkpoint(after, limit)
     if (!end)
       return {
         status: 200,
         headers: {},
-        body: encodeBatch({ items: [], note: this.#options.signer.latest.note }, sees),
+        body: encodeBatch({ items: [], note: this.#options.signer.latest.note, beginnings }, sees),
       }
     const items = await readLog(this.#options.pool, after, end.number - after)
     return {
       status: 200,
       headers: { 'content-type': 'application/octet-stream' },
-      body: encodeBatch({ items, note: end.note }, sees),
+      body: encodeBatch({ items, note: end.note, beginnings }, sees),
     }
   }
 

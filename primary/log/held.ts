@@ -1,6 +1,7 @@
 /** The log in Postgres, for proofs. */
 import type pg from 'pg'
 import type { HeldLog } from '../../protocol/log/prover.js'
+import { LogTree } from '../../protocol/log/tree.js'
 import { readLog, type Signer } from './signer.js'
 
 type Signing = Pick<Signer, 'latest' | 'onBatch'>
@@ -18,14 +19,14 @@ export function heldLog(pool: Pick<pg.Pool, 'query'>, signer: Signing): HeldLog 
       const [found] = await readLog(pool, number - 1, 1)
       return found && 'body' in found.item && found.item.number === number ? found.item : undefined
     },
-    leaves: async (start, end) => {
+    tree: new LogTree(async (start, end) => {
       const { rows } = await pool.query<{ leaf: Buffer }>({
         name: 'log_leaves',
         text: 'select leaf from log where number > $1 and number <= $2 order by number',
         values: [start, end],
       })
       return Buffer.concat(rows.map(({ leaf }) => leaf))
-    },
+    }),
   }
 }
 
