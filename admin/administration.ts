@@ -98,6 +98,10 @@ async function shownWith(
       ...{ params, query, visitor, forms, path: request.path, nowMs: source.nowMs() },
       rest: reading(source.rest, request, visitor),
       administers: source.gate.mayAdminister(visitor.principal),
+      manages: (key) => {
+        const project = source.metadata.access('project', key)
+        return project !== undefined && source.gate.manages(visitor.principal, project)
+      },
       audits: source.gate.mayAudit(visitor.principal),
     })
     const said = after ? undefined : SAID[query.get('said') ?? '']

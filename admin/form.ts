@@ -63,9 +63,14 @@ export class Forms {
     return !this.#told && said(this.#failed?.problem)
   }
 
+  /** For what is folded around a form. */
+  failedAt(name: string, of = ''): boolean {
+    return this.#failed?.name === name && this.#failed.of === of
+  }
+
   form(name: string, options: FormOptions, fields?: (fields: Fields) => Content): Html {
     const { button, of = '', label, danger } = options
-    const failed = this.#failed?.name === name && this.#failed.of === of ? this.#failed : undefined
+    const failed = this.failedAt(name, of) ? this.#failed : undefined
     if (failed) this.#told = true
     const content = fields?.(this.#fieldsOf(failed?.typed))
     const form = html`<form method="post" action="${this.#path}" class="${fields || danger ? 'fields' : 'one'}">

@@ -87,6 +87,9 @@ details > form.fields { margin-bottom: .9rem; }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 .pager { display: flex; gap: 1rem; padding: .6rem 0; }
 td.wide, td small { white-space: normal; }
+.reasons { list-style: none; margin: 0; padding: 0; white-space: normal; font-size: .9rem; min-width: 16rem; }
+.reasons .deny { color: var(--bad); }
+td { overflow-wrap: anywhere; }
 .once { padding: .7rem 1rem; background: var(--ground); border: 1px solid var(--line); border-radius: .4rem; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; }
 footer { color: var(--soft); font-size: .85rem; }
 footer p { margin: 0; }

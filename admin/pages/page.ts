@@ -29,6 +29,8 @@ export interface Asked {
   /** Whether forms are worth showing; REST decides. */
   administers: boolean
   audits: boolean
+  /** Of a project, by its key. */
+  manages: (project: string) => boolean
 }
 
 export interface Change {

@@ -40,11 +40,28 @@ const PAGES: Record<string, { shows: Asks; does: Record<string, Asks> }> = {
   },
   '/admin/groups': { shows: 'auditor', does: { create: 'administrator' } },
   '/admin/groups/{name}': { shows: 'auditor', does: all('administrator', 'add leave describe remove') },
+  '/admin/roles': { shows: 'authenticated', does: all('administrator', 'create change remove') },
+  '/admin/grants': { shows: 'auditor', does: all('administrator', 'create remove') },
+  '/admin/rights': { shows: 'authenticated', does: {} },
+  '/admin/projects': { shows: 'authenticated', does: { create: 'administrator' } },
+  '/admin/projects/{key}': {
+    shows: 'sees a project',
+    does: { ...all('manages a project', 'edit member user_leaves group_leaves account'), remove: 'administrator' },
+  },
+  '/admin/projects/{key}/service-accounts/{name}': {
+    shows: 'manages a project',
+    does: all('manages a project', 'create rotate revoke remove'),
+  },
   '/admin/tokens': { shows: 'authenticated', does: all('authenticated', 'create rotate revoke') },
 }
 
 /** Forms that make tokens. */
-const FRESH = ['/admin/tokens create', '/admin/tokens rotate']
+const FRESH = [
+  '/admin/projects/{key}/service-accounts/{name} create',
+  '/admin/projects/{key}/service-accounts/{name} rotate',
+  '/admin/tokens create',
+  '/admin/tokens rotate',
+]
 
 const PARAMETERS: Record<string, string> = { name: 'somebody', key: PROJECT, repository: 'mine' }
 const FIELDS = new URLSearchParams({ csrf: 'proof', of: 'something', sure: 'yes' })

@@ -137,6 +137,69 @@ describe('the pages for administration', () => {
     assert.equal((await admin.post(path, { do: 'remove' })).location, '/admin/groups?said=removed')
   })
 
+  it("keep a project's members, and the tokens of its service accounts, for who administers it", async () => {
+    await fleet.api('POST', '/api/v1/users', { username: 'gus', password: `${PASSWORD} of gus` })
+    const gus = await consoleSession(fleet.primaryUrl, 'gus', `${PASSWORD} of gus`)
+    const made = await admin.post('/admin/projects', { do: 'create', key: 'garden', quota: '1048576' })
+    assert.equal(made.location, '/admin/projects/garden?said=made')
+    assert.match(
+      (await admin.post('/admin/projects', { do: 'create', key: 'p', quota: 'much' })).text,
+      /whole number of bytes/,
+    )
+    const path = '/admin/projects/garden'
+    assert.equal((await gus.get(path)).status, 404)
+    const member = (role: string) => admin.post(path, { do: 'member', kind: 'user', name: 'gus', role })
+    await member('developer')
+    const seen = await gus.get(path)
+    assert.ok(seen.status === 200 && !seen.text.includes('name="do" value="member"'))
+    assert.equal((await gus.post(path, { do: 'member', kind: 'user', name: 'gus', role: 'admin' })).status, 403)
+    await member('admin')
+    assert.match((await gus.get(path)).text, /name="do" value="member"/)
+    assert.equal((await gus.post(path, { do: 'edit', quota: '9' })).status, 403, 'a quota is the system’s')
+    assert.equal((await gus.post(path, { do: 'account', username: 'robot', role: 'reader' })).status, 303)
+    const robot = `${path}/service-accounts/robot`
+    const token = await gus.post(robot, { do: 'create', name: 'ci', scopes: 'read:*', days: '7' })
+    assert.match(token.text, /class="once"[^>]*>cairn/)
+    assert.equal((await gus.post(path, { do: 'user_leaves', of: 'gus' })).status, 303)
+    assert.equal((await gus.get(robot)).status, 404)
+    assert.equal((await ann.get('/admin/projects')).text.includes('garden'), false)
+  })
+
+  it('grant, forbid, explain both ways, and take back', async () => {
+    await fleet.api('POST', '/api/v1/repositories', { key: 'team-a', format: 'generic' })
+    const grant = { do: 'create', kind: 'user', name: 'ann', repository: 'team-*', path: '' }
+    const neither = await admin.post('/admin/grants', { ...grant, effect: 'allow', role: '' })
+    assert.ok(neither.status === 400 && neither.text.includes('A grant names actions, or a role'), neither.text)
+    assert.ok(neither.text.includes('value="team-*"'))
+    assert.equal((await admin.post('/admin/grants', { ...grant, role: 'developer' })).status, 303)
+    const deny = { ...grant, path: 'secret/', effect: 'deny', role: '', action: ['read', 'write'] }
+    assert.equal((await admin.post('/admin/grants', deny)).status, 303)
+    const listed = (await admin.get('/admin/grants?user=ann')).text
+    assert.ok(listed.includes('developer: read, write') && listed.includes('secret/'))
+    const who = (await admin.get('/admin/rights?repository=team-a&action=write&path=docs/x')).text
+    assert.match(who, /<a href="\/admin\/users\/ann">ann<\/a>/)
+    const not = (await admin.get('/admin/rights?repository=team-a&action=write&path=secret/x')).text
+    assert.ok(!not.includes('/admin/users/ann"'))
+    const what = (await admin.get('/admin/rights?user=ann')).text
+    assert.ok(what.includes('team-a') && what.includes('class="deny"'), what)
+    assert.ok((await ann.get('/admin/rights')).text.includes('team-a'), 'of oneself everybody may ask')
+    assert.equal((await ann.get('/admin/rights?user=admin')).status, 404)
+    assert.equal((await ann.get('/admin/rights?repository=team-a&action=write')).status, 403)
+    for (const [, id = ''] of listed.matchAll(/name="of" value="([^"]+)"/g))
+      assert.equal((await admin.post('/admin/grants', { do: 'remove', of: id })).status, 303)
+    assert.match((await admin.get('/admin/grants?user=ann')).text, /There is no such grant/)
+  })
+
+  it('make, change and remove roles', async () => {
+    assert.equal((await admin.post('/admin/roles', { do: 'create', name: 'pusher', action: 'write' })).status, 303)
+    assert.equal((await admin.post('/admin/roles', { do: 'create', name: 'none' })).status, 400)
+    const change = { do: 'change', of: 'pusher', description: 'Pushes & pulls', action: ['read', 'write'] }
+    assert.equal((await admin.post('/admin/roles', change)).status, 303)
+    assert.match((await admin.get('/admin/roles')).text, /Pushes &#38; pulls<\/td><td>read, write/)
+    assert.notEqual((await admin.post('/admin/roles', { ...change, of: 'reader' })).status, 303)
+    assert.equal((await admin.post('/admin/roles', { do: 'remove', of: 'pusher' })).status, 303)
+  })
+
   it('show names that somebody else chose as text', async () => {
     const name = EVIL.replaceAll('/', '')
     await fleet.api('POST', '/api/v1/groups', { name, description: EVIL })
