@@ -102,6 +102,11 @@ async function shownWith(
         const project = source.metadata.access('project', key)
         return project !== undefined && source.gate.manages(visitor.principal, project)
       },
+      configures: (key) => {
+        const record = source.metadata.repository(key)
+        return record !== undefined && source.gate.decide(visitor.principal, 'admin', record).allowed
+      },
+      formats: source.formats.map(({ name }) => name),
       audits: source.gate.mayAudit(visitor.principal),
     })
     const said = after ? undefined : SAID[query.get('said') ?? '']

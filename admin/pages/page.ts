@@ -31,6 +31,10 @@ export interface Asked {
   audits: boolean
   /** Of a project, by its key. */
   manages: (project: string) => boolean
+  /** Of a repository, by its key. */
+  configures: (repository: string) => boolean
+  /** Names of all formats. */
+  formats: readonly string[]
 }
 
 export interface Change {

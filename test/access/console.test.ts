@@ -11,6 +11,7 @@ import { formats } from '../../formats/index.js'
 import { type PrimaryApiOptions, primaryEndpoints } from '../../primary/api/endpoints.js'
 import { serveApi } from '../../protocol/api/serve.js'
 import { RegistryError } from '../../protocol/errors.js'
+import { json } from '../../protocol/http/reply.js'
 import { MemoryFleet } from '../support/memory-fleet.js'
 import { bodyOf, requestOf } from '../support/request.js'
 import { PROJECT, type Visitor } from './askers.js'
@@ -52,16 +53,39 @@ const PAGES: Record<string, { shows: Asks; does: Record<string, Asks> }> = {
     shows: 'manages a project',
     does: all('manages a project', 'create rotate revoke remove'),
   },
+  '/admin/repositories': { shows: 'authenticated', does: { create: 'administrator' } },
+  '/admin/repositories/{repository}': {
+    shows: 'sees a repository',
+    does: { ...all('administers a repository', 'edit system member leave'), remove: 'administrator' },
+  },
+  '/admin/nodes': { shows: 'auditor', does: { create: 'administrator' } },
+  '/admin/nodes/{name}': { shows: 'auditor', does: all('administrator', 'edit policy drop sync remove') },
+  '/admin/leases': { shows: 'auditor', does: all('administrator', 'create renew end void') },
+  '/admin/identity-providers': { shows: 'auditor', does: {} },
+  '/admin/identity-providers/{name}': {
+    shows: 'auditor',
+    does: all('administrator', 'test sync enable disable remove'),
+  },
+  '/admin/audit': { shows: 'auditor', does: {} },
   '/admin/tokens': { shows: 'authenticated', does: all('authenticated', 'create rotate revoke') },
 }
 
 /** Forms that make tokens. */
 const FRESH = [
+  '/admin/nodes create',
+
   '/admin/projects/{key}/service-accounts/{name} create',
   '/admin/projects/{key}/service-accounts/{name} rotate',
   '/admin/tokens create',
   '/admin/tokens rotate',
 ]
+
+/** Forms about a node's policies read them first. */
+const NODE = {
+  ...{ id: 'somebody', name: '', status: 'online', repositories: [], sync_policies: [], created_at: '', url: null },
+  ...{ last_heartbeat: null, lag: null, cache_used_bytes: null, cache_limit_bytes: null, peers: null },
+  ...{ version: null, alarm: null },
+}
 
 const PARAMETERS: Record<string, string> = { name: 'somebody', key: PROJECT, repository: 'mine' }
 const FIELDS = new URLSearchParams({ csrf: 'proof', of: 'something', sure: 'yes' })
@@ -87,6 +111,7 @@ describe('who may do what on the pages for administration', () => {
       ...{ body: undefined, query: undefined, reply: 'raw' as const },
       handle: async () => {
         reached.push(endpoint.method)
+        if (endpoint.name === 'edge_nodes.get') return json(NODE)
         throw new RegistryError('conflict', 'reached')
       },
     }))
