@@ -18,8 +18,6 @@ export interface FieldOptions {
   hint?: string
   required?: boolean
   type?: 'text' | 'password' | 'number' | 'email'
-  /** Names to choose from while typing, not only these. */
-  list?: readonly string[]
 }
 
 export interface Fields {
@@ -87,11 +85,11 @@ ${content}${danger && html`<label class="check"><input type="checkbox" name="sur
 
   #fieldsOf(typed: URLSearchParams | undefined): Fields {
     return {
-      text: (name, label, { value = '', hint, required = false, type = 'text', list } = {}) => {
+      text: (name, label, { value = '', hint, required = false, type = 'text' } = {}) => {
         const id = `field-${++this.#fields}`
         // What is secret is typed again.
         const shown = type === 'password' ? '' : (typed?.get(name) ?? value)
-        return html`<label>${label} <input name="${name}" type="${type}" value="${shown}" maxlength="4000" autocomplete="${type === 'password' ? 'new-password' : 'off'}" autocapitalize="none"${required && html` required`}${hint && html` aria-describedby="${id}-hint"`}${list && html` list="${id}-list"`}>${hint && html`<small id="${id}-hint">${hint}</small>`}${list && html`<datalist id="${id}-list">${list.map((one) => html`<option value="${one}"></option>`)}</datalist>`}</label>`
+        return html`<div class="field"><label for="${id}">${label}</label><input id="${id}" name="${name}" type="${type}" value="${shown}" maxlength="4000" autocomplete="${type === 'password' ? 'new-password' : 'off'}" autocapitalize="none"${required && html` required`}${hint && html` aria-describedby="${id}-hint"`}>${hint && html`<small id="${id}-hint">${hint}</small>`}</div>`
       },
       select: (name, label, options, value) => {
         const chosen = typed?.get(name) ?? value
@@ -99,7 +97,8 @@ ${content}${danger && html`<label class="check"><input type="checkbox" name="sur
           const [key, text] = typeof one === 'string' ? [one, one] : one
           return html`<option value="${key}"${key === chosen && html` selected`}>${text}</option>`
         }
-        return html`<label>${label} <select name="${name}">${options.map(option)}</select></label>`
+        const id = `field-${++this.#fields}`
+        return html`<div class="field"><label for="${id}">${label}</label><select id="${id}" name="${name}">${options.map(option)}</select></div>`
       },
       check: (name, label, { on = false, value = 'yes', required = false } = {}) => {
         const checked = typed ? typed.getAll(name).includes(value) : on

@@ -69,8 +69,8 @@ section > h3, .scroll + h3 { margin: 1.2rem 0 .5rem; }
 form.fields { display: flex; flex-wrap: wrap; align-items: end; gap: .7rem .9rem; margin: 0 0 .9rem; }
 form.fields > * { margin: 0; }
 form.fields > .problem { flex-basis: 100%; }
-form.fields label:not(.check) { display: grid; gap: .15rem; color: var(--soft); font-size: .85rem; flex: 0 1 15rem; align-self: start; }
-form.fields label small { line-height: 1.3; }
+form.fields .field { display: grid; gap: .15rem; color: var(--soft); font-size: .85rem; flex: 0 1 15rem; align-self: start; }
+form.fields .field small { line-height: 1.3; }
 form.fields > button { align-self: start; margin-top: 1.35rem; }
 label.check { display: inline-flex; align-items: center; gap: .35rem; font-size: .95rem; align-self: start; margin-top: 1.6rem !important; }
 fieldset { border: 0; padding: 0; margin: 0; display: flex; flex-wrap: wrap; gap: 0 .9rem; align-self: start; }
@@ -86,12 +86,32 @@ details > form.fields { margin-bottom: .9rem; }
 .facts dt { color: var(--soft); font-size: .8rem; }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 .pager { display: flex; gap: 1rem; padding: .6rem 0; }
-td.wide, td small { white-space: normal; }
 .reasons { list-style: none; margin: 0; padding: 0; white-space: normal; font-size: .9rem; min-width: 16rem; }
 .reasons .deny { color: var(--bad); }
-td { overflow-wrap: anywhere; }
+main > form.fields:first-of-type { margin-top: .2rem; }
+.dense { margin-bottom: .9rem; }
+.dense th, .dense td { padding: .4rem .8rem; white-space: normal; overflow-wrap: break-word; }
+.dense tbody th { min-width: 7rem; }
+.dense td:last-child:has(form) { text-align: right; }
+.subject { min-width: 16rem; }
+.note + .scroll { margin-top: .6rem; }
+.dense code { overflow-wrap: anywhere; }
+.dense time, .dense .state, .dense button { white-space: nowrap; }
+.dense small { overflow-wrap: anywhere; }
+.dense button { padding: .15rem .6rem; font-size: .9rem; }
+.dense .actions { justify-content: end; margin: 0; flex-wrap: nowrap; }
+.dense details { border: 0; background: none; margin: 0; text-align: left; }
+.dense summary { padding: 0; }
+.dense details > form { padding: .5rem 0 0; }
+p code { overflow-wrap: anywhere; }
 .once { padding: .7rem 1rem; background: var(--ground); border: 1px solid var(--line); border-radius: .4rem; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; }
 footer { color: var(--soft); font-size: .85rem; }
 footer p { margin: 0; }
-@media (max-width: 40rem) { header { flex-wrap: wrap; } header .viewer { margin-left: 0; width: 100%; } }
+@media (max-width: 40rem) {
+  header, main, footer, nav.pages { padding-left: .9rem; padding-right: .9rem; }
+  form.fields .field { flex: 1 1 100%; }
+  form.fields > button, label.check { margin-top: 0 !important; }
+  .dense th, .dense td { padding: .4rem .6rem; }
+  nav.pages a { padding: .2rem .4rem; }
+  header { flex-wrap: wrap; } header .viewer { margin-left: 0; width: 100%; } }
 `

@@ -5,7 +5,7 @@ import { type Query, queryOf } from './rest.js'
 /** The first column heads its row. `empty`: what is said where there is nothing. */
 export function table(columns: readonly string[], rows: readonly Html[], empty: string): Html {
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${columns[0] ?? ''}"><table><thead><tr>${columns.map((column) => html`<th scope="col">${column}</th>`)}</tr></thead>
+  return html`<div class="scroll dense" tabindex="0" role="region" aria-label="${columns[0] ?? ''}"><table><thead><tr>${columns.map((column) => html`<th scope="col">${column}</th>`)}</tr></thead>
 <tbody>${rows}</tbody></table></div>`
 }
 
@@ -25,7 +25,7 @@ export function facts(...known: [name: string, value: Content][]): Html {
   return html`<dl class="facts">${known.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`
 }
 
-/** '2026-11-26 11:50', UTC. */
-export function moment(iso: string | null | undefined): Content {
-  return iso ? html`<time datetime="${iso}">${iso.slice(0, 16).replace('T', ' ')}</time>` : '—'
+/** '2026-11-26 11:50', UTC; `exactly`: with seconds. */
+export function moment(iso: string | null | undefined, exactly = false): Content {
+  return iso ? html`<time datetime="${iso}">${iso.slice(0, exactly ? 19 : 16).replace('T', ' ')}</time>` : '—'
 }

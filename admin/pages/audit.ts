@@ -20,6 +20,8 @@ const entry = z.object({
 const entryList = z.object({ items: z.array(entry), next: z.string().nullable() })
 const checked = z.object({ rows: z.number(), hash: z.string(), broken: z.string().nullable() })
 
+const STATES: Record<string, string> = { ok: 'online', begun: '' }
+
 const trail: Page = {
   path: '/admin/audit',
   link: { text: 'Audit', for: 'auditor' },
@@ -30,11 +32,11 @@ const trail: Page = {
     const entries = await rest.get(api`/admin/audit`, entryList, { ...wanted, after: after ?? undefined })
     const rows = entries.items.map((one) =>
       row(
-        moment(one.at),
+        moment(one.at, true),
         one.username,
         one.action,
-        html`<span class="state ${one.outcome === 'ok' ? 'online' : 'offline'}">${one.outcome}</span>`,
-        html`<code>${one.subject}</code>${details(one.detail)}`,
+        html`<span class="state ${STATES[one.outcome] ?? 'offline'}">${one.outcome}</span>`,
+        html`<div class="subject"><code>${one.subject}</code>${details(one.detail)}</div>`,
         one.remote,
       ),
     )

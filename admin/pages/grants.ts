@@ -107,7 +107,7 @@ async function newGrant({ rest, forms, query }: Asked): Promise<Content> {
       hint: 'Or a pattern: team-*',
     }),
     fields.text('path', 'Paths', { hint: 'Only those that begin so: docs/ is a folder. Empty: all' }),
-    fields.select('role', 'Role', [['', 'none: the actions chosen here'], ...roles], ''),
-    fields.checks('action', 'Actions, without a role', actions.options),
+    fields.select('role', 'Role', [['', 'none, but actions'], ...roles], ''),
+    fields.checks('action', 'Actions, where there is no role', actions.options),
   ])}</section>`
 }
