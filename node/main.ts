@@ -39,6 +39,7 @@ import { Beat, type Learned } from './beat.js'
 import { NodeBlobs } from './blobs.js'
 import { Cache } from './cache.js'
 import { DownloadCounts } from './downloads.js'
+import { Holdings } from './holdings.js'
 import { identity, saveIdentity } from './identity.js'
 import { ReceivedBlobs } from './lease/bytes.js'
 import { Leasing } from './lease/leasing.js'
@@ -192,8 +193,17 @@ async function compose(
     held: (scope, digest) => replica.held(scope, digest),
     onError: (error) => log.info(errorFields(error), 'the primary could not be given a piece'),
   })
+  const holdings = new Holdings({
+    link,
+    cache,
+    site: settings.site,
+    onError: (error) => log.info(errorFields(error), 'the primary could not be told what is in the cache'),
+  })
   const follow = new Follow({
-    onNotice: (notice) => lending.hear(notice),
+    onNotice: (notice) => {
+      lending.hear(notice)
+      holdings.hear(notice)
+    },
     replica,
     link,
     gossip: {
