@@ -40,9 +40,13 @@ export function rescuing({ node, name, fleet, replica, nowMs }: RescuingOptions)
     const header = request.headers.get(RESCUE_HEADER) ?? ''
     const [text = '', signature = ''] = header.length > MAX_HEADER_CHARACTERS ? [] : header.split(' ')
     if (isOurs(text) && isSigned({ fleet, node, challenge: text }, signature, known.signing)) return known
-    throw new RegistryError('forbidden', 'This is not the recovery key of the fleet that this node belongs to', {
-      code: 'recovery_key_wrong',
-    })
+    throw new RegistryError(
+      'forbidden',
+      'This is not the recovery key of this fleet: take the file that cairn recovery create wrote last',
+      {
+        code: 'recovery_key_wrong',
+      },
+    )
   }
 
   const log = async (request: HttpRequest): Promise<Reply> => {

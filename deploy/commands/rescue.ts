@@ -64,7 +64,7 @@ function lost({ blobs }: RescueReport) {
 }
 
 function reportText(report: RescueReport, file: string): string {
-  const { epoch, changes, hidden, parcels, nodes, returned, blobs, unknown } = report
+  const { epoch, changes, hidden, parcels, unopened, nodes, returned, blobs, unknown } = report
   const again = blobs.missing.length - lost(report).length
   const rows = lost(report).slice(0, SHOWN)
   return [
@@ -74,6 +74,7 @@ function reportText(report: RescueReport, file: string): string {
     ),
     `Epoch ${epoch} begins with ${changes} changes; ${parcels} sealed parcels were opened; ${returned} nodes came back.`,
     ...(hidden > 0 ? [`Of ${hidden} changes no node that was asked may see the contents; they are lost here.`] : []),
+    ...(unopened.length > 0 ? [`Sealed to an older recovery key, and lost here: ${unopened.join(', ')}.`] : []),
     ...(unknown.length > 0 ? [`Not taken over, since a later version made them: ${unknown.join(', ')}.`] : []),
     `${blobs.blobs} blobs are recorded, ${blobs.fetched} came from nodes, ${lost(report).length} nobody has.`,
     ...(again > 0 ? [`${again} more are fetched from upstreams when they are asked for.`] : []),

@@ -5,7 +5,7 @@
 import type { KeyObject } from 'node:crypto'
 import type pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
-import { signBeginning } from '../../protocol/log/beginning.js'
+import { type Beginning, keptOf, signBeginning } from '../../protocol/log/beginning.js'
 import { type Checkpoint, verifyCheckpoint } from '../../protocol/log/checkpoint.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
@@ -26,6 +26,8 @@ export class RescuedLog {
   #time: string
   /** Entries whose contents are not known. */
   hidden = 0
+  /** Of epochs, as nodes told them. */
+  readonly #beginnings: Beginning[] = []
 
   private constructor(
     pool: pg.Pool,
@@ -62,6 +64,16 @@ export class RescuedLog {
     return this.#epoch
   }
 
+  /** Beginnings of epochs that a node tells: what was taken back by them is not taken over. What nobody signed does not count. */
+  know(notes: readonly string[]): void {
+    for (const note of notes)
+      try {
+        this.#beginnings.push({ checkpoint: verifyCheckpoint(note, this.#fleet, this.#publicKey), note })
+      } catch (error) {
+        if (!(error instanceof RegistryError)) throw error
+      }
+  }
+
   /** Throws `corrupt` for a page that does not go on from here to what the primary signed; nothing of it is taken. */
   async take(page: Page): Promise<void> {
     const checkpoint = verifyCheckpoint(page.note, this.#fleet, this.#publicKey)
@@ -78,7 +90,6 @@ export class RescuedLog {
         page.note,
         JSON.stringify(frontier.toJSON()),
       ])
-      for (const note of page.beginnings) await this.#noteBeginning(client, note)
       await client.query('commit')
     } catch (error) {
       await client.query('rollback')
@@ -96,14 +107,15 @@ export class RescuedLog {
   async begin(client: pg.PoolClient, key: KeyObject, { signing }: RecoveryKey, now: string): Promise<Checkpoint> {
     const checkpoint = {
       fleet: this.#fleet,
-      epoch: this.#epoch + 1,
+      epoch: Math.max(this.#epoch, ...this.#beginnings.map(({ checkpoint: begun }) => begun.epoch)) + 1,
       number: this.number,
       root: this.#frontier.root(),
       time: now > this.#time ? now : this.#time,
     }
+    for (const begun of this.#beginnings) await insertBeginning(client, begun)
     const note = signBeginning(checkpoint, key, signing)
     const { epoch, number } = checkpoint
-    await client.query('insert into epoch (epoch, note) values ($1, $2)', [epoch, note])
+    await insertBeginning(client, { checkpoint, note })
     await client.query('insert into checkpoint (epoch, number, note, frontier) values ($1, $2, $3, $4)', [
       epoch,
       number,
@@ -116,6 +128,9 @@ export class RescuedLog {
 
   #extended(fresh: LogItem[], { epoch, number, root }: Checkpoint): Frontier {
     const frontier = Frontier.fromJSON(this.#frontier.toJSON())
+    const kept = keptOf(epoch, this.#beginnings)?.checkpoint.number
+    if (kept !== undefined && number > kept)
+      throw new RegistryError('corrupt', `Changes beyond ${kept} of the ended epoch ${epoch} were taken back`)
     const follows = fresh[0]?.number === this.number + 1 && fresh.length === number - this.number
     for (const item of fresh) frontier.append(leafOf(item))
     if (follows && epoch >= this.#epoch && Buffer.compare(frontier.root(), root) === 0) return frontier
@@ -138,11 +153,10 @@ export class RescuedLog {
     if (await append(client, { epoch, number: this.number }, entries, batch.writes, usage)) return
     throw new RegistryError('unavailable', 'Something else writes to this database; end that first')
   }
+}
 
-  async #noteBeginning(client: pg.PoolClient, note: string): Promise<void> {
-    const { epoch } = verifyCheckpoint(note, this.#fleet, this.#publicKey)
-    await client.query('insert into epoch (epoch, note) values ($1, $2) on conflict do nothing', [epoch, note])
-  }
+async function insertBeginning(client: pg.PoolClient, { checkpoint, note }: Beginning): Promise<void> {
+  await client.query('insert into epoch (epoch, note) values ($1, $2) on conflict do nothing', [checkpoint.epoch, note])
 }
 
 function entryOf(item: LogItem, time: string): Appended & { change: Change | undefined } {

@@ -48,6 +48,8 @@ export interface Rescued {
   hidden: number
   /** Sealed parcels that were opened. */
   parcels: number
+  /** Ids of those that were sealed to an older recovery key. */
+  unopened: string[]
   /** Tables of a later version, whose rows could not be written. */
   unknown: string[]
   nodes: AskedNode[]
@@ -56,8 +58,9 @@ export interface Rescued {
 /** Is there something that a rescue would destroy. Throws `conflict`. */
 export async function refuseIfInUse(keys: string, pool: pg.Pool): Promise<void> {
   const { rows } = await pool.query<{ used: boolean }>(
-    'select exists (select from password) or exists (select from epoch) as used',
+    'select exists (select from password) and not (exists (select from escrow) and exists (select from epoch)) as used',
   )
+  // The key of the log is what a rescue writes last.
   const hasKeys = await access(join(keys, 'log.pem')).then(
     () => true,
     () => false,
@@ -74,38 +77,78 @@ export async function rescue(options: RescueOptions): Promise<Rescued> {
   const { pool, recovery, onProgress } = options
   const { sources, nodes } = await sourcesOf(options)
   const log = await RescuedLog.open(pool, { fleet: fleetOf(recovery.logKey), publicKey: recovery.logKey })
-  const best = Math.max(...sources.map(({ epoch }) => epoch))
-  const ahead = sources.filter(({ epoch }) => epoch === best).sort((a, b) => b.number - a.number)
-  for (;;) {
-    const page = await nextPage(ahead, log.number)
-    if (!page) break
-    await log.take(await withContents(page, sources))
-    onProgress(`${log.number} changes of ${ahead[0]?.number ?? 0}`)
-  }
+  for (const { beginnings } of sources) log.know(beginnings)
+  await takeOver(log, sources, onProgress)
   if (log.number === 0)
     throw new RegistryError('unavailable', 'No node that was asked has anything of the log; name others with --node')
-  const parcels = await opened(pool, log, recovery)
-  const files = parcels.get(KEYS_PARCEL) as unknown as KeyFiles | undefined
-  if (!files) throw new RegistryError('corrupt', 'The log does not contain the keys of the primary that signed it')
-  const key = logKeyIn(files, recovery)
-  const ids = new Set(parcels.keys())
-  parcels.delete(KEYS_PARCEL)
+  const { parcels, unopened } = await opened(pool, log, recovery)
+  const files = parcels.get(KEYS_PARCEL) as KeyFiles | undefined
+  if (!files)
+    throw new RegistryError('corrupt', 'The keys of the primary are not sealed to this recovery key in the log', {
+      code: 'sealed_to_another',
+    })
+  const unknown = await restoreDatabase(options, log, parcels, files)
+  await writeKeys(options.keys, files)
+  const { epoch } = await headOf(pool)
+  const { number: changes, hidden } = log
+  return { epoch, changes, hidden, parcels: parcels.size, unopened, unknown, nodes }
+}
+
+/** As far as any node has it. One that fails or lies is asked no more. */
+async function takeOver(log: RescuedLog, sources: readonly Source[], onProgress: (sentence: string) => void) {
+  const trusted = new Set([...sources].sort((a, b) => b.epoch - a.epoch || b.number - a.number))
+  const most = Math.max(...sources.map(({ number }) => number))
+  const step = async () => {
+    for (const source of trusted) {
+      try {
+        const page = await source.page(log.number)
+        if (!page || page.items.length === 0) continue
+        await log.take(await withContents(page, sources))
+        onProgress(`${log.number} changes of ${most}`)
+        return true
+      } catch (error) {
+        if (!(error instanceof RegistryError)) throw error
+        onProgress(`${source.url} is asked no more: ${error.message}`)
+        trusted.delete(source)
+      }
+    }
+    return false
+  }
+  while (await step());
+}
+
+/** What was sealed, and the next epoch, in one transaction; nothing where that was done before a crash. The names of unknown tables. */
+async function restoreDatabase(
+  { pool, recovery, now }: RescueOptions,
+  log: RescuedLog,
+  parcels: ReadonlyMap<string, Parcel | KeyFiles>,
+  files: KeyFiles,
+): Promise<string[]> {
   const client = await pool.connect()
   try {
     await client.query('begin')
-    const unknown = await writeParcels(client, [...parcels.values()])
-    await noteRescued(client, ids, files, publicHalves(recovery).sealing)
-    const { epoch, number } = await log.begin(client, key, recovery, options.now())
-    // Before the commit: without them nothing could be signed, and a rescue that is begun again writes them again.
-    await writeKeys(options.keys, files)
+    const { rows } = await client.query<{ done: boolean }>('select exists (select from escrow) as done')
+    if (rows[0]?.done) {
+      await client.query('commit')
+      return []
+    }
+    const accounts = [...parcels].flatMap(([id, parcel]) => (id === KEYS_PARCEL ? [] : [parcel as Parcel]))
+    const unknown = await writeParcels(client, accounts)
+    await noteRescued(client, new Set(parcels.keys()), files, publicHalves(recovery).sealing)
+    await log.begin(client, logKeyIn(files, recovery), recovery, now())
     await client.query('commit')
-    return { epoch, changes: number, hidden: log.hidden, parcels: ids.size, unknown, nodes }
+    return unknown
   } catch (error) {
     await client.query('rollback')
     throw error
   } finally {
     client.release()
   }
+}
+
+async function headOf(pool: pg.Pool): Promise<{ epoch: number }> {
+  const { rows } = await pool.query<{ epoch: string }>('select epoch from head')
+  return { epoch: Number(rows[0]?.epoch ?? 1) }
 }
 
 async function sourcesOf({ nodes, recovery }: RescueOptions): Promise<{ sources: Source[]; nodes: AskedNode[] }> {
@@ -116,8 +159,7 @@ async function sourcesOf({ nodes, recovery }: RescueOptions): Promise<{ sources:
         const source = await Source.at(url, recovery)
         if (source.fleet !== fleet)
           throw new RegistryError('invalid', `${url} belongs to another fleet than the recovery key`)
-        // Says whether the key is the right one.
-        await source.page(0)
+        await source.greet()
         return { url, source, error: undefined }
       } catch (error) {
         return { url, source: undefined, error }
@@ -135,15 +177,6 @@ async function sourcesOf({ nodes, recovery }: RescueOptions): Promise<{ sources:
       error: error === undefined ? null : error instanceof Error ? error.message : String(error),
     })),
   }
-}
-
-/** From the first that has it. */
-async function nextPage(sources: readonly Source[], after: number): Promise<Page | undefined> {
-  for (const source of sources) {
-    const page = await source.page(after).catch(() => undefined)
-    if (page && page.items.length > 0) return page
-  }
-  return undefined
 }
 
 /** With the contents of entries that one node may not see, from others that may. */
@@ -168,16 +201,20 @@ async function withContents(page: Page, sources: readonly Source[]): Promise<Pag
 }
 
 /** What is sealed in the log, by id. */
-async function opened(pool: pg.Pool, { epoch, number }: RescuedLog, key: RecoveryKey): Promise<Map<string, Parcel>> {
+async function opened(pool: pg.Pool, { epoch, number }: RescuedLog, { sealing }: RecoveryKey) {
   const state = await State.open(new PostgresRows(pool), { epoch, number })
-  const parcels = state
-    .accessAll('escrow')
-    .map(({ id, sealed }) => [id, parcelOf(openSealed(key.sealing, id, Buffer.from(sealed, 'base64')))] as const)
-  return new Map(parcels)
-}
-
-function parcelOf(bytes: Buffer): Parcel {
-  return JSON.parse(bytes.toString('utf8')) as Parcel
+  const parcels = new Map<string, Parcel | KeyFiles>()
+  const unopened: string[] = []
+  for (const { id, sealed } of state.accessAll('escrow')) {
+    try {
+      const bytes = openSealed(sealing, id, Buffer.from(sealed, 'base64'))
+      parcels.set(id, JSON.parse(bytes.toString('utf8')) as Parcel | KeyFiles)
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error
+      unopened.push(id)
+    }
+  }
+  return { parcels, unopened }
 }
 
 /** Throws `corrupt` unless it is the key that signed the log. */

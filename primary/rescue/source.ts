@@ -36,6 +36,7 @@ export class Source {
   readonly epoch: number
   readonly number: number
   readonly #header: string
+  #beginnings: readonly string[] = []
   readonly #key: RecoveryKey
 
   private constructor(url: string, told: z.infer<typeof challengeShape>, key: RecoveryKey) {
@@ -52,9 +53,19 @@ export class Source {
   /** Throws the node's own words, or `unavailable`. */
   static async at(url: string, key: RecoveryKey): Promise<Source> {
     const reply = await ask(`${url}${RESCUE}challenge`, { method: 'POST' }, MAX_ANSWER_BYTES)
-    const told = challengeShape.safeParse(JSON.parse(reply.toString('utf8')))
+    const told = challengeShape.safeParse(jsonIn(reply))
     if (told.success) return new Source(url, told.data, key)
     throw new RegistryError('upstream', `${url} does not answer as a node does`)
+  }
+
+  /** Finds out whether the key is the right one. */
+  async greet(): Promise<void> {
+    this.#beginnings = (await this.page(0))?.beginnings ?? []
+  }
+
+  /** Of epochs, as it knows them. */
+  get beginnings(): readonly string[] {
+    return this.#beginnings
   }
 
   /** undefined: it has nothing newer. Throws `corrupt` for what was not sealed to the key. */
@@ -100,9 +111,13 @@ async function ask(url: string, request: RequestInit, limit: number): Promise<Bu
 }
 
 function sentenceIn(body: Buffer): string | undefined {
+  const told = z.object({ detail: z.string() }).safeParse(jsonIn(body))
+  return told.data?.detail.slice(0, 500)
+}
+
+function jsonIn(body: Buffer): unknown {
   try {
-    const { detail } = JSON.parse(body.toString('utf8')) as { detail?: unknown }
-    return typeof detail === 'string' ? detail.slice(0, 500) : undefined
+    return JSON.parse(body.toString('utf8'))
   } catch {
     return undefined
   }
