@@ -57,6 +57,7 @@ import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
 import type { Clock } from './replica/knowledge.js'
 import { Replica } from './replica/replica.js'
+import { rescuing } from './rescuing.js'
 
 const INDEX_CACHE_BYTES = 48 * 1024 * 1024
 const LISTINGS_BYTES = 64 * 1024 * 1024
@@ -342,8 +343,9 @@ async function compose(
   metrics.gauge('cairn_cache_used_bytes', 'Bytes that cached blobs take.', () => cache.used)
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
+  const rescue = rescuing({ node: self.node, name: self.name, fleet: self.fleet, replica, nowMs: Date.now })
   const answer = app({
-    handlers: [restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
+    handlers: [rescue, restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
     registry,
     metrics,
     log,
