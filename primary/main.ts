@@ -435,6 +435,7 @@ async function compose(
     nowMs: Date.now,
     open: settings.anonymous,
     secure: settings.tls !== undefined,
+    rest: api,
     console: consoleOf({ accounts, audit, metadata: state, providers }),
   })
   let blobBytes = 0
