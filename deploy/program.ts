@@ -18,6 +18,7 @@ import { projectCommand } from './commands/project.js'
 import { providerCommand } from './commands/provider.js'
 import { recoveryCommand } from './commands/recovery.js'
 import { repoCommand } from './commands/repo.js'
+import { rescueCommand } from './commands/rescue.js'
 import { roleCommand } from './commands/role.js'
 import { primaryCommand, upCommand } from './commands/run.js'
 import { runCommand } from './commands/run-client.js'
@@ -66,6 +67,7 @@ export function program(terminal: Terminal, ended: (code: number) => void = () =
     verifyCommand(terminal),
     auditCommand(terminal),
     recoveryCommand(terminal),
+    rescueCommand(terminal, ended),
     statusCommand(terminal),
     configCommand(terminal),
     completionCommand(terminal, () => cairn),

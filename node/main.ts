@@ -39,6 +39,7 @@ import { Beat, type Learned } from './beat.js'
 import { NodeBlobs } from './blobs.js'
 import { Cache } from './cache.js'
 import { DownloadCounts } from './downloads.js'
+import { Holdings } from './holdings.js'
 import { identity, saveIdentity } from './identity.js'
 import { ReceivedBlobs } from './lease/bytes.js'
 import { Leasing } from './lease/leasing.js'
@@ -56,6 +57,7 @@ import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
 import type { Clock } from './replica/knowledge.js'
 import { Replica } from './replica/replica.js'
+import { rescuing } from './rescuing.js'
 
 const INDEX_CACHE_BYTES = 48 * 1024 * 1024
 const LISTINGS_BYTES = 64 * 1024 * 1024
@@ -192,8 +194,17 @@ async function compose(
     held: (scope, digest) => replica.held(scope, digest),
     onError: (error) => log.info(errorFields(error), 'the primary could not be given a piece'),
   })
+  const holdings = new Holdings({
+    link,
+    cache,
+    site: settings.site,
+    onError: (error) => log.info(errorFields(error), 'the primary could not be told what is in the cache'),
+  })
   const follow = new Follow({
-    onNotice: (notice) => lending.hear(notice),
+    onNotice: (notice) => {
+      lending.hear(notice)
+      holdings.hear(notice)
+    },
     replica,
     link,
     gossip: {
@@ -332,8 +343,9 @@ async function compose(
   metrics.gauge('cairn_cache_used_bytes', 'Bytes that cached blobs take.', () => cache.used)
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
+  const rescue = rescuing({ node: self.node, name: self.name, fleet: self.fleet, replica, nowMs: Date.now })
   const answer = app({
-    handlers: [restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
+    handlers: [rescue, restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
     registry,
     metrics,
     log,

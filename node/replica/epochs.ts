@@ -52,6 +52,10 @@ export class Epochs {
     return new Epochs(path, options, kept)
   }
 
+  get recovery(): PublicHalves | undefined {
+    return this.#recovery
+  }
+
   /** In order. */
   get beginnings(): readonly Beginning[] {
     return this.#beginnings

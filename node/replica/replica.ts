@@ -20,6 +20,7 @@ import { Batch } from '../../protocol/metadata/batch.js'
 import type { Rows } from '../../protocol/metadata/rows.js'
 import { State } from '../../protocol/metadata/state.js'
 import type { Change, Digest, FileRecord, Position, RepositoryRecord, Stored } from '../../protocol/records.js'
+import type { PublicHalves } from '../../protocol/recovery/key.js'
 import { type Database, isDamage, openDatabase, startOver } from './database.js'
 import { Epochs } from './epochs.js'
 import { Evidence } from './evidence.js'
@@ -201,6 +202,11 @@ export class Replica {
     if (maxStalenessSeconds === undefined || this.ageMs <= maxStalenessSeconds * 1000) return undefined
     const { asOf } = this.#knowledge
     return `This node has had no news of the primary since ${asOf}; without any it serves ${key} for ${maxStalenessSeconds} seconds.`
+  }
+
+  /** The operator's recovery key, as this node believes it. */
+  get recovery(): PublicHalves | undefined {
+    return this.#epochs.recovery
   }
 
   /** Notes of the beginnings of all epochs after the first, in order, for peers. */

@@ -30,6 +30,18 @@ const STEPS = 50
 /** Made again from its key. */
 const CERTIFICATE = 'tls.crt'
 
+type Queryable = Pick<pg.Pool, 'query'>
+
+/** In the database of a primary that was rescued: what is in it is sealed already. */
+export async function noteRescued(db: Queryable, ids: ReadonlySet<string>, files: KeyFiles, sealing: string) {
+  const prints = [...(await fingerprints(db)), [KEYS_PARCEL, keysPrint(files)] as const]
+  await noteSealed(
+    db,
+    prints.filter(([id]) => ids.has(id)),
+    sealing,
+  )
+}
+
 export class Escrow {
   readonly #options: EscrowOptions
   #turn: Promise<unknown> = Promise.resolve()
@@ -51,7 +63,7 @@ export class Escrow {
     if (!recovery) return 0
     const files = await this.#files()
     const wanted = await fingerprints(pool)
-    wanted.set(KEYS_PARCEL, createHash('sha256').update(JSON.stringify(files)).digest('hex'))
+    wanted.set(KEYS_PARCEL, keysPrint(files))
     const { rows } = await pool.query<{ id: string; fingerprint: string; sealed_to: string }>(
       'select id, fingerprint, sealed_to from escrow',
     )
@@ -74,11 +86,7 @@ export class Escrow {
       steps.push({ kind: 'access', subject: 'escrow', id, record })
     }
     await ledger.commit({ scope: FLEET, steps, by: BY })
-    await pool.query(
-      `insert into escrow (id, fingerprint, sealed_to) select i, f, $3 from unnest($1::text[], $2::text[]) as t(i, f)
-       on conflict (id) do update set fingerprint = excluded.fingerprint, sealed_to = excluded.sealed_to`,
-      [due.map(([id]) => id), due.map(([, print]) => print), sealing],
-    )
+    await noteSealed(pool, due, sealing)
   }
 
   async #forget(ids: string[]): Promise<void> {
@@ -93,4 +101,16 @@ export class Escrow {
     const read = names.map(async (name) => [name, (await readFile(join(keys, name))).toString('base64')] as const)
     return Object.fromEntries(await Promise.all(read))
   }
+}
+
+async function noteSealed(db: Queryable, prints: readonly (readonly [string, string])[], sealing: string) {
+  await db.query(
+    `insert into escrow (id, fingerprint, sealed_to) select i, f, $3 from unnest($1::text[], $2::text[]) as t(i, f)
+     on conflict (id) do update set fingerprint = excluded.fingerprint, sealed_to = excluded.sealed_to`,
+    [prints.map(([id]) => id), prints.map(([, print]) => print), sealing],
+  )
+}
+
+function keysPrint(files: KeyFiles): string {
+  return createHash('sha256').update(JSON.stringify(files)).digest('hex')
 }
