@@ -83,6 +83,11 @@ ${content}${danger && html`<label class="check"><input type="checkbox" name="sur
     return html`<form method="get" action="${this.#path}" class="fields">${fields(this.#fieldsOf(query))}<button>${button}</button></form>`
   }
 
+  /** One that asks about the page's `listing`: with scripts what is typed counts at once, and nothing but the list changes. */
+  filter(button: string, query: URLSearchParams, fields: (fields: Fields) => Content): Html {
+    return html`<form method="get" action="${this.#path}" class="fields" hx-get="${this.#path}" hx-trigger="submit, input delay:300ms" hx-target="#list" hx-select="#list" hx-swap="outerHTML" hx-push-url="true">${fields(this.#fieldsOf(query))}<button>${button}</button></form>`
+  }
+
   #fieldsOf(typed: URLSearchParams | undefined): Fields {
     return {
       text: (name, label, { value = '', hint, required = false, type = 'text' } = {}) => {

@@ -20,6 +20,11 @@ export function pager(path: string, query: Query, { next }: { next: string | nul
   return html`<nav class="pager" aria-label="Parts of the list">${after !== null && link({}, 'From the beginning')} ${next !== null && link({ after: next }, 'Next')}</nav>`
 }
 
+/** The list that a page's filter is about. */
+export function listing(...parts: Content[]): Html {
+  return html`<div id="list">${parts}</div>`
+}
+
 /** What is known of one thing. */
 export function facts(...known: [name: string, value: Content][]): Html {
   return html`<dl class="facts">${known.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { filled } from '../form.js'
 import { type Content, html } from '../html.js'
 import { api } from '../rest.js'
-import { moment, pager, row, table } from '../table.js'
+import { listing, moment, pager, row, table } from '../table.js'
 import { count } from '../words.js'
 import type { Asked, Page } from './page.js'
 
@@ -43,8 +43,8 @@ const trail: Page = {
     return {
       title: 'Audit trail',
       content: html`${await chain(asked)}
-${forms.ask('Show', query, (fields) => [fields.text('username', 'User'), fields.text('action', 'Action', { hint: 'Such as users.create' })])}
-${table(['Time (UTC)', 'Who', 'Action', 'Outcome', 'On', 'From'], rows, 'The trail has no such row.')}${pager(path, wanted, entries, after)}`,
+${forms.filter('Show', query, (fields) => [fields.text('username', 'User'), fields.text('action', 'Action', { hint: 'Such as users.create' })])}
+${listing(table(['Time (UTC)', 'Who', 'Action', 'Outcome', 'On', 'From'], rows, 'The trail has no such row.'), pager(path, wanted, entries, after))}`,
     }
   },
 }

@@ -4,7 +4,7 @@ import { actions } from '../../protocol/api/shapes.js'
 import { filled } from '../form.js'
 import { type Content, html } from '../html.js'
 import { api } from '../rest.js'
-import { pager, row, table } from '../table.js'
+import { listing, pager, row, table } from '../table.js'
 import { type Asked, at, type Page } from './page.js'
 import { roleNames } from './roles.js'
 
@@ -35,8 +35,8 @@ const list: Page = {
     const rows = grants.items.map((one) => grantRow(one, asked))
     return {
       title: 'Grants',
-      content: html`${forms.ask('Show', query, (fields) => [fields.text('user', 'User'), fields.text('group', 'Group'), fields.text('repository', 'Repository or pattern, as granted')])}
-${table(['For', 'Effect', 'What', 'Repositories', 'Paths', ''], rows, 'There is no such grant.')}${pager(path, wanted, grants, after)}
+      content: html`${forms.filter('Show', query, (fields) => [fields.text('user', 'User'), fields.text('group', 'Group'), fields.text('repository', 'Repository or pattern, as granted')])}
+${listing(table(['For', 'Effect', 'What', 'Repositories', 'Paths', ''], rows, 'There is no such grant.'), pager(path, wanted, grants, after))}
 ${administers && (await newGrant(asked))}`,
     }
   },

@@ -5,7 +5,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import { filled, listed } from '../form.js'
 import { type Content, html } from '../html.js'
 import { api } from '../rest.js'
-import { facts, moment, pager, row, table } from '../table.js'
+import { facts, listing, moment, pager, row, table } from '../table.js'
 import { bytes } from '../words.js'
 import { type Asked, at, type Page } from './page.js'
 
@@ -36,8 +36,8 @@ const list: Page = {
     )
     return {
       title: 'Repositories',
-      content: html`${forms.ask('Show', query, (fields) => [fields.select('format', 'Format', [['', 'all'], ...formats]), fields.select('repo_type', 'Type', [['', 'all'], 'local', 'remote', 'virtual'])])}
-${table(['Repository', 'Format', 'Type', 'Access', 'Project'], rows, 'There is no repository that you may see.')}${pager(path, wanted, all, after)}
+      content: html`${forms.filter('Show', query, (fields) => [fields.select('format', 'Format', [['', 'all'], ...formats]), fields.select('repo_type', 'Type', [['', 'all'], 'local', 'remote', 'virtual'])])}
+${listing(table(['Repository', 'Format', 'Type', 'Access', 'Project'], rows, 'There is no repository that you may see.'), pager(path, wanted, all, after))}
 ${administers && html`<section><h3>New repository</h3>${forms.form('create', { button: 'Make the repository' }, (fields) => [fields.text('key', 'Key', { required: true }), fields.select('format', 'Format', formats), fields.select('repo_type', 'Type', TYPES), fields.text('description', 'Description'), fields.text('project', 'Project'), fields.text('upstream', 'Upstream', { hint: 'Of a remote one: the address of the registry' }), fields.text('members', 'Members', { hint: 'Of a virtual one: keys, first wins' }), fields.check('public', 'Everybody may read it')])}</section>`}`,
     }
   },

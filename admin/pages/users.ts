@@ -4,7 +4,7 @@ import { userShape } from '../../protocol/api/shapes.js'
 import { filled } from '../form.js'
 import { type Content, html } from '../html.js'
 import { api } from '../rest.js'
-import { facts, moment, pager, row, table } from '../table.js'
+import { facts, listing, moment, pager, row, table } from '../table.js'
 import { type Asked, at, type Page } from './page.js'
 import { tokenList, tokenTable } from './tokens.js'
 
@@ -24,9 +24,8 @@ const list: Page = {
     const users = await rest.get(api`/users`, userList, { prefix, after: after ?? undefined })
     return {
       title: 'Users',
-      content: html`${forms.ask('Find', query, (fields) => fields.text('prefix', 'User name begins with'))}
-${table(['User', 'E-mail', 'Kind', 'Groups', 'State'], users.items.map(userRow), 'There is no such user.')}
-${pager(path, { prefix }, users, after)}
+      content: html`${forms.filter('Find', query, (fields) => fields.text('prefix', 'User name begins with'))}
+${listing(table(['User', 'E-mail', 'Kind', 'Groups', 'State'], users.items.map(userRow), 'There is no such user.'), pager(path, { prefix }, users, after))}
 ${administers && html`<section><h3>New user</h3>${forms.form('create', { button: 'Make the user' }, (fields) => [fields.text('username', 'User name', { required: true }), fields.text('email', 'E-mail', { type: 'email' }), fields.text('password', 'Password', { type: 'password', hint: 'Empty: only tokens and providers let it in' }), fields.check('admin', 'Administrator')])}</section>`}`,
     }
   },
@@ -52,7 +51,7 @@ const one: Page = {
     const passkeys = await rest.find(api`/users/${user.username}/passkeys`, passkeyList)
     return {
       title: user.username,
-      content: html`${known(user)}
+      content: html`${known(user, audits)}
 ${audits && html`<p><a href="${at`/rights?user=${user.username}`}">What may ${user.username} do, and why</a> · <a href="${at`/grants?user=${user.username}`}">Grants</a> · <a href="${at`/audit?username=${user.username}`}">What ${user.username} did</a></p>`}
 ${asked.administers && changes(user, asked)}
 ${tokens && html`<section><h3>Tokens</h3>${tokenTable(tokens.items, asked)}${pager(path, {}, tokens, after)}</section>`}
@@ -117,8 +116,11 @@ function userRow(user: User) {
   )
 }
 
-function known(user: User): Content {
-  const groups = user.groups.map((group, i) => [i > 0 && ', ', html`<a href="${at`/groups/${group}`}">${group}</a>`])
+function known(user: User, audits: boolean): Content {
+  const groups = user.groups.map((group, i) => [
+    i > 0 && ', ',
+    audits ? html`<a href="${at`/groups/${group}`}">${group}</a>` : group,
+  ])
   return facts(
     ['State', state(user)],
     ['Kind', kindOf(user)],

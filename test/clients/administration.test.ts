@@ -155,6 +155,23 @@ describe('administration in a browser', { timeout: 180_000, ...missing(installed
       await ann.page.context().close()
     })
 
+  it('filters a list while one types, and the address says what is shown', async () => {
+    for (const username of ['zoe', 'zora']) await fleet.api('POST', '/api/v1/users', { username })
+    const { page, wrong } = await opened('admin', ADMIN_PASSWORD, {})
+    await page.goto('/admin/users')
+    await page.getByRole('rowheader', { name: 'ann' }).waitFor()
+    await page.getByLabel('User name begins with').pressSequentially('zor')
+    await page.getByRole('rowheader', { name: 'ann' }).waitFor({ state: 'detached' })
+    await page.getByRole('rowheader', { name: 'zoe' }).waitFor({ state: 'detached' })
+    await page.getByRole('rowheader', { name: 'zora' }).waitFor()
+    assert.equal(await page.evaluate('document.activeElement.name'), 'prefix', 'typing goes on')
+    await page.waitForURL('**/admin/users?prefix=zor')
+    await page.reload()
+    assert.equal(await page.getByRole('rowheader').count(), 1)
+    assert.deepEqual(wrong, [])
+    await page.context().close()
+  })
+
   it('fits a phone, names every field, and can be walked through by keyboard', async () => {
     const { page } = await opened('admin', ADMIN_PASSWORD, { width: 390 })
     const paths = ['users', 'users/ann', 'groups', 'roles', 'projects', 'grants', 'rights', 'tokens', 'repositories']
