@@ -111,7 +111,9 @@ async function shownWith(
     })
     const said = after ? undefined : SAID[query.get('said') ?? '']
     const whole = html`<h2 class="title">${title}</h2>${said && html`<p class="said" role="status">${said}</p>`}${forms.untold}${content}`
-    return frame.page({ title, content: whole, ...(after ? { status: after.status, headers: after.headers } : {}) })
+    if (!after) return frame.page({ title, content: whole })
+    // The title is what is read out first.
+    return frame.page({ title: `Not done: ${title}`, content: whole, status: after.status, headers: after.headers })
   } catch (error) {
     const refused = frame.refused(error)
     // Why the form was refused is more than why its page cannot be shown.

@@ -47,7 +47,7 @@ const PAGE_HEADERS = {
 const HTMX = '{"includeIndicatorCSS":false}'
 
 export function document(frame: Frame, content: Content): string {
-  const { assets, title, subtitle, visitor, administrator } = frame
+  const { assets, title, subtitle, visitor, administrator, links } = frame
   return `<!doctype html>\n${
     html`<html lang="en">
 <head>
@@ -61,12 +61,12 @@ export function document(frame: Frame, content: Content): string {
 ${assets.scripts.map((script) => html`<script src="${script}" defer></script>\n`)}
 </head>
 <body>
-<header>
+${links.length > 0 && html`<a class="skip" href="#content">Skip to the content</a>\n`}<header>
 <a href="/" aria-label="Start">${logo()}</a>
 <div><h1>Cairn</h1><p>${subtitle}</p></div>
 <div class="viewer">${viewer(visitor, administrator)}</div>
 </header>
-${navigation(frame)}<main>
+${navigation(frame)}<main id="content">
 ${content}
 </main>
 <footer><p>REST at <a href="/api/v1/openapi.json">/api/v1</a> · health at <a href="/health">/health</a> · metrics at <a href="/metrics">/metrics</a></p></footer>

@@ -57,6 +57,8 @@ meter { width: 5rem; height: .8rem; vertical-align: middle; margin-right: .4rem;
 details { margin-bottom: .5rem; }
 summary { padding: .6rem 1rem; cursor: pointer; }
 pre { margin: 0; padding: .2rem 1rem 1rem; overflow-x: auto; }
+.skip { position: absolute; left: -100rem; padding: .4rem .8rem; background: var(--card); }
+.skip:focus { left: 1rem; top: .5rem; }
 nav.pages { max-width: 68rem; margin: 0 auto; padding: 0 1.25rem; }
 nav.pages ul { list-style: none; margin: 0; padding: 0 0 .5rem; display: flex; flex-wrap: wrap; gap: .1rem .4rem; border-bottom: 1px solid var(--line); }
 nav.pages a { display: block; padding: .25rem .6rem; border-radius: .4rem; color: var(--soft); text-decoration: none; }

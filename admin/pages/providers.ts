@@ -44,7 +44,7 @@ const list: Page = {
     return {
       title: 'Identity providers',
       content: html`${table(['Provider', 'Key', 'Kind', 'State'], rows, 'There is no identity provider: users log in with passwords.')}
-<p class="note"><code>cairn provider create</code> sets one up. Passwords are tried at them in this order.</p>`,
+<p class="note"><code>cairn provider add</code> sets one up. Passwords are tried at them in this order.</p>`,
     }
   },
 }

@@ -47,7 +47,7 @@ ${asked.forms.ask('Who may', isWho ? asked.query : new URLSearchParams(), (field
 
 export const rightPages: readonly Page[] = [page]
 
-async function whoMay({ rest, query, path }: Asked): Promise<Content> {
+async function whoMay({ rest, query, path, audits }: Asked): Promise<Content> {
   const [repository = '', action] = [filled(query, 'repository'), query.get('action') ?? '']
   const [below, after] = [filled(query, 'path'), query.get('after')]
   const may = await rest.get(api`/repositories/${repository}/access`, who, {
@@ -55,7 +55,11 @@ async function whoMay({ rest, query, path }: Asked): Promise<Content> {
   })
   const rows = may.items.map(({ username, reason, sources }) =>
     row(
-      username === 'anonymous' ? 'everybody' : html`<a href="${at`/users/${username}`}">${username}</a>`,
+      username === 'anonymous'
+        ? 'everybody'
+        : audits
+          ? html`<a href="${at`/users/${username}`}">${username}</a>`
+          : username,
       reason,
       reasons(sources),
     ),

@@ -15,7 +15,7 @@ import { json } from '../../protocol/http/reply.js'
 import { MemoryFleet } from '../support/memory-fleet.js'
 import { bodyOf, requestOf } from '../support/request.js'
 import { PROJECT, type Visitor } from './askers.js'
-import { type Garden, grow, REPOSITORIES } from './garden.js'
+import { ABSENT, type Garden, grow, REPOSITORIES } from './garden.js'
 import { may as mayDo, type Standing, sees, stands } from './model.js'
 import { over } from './over.js'
 
@@ -170,6 +170,33 @@ describe('who may do what on the pages for administration', () => {
       }
       assert.deepEqual(differences.slice(0, 12), [], `${differences.length} differences`)
     })
+
+  it('what is hidden looks as if it were not there', async () => {
+    const site = await siteOf()
+    const differences: string[] = []
+    const told = async (url: string, who: Awaited<ReturnType<typeof visits>>, name: string) => {
+      const reply = (await site(requestOf('GET', url), who)) ?? assert.fail(url)
+      reached.splice(0)
+      return `${reply.status} ${(await bodyOf(reply)).toString().replaceAll(new RegExp(`\\b${name}\\b`, 'g'), 'NAME')}`
+    }
+    for (const visitor of garden.everybody.filter(({ is, authorization }) => is !== 'invalid' && authorization)) {
+      const who = await visits(visitor)
+      for (const { key } of REPOSITORIES.filter((one) => !sees(garden.world, visitor, one)))
+        if (
+          (await told(`/admin/repositories/${key}`, who, key)) !==
+          (await told(`/admin/repositories/${ABSENT}`, who, ABSENT))
+        )
+          differences.push(`${visitor.name}: ${key}`)
+      if (answerFor(garden, visitor, 'sees a project', false) !== '404') continue
+      for (const rest of ['', '/service-accounts/robot'])
+        if (
+          (await told(`/admin/projects/${PROJECT}${rest}`, who, PROJECT)) !==
+          (await told(`/admin/projects/${ABSENT}${rest}`, who, ABSENT))
+        )
+          differences.push(`${visitor.name}: ${PROJECT}${rest}`)
+    }
+    assert.deepEqual(differences, [])
+  })
 
   it('what outlasts the session needs a fresh log-in', async () => {
     const old = () => Promise.reject(new RegistryError('forbidden', 'This session is old'))

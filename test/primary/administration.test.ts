@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import { pages } from '../../admin/pages/index.js'
 import { type ConsoleSession, consoleSession } from '../support/console-session.js'
 import { ADMIN_PASSWORD, type TestFleet, testFleet } from '../support/fleet.js'
+import { keepSecrets } from '../support/heard.js'
 
 const PASSWORD = 'correct horse battery'
 const EVIL = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&\``
@@ -68,6 +69,7 @@ describe('the pages for administration', () => {
     const fields = { do: 'create', username: 'No Such Name', email: 'eve@example.test', password: 'a secret of eve' }
     const refused = await admin.post('/admin/users', fields)
     assert.equal(refused.status, 400)
+    assert.match(refused.text, /<title>Not done: Users</)
     assert.match(refused.text, /<form[^>]*>\s*<p class="problem" role="alert">A user name is 1 to 63/)
     assert.ok(refused.text.includes('value="No Such Name"') && refused.text.includes('value="eve@example.test"'))
     assert.ok(!refused.text.includes('a secret of eve'))
@@ -91,6 +93,7 @@ describe('the pages for administration', () => {
     const one = await log()
     const made = await one.post('/admin/tokens', { do: 'create', name: 'of fay', scopes: 'read:*' })
     const value = /<pre class="once"[^>]*>([^<]+)</.exec(made.text)?.[1] ?? assert.fail(made.text)
+    keepSecrets({ token: value })
     const asks = async () =>
       (await fetch(`${fleet.primaryUrl}/api/v1/auth/tokens`, { headers: { authorization: `Bearer ${value}` } })).status
     assert.equal(await asks(), 200)
