@@ -23,7 +23,9 @@ export function tellLog(
   })
   mesh.handle('note', async function* () {
     const { target } = replica
-    if (target && target.note !== '') yield Buffer.from(target.note)
+    if (!target || target.note === '') return
+    yield* beginnings(replica)
+    yield encodeFrame({ type: 'checkpoint', note: target.note })
   })
 }
 
@@ -42,6 +44,12 @@ async function* tail(
     throw new RegistryError('invalid', 'That is no request for a tail of the log')
   const found = await replica.tail(after, Math.min(Math.max(1, limit), MAX_TAIL))
   if (!found) throw new RegistryError('missing', 'There is nothing newer here')
+  yield* beginnings(replica)
   for (const item of found.items) yield encodeFrame({ type: 'item', item: visible(item) })
   yield encodeFrame({ type: 'checkpoint', note: found.note })
+}
+
+/** Of epochs, which go before what was signed in them. */
+function* beginnings(replica: Replica): Generator<Uint8Array, void, undefined> {
+  for (const note of replica.beginnings) yield encodeFrame({ type: 'beginning', note })
 }

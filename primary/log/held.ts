@@ -2,6 +2,7 @@
 import type pg from 'pg'
 import type { HeldLog } from '../../protocol/log/prover.js'
 import type { RangeLog } from '../../protocol/log/ranges.js'
+import { LogTree } from '../../protocol/log/tree.js'
 import { readLog, type Signer } from './signer.js'
 
 type Signing = Pick<Signer, 'latest' | 'onBatch'>
@@ -19,7 +20,7 @@ export function heldLog(pool: Pick<pg.Pool, 'query'>, signer: Signing): HeldLog 
       const [found] = await readLog(pool, number - 1, 1)
       return found && 'body' in found.item && found.item.number === number ? found.item : undefined
     },
-    leaves: (start, end) => leaves(pool, start, end),
+    tree: new LogTree((start, end) => leaves(pool, start, end)),
   }
 }
 
