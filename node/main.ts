@@ -54,6 +54,7 @@ import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
 import type { Clock } from './replica/knowledge.js'
+import { Mender } from './replica/mending.js'
 import { RangeFetch } from './replica/range-fetch.js'
 import { Replica } from './replica/replica.js'
 import { logPeers, logSources } from './replica/sources.js'
@@ -219,6 +220,14 @@ async function compose(
     isPublic: (scope) => scope === FLEET || state.scope(scope)?.public === true,
     log: (sentence, error) => log.warn(errorFields(error), sentence),
   })
+  const mender = new Mender({
+    replica,
+    ranges,
+    bytesPerSecond: settings.scrubRate,
+    onError: (error) => log.info(errorFields(error), 'the log that is held was not looked through to its end'),
+  })
+  if (settings.scrubRate > 0) mender.start()
+  closers.push(() => mender.close())
   mesh.onGossip((bytes) => follow.hear(bytes))
   tellLog(mesh, replica, (from, scope) => {
     if (!covers(from.certificate.repositories, scope)) return false
@@ -330,6 +339,7 @@ async function compose(
     Number(replica.contradiction !== undefined),
   )
   metrics.gauge('cairn_scrubbed_bytes_total', 'Bytes of the disk that were read again.', () => scrubber.bytes)
+  metrics.gauge('cairn_log_mended_total', 'Entries of the log that the disk lost and others gave.', () => mender.mended)
   metrics.gauge('cairn_log_received_bytes_total', 'Bytes of parts of the log that were fetched.', () => ranges.received)
   metrics.gauge('cairn_log_refused_total', 'Answers about the log that were wrong.', () => ranges.refusals.wrong)
   metrics.gauge('cairn_log_silent_total', 'Answers about the log that did not come.', () => ranges.refusals.silent)

@@ -236,6 +236,22 @@ export class Replica {
     return done
   }
 
+  /** Puts back entries that were damaged or lost here, of a log of the epoch that is held. */
+  mend(range: ProvedRange, epoch: number): Promise<void> {
+    const done = this.#turn.then(async () => {
+      // What was taken back meanwhile is not wanted.
+      if (epoch !== this.head.epoch || range.end > this.head.number) return
+      await this.#write(this.#log.operations(range.items, []), true)
+    })
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** Of the log that is held. */
+  get root(): Uint8Array {
+    return this.#frontier.root()
+  }
+
   /** What is to be reached: the newest checkpoint ever accepted, and its note. */
   get target(): Signed | undefined {
     return this.#highest.signed

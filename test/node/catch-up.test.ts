@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { catchUp } from '../../node/replica/catch-up.js'
+import { openAlone } from '../../node/replica/database.js'
+import { mendLog } from '../../node/replica/mending.js'
 import { type LogSource, RangeFetch } from '../../node/replica/range-fetch.js'
 import { Replica } from '../../node/replica/replica.js'
 import { leafOf } from '../../protocol/log/entry.js'
@@ -61,7 +63,7 @@ describe('a replica that is behind', { timeout: 120_000 }, () => {
       deadlineMs: 300,
     })
   const equal = async (one: Replica, other: Replica) => {
-    assert.deepEqual(one.head, other.head)
+    for (const of of ['epoch', 'number'] as const) assert.equal(one.head[of], other.head[of])
     for (let i = 0; i < COUNT; i += 97)
       assert.deepEqual(await one.state.file(record.scope, `p${i}`), await other.state.file(record.scope, `p${i}`))
     assert.deepEqual(await one.entries(0, one.head.number), await other.entries(0, other.head.number))
@@ -113,6 +115,30 @@ describe('a replica that is behind', { timeout: 120_000 }, () => {
     assert.ok(source.bytes < 5 * 600, `${source.bytes}`)
   })
 
+  it('finds what its disk lost and damaged, and fetches just that', async () => {
+    await catchUp(node, fetching([honest('one', peer)]), signal)
+    await node.close()
+    open.splice(open.indexOf(node), 1)
+    const db = await openAlone(join(dir, 'node', 'records'))
+    const keys = await db.keys({ gt: 'log', lt: 'log\u0001' }).all()
+    assert.equal(keys.length, COUNT + 1)
+    for (const at of [3, 4, 700, 2048]) await db.del(keys[at] ?? '')
+    const spoiled = (await db.get(keys[2500] ?? '')) ?? ''
+    await db.put(keys[2500] ?? '', spoiled.replace(/[a-f]/, 'x'))
+    await db.close()
+    node = await replicaIn('node')
+    const source = honest('one', peer)
+    const options = { replica: node, ranges: fetching([source]), bytesPerSecond: 1e9 }
+    assert.equal(await mendLog(options, signal), 5)
+    await equal(node, peer)
+    assert.deepEqual(
+      source.asks.map(({ wanted }) => wanted?.reduce((sum, [from, to]) => sum + to - from, 0)),
+      [3, 2],
+    )
+    assert.ok(source.bytes < 5 * 1000, `${source.bytes}`)
+    assert.equal(await mendLog(options, signal), 0)
+  })
+
   it('goes on where it was interrupted, also when it was started again', async () => {
     const stop = new AbortController()
     const slow = counted('slow', async function* (ask, asked) {
@@ -162,11 +188,16 @@ describe('a replica that is behind', { timeout: 120_000 }, () => {
           items: first ? [{ number: first.number, salt: Buffer.alloc(16), body: Buffer.from('{}') }, ...rest] : rest,
         })),
     ],
-    ['leaves an entry out', 'wrong', () => lying('evil', peer, (answer) => ({ ...answer, items: answer.items.slice(1) }))],
+    [
+      'leaves an entry out',
+      'wrong',
+      () => lying('evil', peer, (answer) => ({ ...answer, items: answer.items.slice(1) })),
+    ],
     [
       'sends another part than it was asked for',
       'wrong',
-      () => counted('evil', (ask, asked) => honest('one', peer).range({ ...ask, start: (ask.start + 1024) % 2048 }, asked)),
+      () =>
+        counted('evil', (ask, asked) => honest('one', peer).range({ ...ask, start: (ask.start + 1024) % 2048 }, asked)),
     ],
     [
       'proves it to be of an older log',
