@@ -34,7 +34,7 @@ async function run({ rig, quick, full, say }: Context): Promise<Row[]> {
   say(`${CHANGED} more, ${DAMAGED} lost`)
   const last = await fill(primary, 'npm-local', records + CHANGED, records + 2 * CHANGED)
   await lose(join(cairn.dir, 'node-1', 'replica', 'records'), before + records)
-  const mended = await follow(cairn, before + records + 2 * CHANGED)
+  const mended = await follow(cairn, before + records + 2 * CHANGED, undefined, DAMAGED)
   const own = (size / records) * DAMAGED + last
   const of = records.toLocaleString('en-US')
   return [
@@ -73,8 +73,13 @@ async function run({ rig, quick, full, say }: Context): Promise<Row[]> {
   ]
 }
 
-/** Starts everything, and ends it when the node has all. `from`: where the clock starts. */
-async function follow(cairn: Cairn, number: number, from?: number): Promise<{ seconds: number; bytes: number }> {
+/** Starts everything, and ends it when the node has all, and has put back as many as it lost. `from`: where the clock starts. */
+async function follow(
+  cairn: Cairn,
+  number: number,
+  from?: number,
+  lost = 0,
+): Promise<{ seconds: number; bytes: number }> {
   const rig = new Rig()
   try {
     let beganAt = performance.now()
@@ -91,6 +96,8 @@ async function follow(cairn: Cairn, number: number, from?: number): Promise<{ se
       everyMs: 50,
     })
     const seconds = (performance.now() - beganAt) / 1000
+    const mended = async () => ((await metric(edge, 'cairn_log_mended_total')) ?? 0) >= lost
+    await until(mended, { what: `the node having ${lost} entries again`, deadlineMs: FOLLOW_MS, everyMs: 200 })
     return { seconds, bytes: (await metric(edge, 'cairn_log_received_bytes_total')) ?? Number.NaN }
   } finally {
     await rig.close()
