@@ -162,11 +162,16 @@ describe('a replica that is behind', { timeout: 120_000 }, () => {
           items: first ? [{ number: first.number, salt: Buffer.alloc(16), body: Buffer.from('{}') }, ...rest] : rest,
         })),
     ],
-    ['leaves an entry out', 'wrong', () => lying('evil', peer, (answer) => ({ ...answer, items: answer.items.slice(1) }))],
+    [
+      'leaves an entry out',
+      'wrong',
+      () => lying('evil', peer, (answer) => ({ ...answer, items: answer.items.slice(1) })),
+    ],
     [
       'sends another part than it was asked for',
       'wrong',
-      () => counted('evil', (ask, asked) => honest('one', peer).range({ ...ask, start: (ask.start + 1024) % 2048 }, asked)),
+      () =>
+        counted('evil', (ask, asked) => honest('one', peer).range({ ...ask, start: (ask.start + 1024) % 2048 }, asked)),
     ],
     [
       'proves it to be of an older log',
