@@ -37,6 +37,7 @@ import { Beat, type Learned } from './beat.js'
 import { NodeBlobs } from './blobs.js'
 import { Cache } from './cache.js'
 import { DownloadCounts } from './downloads.js'
+import { Holdings } from './holdings.js'
 import { identity, saveIdentity } from './identity.js'
 import { ReceivedBlobs } from './lease/bytes.js'
 import { Leasing } from './lease/leasing.js'
@@ -57,6 +58,7 @@ import { RangeFetch } from './replica/range-fetch.js'
 import { Replica } from './replica/replica.js'
 import { logPeers, logSources } from './replica/sources.js'
 import { tellLog } from './replica/telling.js'
+import { rescuing } from './rescuing.js'
 
 const INDEX_CACHE_BYTES = 48 * 1024 * 1024
 const LISTINGS_BYTES = 64 * 1024 * 1024
@@ -160,7 +162,7 @@ async function compose(
       covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
         ? replica.held(scope, digest)
         : undefined,
-    () => state.head.number,
+    () => state.head.epoch * 2 ** 40 + state.head.number,
   )
   const blobs = new NodeBlobs({
     cache,
@@ -198,8 +200,17 @@ async function compose(
     log: (sentence, error) => log.warn(errorFields(error), sentence),
     nowMs: Date.now,
   })
+  const holdings = new Holdings({
+    link,
+    cache,
+    site: settings.site,
+    onError: (error) => log.info(errorFields(error), 'the primary could not be told what is in the cache'),
+  })
   const follow = new Follow({
-    onNotice: (notice) => lending.hear(notice),
+    onNotice: (notice) => {
+      lending.hear(notice)
+      holdings.hear(notice)
+    },
     replica,
     link,
     gossip: { publish: (bytes) => mesh.publish(bytes) },
@@ -329,8 +340,9 @@ async function compose(
   metrics.gauge('cairn_cache_used_bytes', 'Bytes that cached blobs take.', () => cache.used)
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
+  const rescue = rescuing({ node: self.node, name: self.name, fleet: self.fleet, replica, nowMs: Date.now })
   const answer = app({
-    handlers: [restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
+    handlers: [rescue, restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
     registry,
     metrics,
     log,

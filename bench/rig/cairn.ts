@@ -44,7 +44,7 @@ export const PROGRAM = fileURLToPath(new URL('../../deploy/cairn.js', import.met
 
 const START_MS = 120_000
 
-export async function site(rig: Rig, { nodes, env = {} }: CairnOptions): Promise<Site> {
+async function site(rig: Rig, { nodes, env = {} }: CairnOptions): Promise<Site> {
   const dir = join(await rig.directory(), 'data')
   const port = await freeBase(nodes + 1)
   const password = randomBytes(12).toString('hex')

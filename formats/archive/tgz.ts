@@ -8,7 +8,7 @@ export interface TgzLimits {
 }
 
 /** For a package's sources: nobody publishes more than 8 GiB of them, nor what packs a hundredfold once it is large. */
-export const SOURCES: TgzLimits = {
+const SOURCES: TgzLimits = {
   inflate: { bytes: 8 * 1024 ** 3, ratio: 100, ratioFrom: 16 * 1024 * 1024 },
   tar: { entries: 200_000, name: 4096 },
 }

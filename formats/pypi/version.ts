@@ -27,7 +27,7 @@ export function parseVersion(text: string): Version | undefined {
 }
 
 /** The one spelling of a version: '1.0-RC.1' is '1.0rc1'. */
-export function formatVersion({ epoch, release, pre, post, dev, local }: Version): string {
+function formatVersion({ epoch, release, pre, post, dev, local }: Version): string {
   return [
     epoch === '0' ? '' : `${epoch}!`,
     release.join('.'),

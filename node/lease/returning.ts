@@ -96,7 +96,7 @@ export class Returning {
     const path = `/fleet/v1/leases/${lease}/blobs/${digest}`
     const reply = await this.#options.link.request('PUT', path, { body: bytes.read(undefined, signal), signal })
     const text = await limited(reply.body, REPLY_BYTES)
-    if (reply.status >= 400) throw refusal(reply.status, text)
+    if (reply.status >= 400) throw refusal(reply, text)
   }
 
   #note(lease: string, sentence: string): void {

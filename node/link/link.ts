@@ -7,6 +7,7 @@ import { createHash, type KeyObject } from 'node:crypto'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { collect } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
+import { kindOf } from '../../protocol/http/status.js'
 import { NODE_HEADER, nodeIdentity } from '../../protocol/wire/identity.js'
 
 const CONNECT_MS = 3_000
@@ -124,7 +125,7 @@ export class Link {
       ...(signal ? { signal } : {}),
     })
     const text = await limited(reply.body, 4 * 1024 * 1024)
-    if (reply.status >= 400) throw refusal(reply.status, text)
+    if (reply.status >= 400) throw refusal(reply, text)
     return JSON.parse(text)
   }
 
@@ -180,21 +181,8 @@ export async function limited(body: AsyncIterable<Uint8Array>, limit: number): P
 }
 
 /** The primary's own words, in the kind that its status stands for. */
-export function refusal(status: number, text: string, retryAfter?: number): RegistryError {
-  const kind =
-    status === 401
-      ? 'unauthenticated'
-      : status === 403
-        ? 'forbidden'
-        : status === 404
-          ? 'missing'
-          : status === 409
-            ? 'conflict'
-            : status < 500
-              ? 'invalid'
-              : status === 502
-                ? 'upstream'
-                : 'unavailable'
+export function refusal({ status, headers }: Pick<LinkReply, 'status' | 'headers'>, text: string): RegistryError {
+  const kind = kindOf(status) ?? (status < 500 ? 'invalid' : 'unavailable')
   let detail = `The primary answered ${status}`
   try {
     const problem: unknown = JSON.parse(text)
@@ -203,7 +191,8 @@ export function refusal(status: number, text: string, retryAfter?: number): Regi
   } catch {
     // Not a problem document: the status has to do.
   }
-  return new RegistryError(kind, detail, retryAfter === undefined ? {} : { retryAfter })
+  const retryAfter = Number(headers['retry-after'])
+  return new RegistryError(kind, detail, Number.isFinite(retryAfter) ? { retryAfter } : {})
 }
 
 /** Connects by TLS and goes on only if the server holds the pinned key; names and authorities do not matter. */

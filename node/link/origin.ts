@@ -89,8 +89,6 @@ export class LinkOrigin implements Origin {
   async #get(target: string): Promise<LinkReply> {
     const reply = await this.#parts.link.request('GET', `/fleet/v1/${target}`)
     if (reply.status < 400 || reply.status === 404) return reply
-    const retryAfter = Number(reply.headers['retry-after'])
-    const text = await limited(reply.body, MAX_ANSWER)
-    throw refusal(reply.status, text, Number.isFinite(retryAfter) ? retryAfter : undefined)
+    throw refusal(reply, await limited(reply.body, MAX_ANSWER))
   }
 }

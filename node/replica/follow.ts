@@ -15,7 +15,7 @@ import type { Replica, Verdict } from './replica.js'
 /** A peer that holds at least what this node may see. */
 export interface LogPeer {
   name: string
-  /** Its newest checkpoint; nothing when it has none. */
+  /** Its newest checkpoint, with the beginnings of epochs, as frames; nothing when it has none. */
   note(signal: AbortSignal): AsyncIterable<Uint8Array>
   /** Its missing tail as frames: what older versions tell. */
   tail(after: number, limit: number, signal: AbortSignal): AsyncIterable<Uint8Array>
@@ -45,7 +45,7 @@ const CATCH_UP_MS = 60_000
 /** Peers who are asked how far they are, each time that the primary does not answer. */
 const ASKED = 3
 const NOTE_MS = 5_000
-const MAX_NOTE_BYTES = 4096
+const MAX_NOTE_BYTES = 65_536
 
 export class Follow {
   readonly #options: FollowOptions
@@ -70,10 +70,10 @@ export class Follow {
   /** A message from the mesh. Says whether it may travel on. */
   async hear(bytes: Uint8Array): Promise<'accept' | 'ignore' | 'reject'> {
     try {
-      const { items, note } = await readBatch(once(bytes))
+      const { items, note, beginnings } = await readBatch(once(bytes))
       // Leaves that were left out tell nothing about whether this node may see them: it asks a source that knows.
       const whole = items.every((item) => 'body' in item)
-      const verdict = await this.#options.replica.receive(whole ? items : [], note)
+      const verdict = await this.#options.replica.receive(whole ? items : [], note, false, beginnings)
       if (verdict === 'behind') this.catchUp()
       return verdict === 'known' ? 'ignore' : 'accept'
     } catch (error) {
@@ -136,22 +136,25 @@ export class Follow {
       throw new RegistryError('unavailable', `The primary refused the feed with ${reply.status}`)
     }
     let items: LogItem[] = []
+    let beginnings: string[] = []
     for await (const frame of decodeFrames(reply.body)) {
       this.#options.link.mark(true)
       if (frame.type === 'item') items.push(frame.item)
+      if (frame.type === 'beginning') beginnings.push(frame.note)
       if (frame.type === 'notice') this.#options.onNotice?.(frame.notice)
       if (frame.type !== 'checkpoint') continue
-      const batch = items
+      const batch = { items, note: frame.note, beginnings }
       items = []
-      await this.#take(batch, frame.note)
+      beginnings = []
+      await this.#take(batch)
     }
   }
 
-  async #take(items: LogItem[], note: string): Promise<void> {
+  async #take({ items, note, beginnings }: ReadBatch): Promise<void> {
     const { replica } = this.#options
-    // The primary is there, even if nothing that it signs is believed.
-    if (replica.contradiction) return
-    const verdict = await replica.receive(items, note, true)
+    // The primary is there, even if nothing that it signs is believed until the operator begins an epoch.
+    if (replica.contradiction && beginnings.length === 0) return
+    const verdict = await replica.receive(items, note, true, beginnings)
     if (verdict === 'behind') {
       await this.#catchUp()
       await replica.receive([], note, true)
@@ -161,10 +164,11 @@ export class Follow {
 
   /** The same bytes at every node that heard the feed, so that gossip knows them as one message. */
   async #tell(items: LogItem[], note: string): Promise<void> {
-    const { isPublic, gossip, log } = this.#options
+    const { isPublic, gossip, log, replica } = this.#options
+    const begun = replica.beginnings.map((beginning) => encodeFrame({ type: 'beginning', note: beginning }))
     const frames = items.map((item) => encodeFrame({ type: 'item', item: outward(item, isPublic) }))
     const size = frames.reduce((sum, frame) => sum + frame.length, 0)
-    const checkpoint = encodeFrame({ type: 'checkpoint', note })
+    const checkpoint = Buffer.concat([...begun, encodeFrame({ type: 'checkpoint', note })])
     await gossip
       .publish(size <= GOSSIP_MAX_BYTES ? Buffer.concat([...frames, checkpoint]) : checkpoint)
       .catch((error: unknown) => log('Gossip could not be sent', error))
@@ -172,15 +176,15 @@ export class Follow {
 
   /** While the primary is away: how far are the others. */
   async #askPeers(): Promise<void> {
-    const { peers, replica, log } = this.#options
+    const { peers, log } = this.#options
     const asked = peers()
       .sort(() => Math.random() - 0.5)
       .slice(0, ASKED)
     const ask = async ({ name, note }: LogPeer): Promise<void> => {
       try {
         const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(NOTE_MS)])
-        const text = await collect(note(signal), MAX_NOTE_BYTES)
-        if (text.length > 0) await replica.receive([], text.toString('utf8'))
+        const frames = await collect(note(signal), MAX_NOTE_BYTES)
+        if (frames.length > 0) await this.#receive(once(frames))
       } catch (error) {
         if (!isOlder(error)) log(`The newest checkpoint of peer ${name} was not taken`, error)
       }
@@ -230,16 +234,25 @@ export class Follow {
   }
 
   async #receive(bytes: AsyncIterable<Uint8Array>): Promise<Verdict> {
-    const { items, note } = await readBatch(bytes)
-    return this.#options.replica.receive(items, note)
+    const { items, note, beginnings } = await readBatch(bytes)
+    return this.#options.replica.receive(items, note, false, beginnings)
   }
 }
 
-async function readBatch(bytes: AsyncIterable<Uint8Array>): Promise<{ items: LogItem[]; note: string }> {
+interface ReadBatch {
+  items: LogItem[]
+  note: string
+  /** Of epochs. */
+  beginnings: string[]
+}
+
+async function readBatch(bytes: AsyncIterable<Uint8Array>): Promise<ReadBatch> {
   const items: LogItem[] = []
+  const beginnings: string[] = []
   for await (const frame of decodeFrames(bytes)) {
     if (frame.type === 'item') items.push(frame.item)
-    if (frame.type === 'checkpoint') return { items, note: frame.note }
+    if (frame.type === 'beginning') beginnings.push(frame.note)
+    if (frame.type === 'checkpoint') return { items, note: frame.note, beginnings }
   }
   throw new RegistryError('invalid', 'A part of the log without a checkpoint')
 }

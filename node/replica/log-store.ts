@@ -15,7 +15,8 @@ export interface Tail {
   note: string
 }
 
-export interface StoredNote {
+/** A checkpoint's length, and its signed note. */
+export interface Noted {
   number: number
   note: string
 }
@@ -27,7 +28,7 @@ export class LogStore {
     this.#db = db
   }
 
-  operations(items: readonly LogItem[], notes: readonly StoredNote[]): Operation[] {
+  operations(items: readonly LogItem[], notes: readonly Noted[]): Operation[] {
     return [
       ...items.map((item): Operation => sealed(logKey(item.number), encode(item))),
       ...notes.map(({ number, note }) => sealed(noteKey(number), JSON.stringify(note))),
@@ -88,10 +89,13 @@ export class LogStore {
     await this.#db.batch(operations)
   }
 
-  /** Entries after a number, up to a checkpoint that this node verified; undefined when there is nothing newer or an entry is damaged. */
-  async tail(after: number, limit: number): Promise<Tail | undefined> {
+  /**
+   * Entries after a number, up to a checkpoint that this node verified, or to `last` where that comes first; undefined when there is
+   * nothing newer or an entry is damaged.
+   */
+  async tail(after: number, limit: number, last?: Noted): Promise<Tail | undefined> {
     try {
-      return await this.#tail(after, limit)
+      return await this.#tail(after, limit, last)
     } catch (error) {
       if (isDamage(error)) return undefined
       throw error
@@ -121,9 +125,28 @@ export class LogStore {
     throw new RegistryError('unavailable', 'An entry of the log is damaged here; ask another node', { retryAfter: 60 })
   }
 
-  async #tail(after: number, limit: number): Promise<Tail | undefined> {
-    const end = await this.#checkpoint(after, limit)
-    if (!end) return undefined
+  /** What is held beyond a number, and how to delete it. Damaged entries are left out of the first. */
+  async beyond(number: number): Promise<{ items: LogItem[]; notes: string[]; operations: Operation[] }> {
+    const items: LogItem[] = []
+    const notes: string[] = []
+    const operations: Operation[] = []
+    for await (const [key, text] of this.#db.iterator({ gt: logKey(number), lt: 'log\u0001' })) {
+      const item = decode(key, text)
+      if (item) items.push(item)
+      operations.push({ type: 'del', key })
+    }
+    for await (const [key, text] of this.#db.iterator({ gt: noteKey(number), lt: 'note\u0001' })) {
+      const noted = readNote(key, text)
+      if (noted) notes.push(noted.note)
+      operations.push({ type: 'del', key })
+    }
+    return { items, notes, operations }
+  }
+
+  async #tail(after: number, limit: number, last?: Noted): Promise<Tail | undefined> {
+    const found = await this.#checkpoint(after, limit)
+    const end = last && (!found || found.number > last.number) ? last : found
+    if (!end || end.number <= after) return undefined
     const items: LogItem[] = []
     for await (const [key, text] of this.#db.iterator({ gt: logKey(after), lte: logKey(end.number) })) {
       const item = decode(key, text)
@@ -134,7 +157,7 @@ export class LogStore {
   }
 
   /** The last checkpoint within the limit, or the first one beyond it. */
-  async #checkpoint(after: number, limit: number): Promise<{ number: number; note: string } | undefined> {
+  async #checkpoint(after: number, limit: number): Promise<Noted | undefined> {
     const within = { gt: noteKey(after), lte: noteKey(after + limit), reverse: true, limit: 1 }
     for await (const [key, text] of this.#db.iterator(within)) return readNote(key, text)
     for await (const [key, text] of this.#db.iterator({ gt: noteKey(after + limit), lt: 'note\u0001', limit: 1 }))
@@ -143,7 +166,7 @@ export class LogStore {
   }
 }
 
-function readNote(key: string, text: string): { number: number; note: string } | undefined {
+function readNote(key: string, text: string): Noted | undefined {
   const json = unseal(key, text)
   return json === undefined ? undefined : { number: Number.parseInt(key.slice(5), 16), note: String(JSON.parse(json)) }
 }

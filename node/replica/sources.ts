@@ -11,7 +11,7 @@ type Asked = Pick<Mesh, 'peers' | 'request'>
 
 const IDLE_MS = 5_000
 const TAIL_LIMIT_BYTES = 64 * 1024 * 1024
-const MAX_NOTE_BYTES = 4096
+const MAX_NOTE_BYTES = 65_536
 
 export function logPeers(mesh: Asked, repositories: readonly string[]): (LogPeer & LogSource)[] {
   return mesh

@@ -22,8 +22,10 @@ export function tellLog(
     yield await ranges.answer(decodeRangeAsk(payload), visible(from))
   })
   mesh.handle('note', async function* () {
-    const { target } = replica
-    if (target && target.note !== '') yield Buffer.from(target.note)
+    const { target, beginnings } = replica
+    if (!target || target.note === '') return
+    for (const note of beginnings) yield encodeFrame({ type: 'beginning', note })
+    yield encodeFrame({ type: 'checkpoint', note: target.note })
   })
 }
 
@@ -42,6 +44,7 @@ async function* tail(
     throw new RegistryError('invalid', 'That is no request for a tail of the log')
   const found = await replica.tail(after, Math.min(Math.max(1, limit), MAX_TAIL))
   if (!found) throw new RegistryError('missing', 'There is nothing newer here')
+  for (const note of replica.beginnings) yield encodeFrame({ type: 'beginning', note })
   for (const item of found.items) yield encodeFrame({ type: 'item', item: visible(item) })
   yield encodeFrame({ type: 'checkpoint', note: found.note })
 }

@@ -48,7 +48,7 @@ interface Row {
 }
 
 /** How a session was opened that a passkey opened. */
-export const BY_PASSKEY = 'passkey'
+const BY_PASSKEY = 'passkey'
 const CHALLENGE_MS = 5 * 60_000
 const MOST_OF_A_USER = 20
 const NAME_CHARACTERS = 60

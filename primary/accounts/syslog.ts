@@ -138,7 +138,7 @@ export class Syslog {
 }
 
 /** `<PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG` */
-export function format(row: Recorded, host: string): string {
+function format(row: Recorded, host: string): string {
   const { id, at, who, action, subject, outcome, requestId, remote, detail, hash } = row
   const priority = outcome === 'ok' || outcome === 'begun' ? DONE : REFUSED
   const name = action.replace(/[^\x21-\x7e]/g, '').slice(0, 32) || '-'

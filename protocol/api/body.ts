@@ -8,7 +8,7 @@ import { collect } from '../chunks.js'
 import { RegistryError } from '../errors.js'
 import type { HttpRequest } from '../http/request.js'
 
-export const MAX_JSON_BYTES = 1024 * 1024
+const MAX_JSON_BYTES = 1024 * 1024
 const MAX_FORM_BYTES = 64 * 1024
 const DEADLINE_MS = 30_000
 const MAX_PROBLEMS = 3

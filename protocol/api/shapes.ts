@@ -7,7 +7,7 @@ import { ruleFields, rulesJson } from './rules.js'
 export const time = z.string().meta({ format: 'date-time' })
 export const actions = z.enum(['read', 'write', 'delete', 'admin', 'audit'])
 
-export const settingsShape = z.record(z.string().max(64), z.union([z.string().max(256), z.number()]))
+const settingsShape = z.record(z.string().max(64), z.union([z.string().max(256), z.number()]))
 
 export const repositoryShape = z
   .object({

@@ -14,7 +14,7 @@ export interface ParsedPath {
 }
 
 /** Bytes, as sent. */
-export const MAX_PATH = 4096
+const MAX_PATH = 4096
 /** Bytes of one segment, decoded: what file systems, tar and zip readers can all carry. */
 const MAX_SEGMENT = 255
 

@@ -35,6 +35,18 @@ export function statusOf(error: unknown): number {
   return error instanceof RegistryError ? STATUS[error.kind] : 500
 }
 
+/** What another Cairn meant by a status; undefined for those that no kind stands for. */
+export function kindOf(status: number): ErrorKind | undefined {
+  return KINDS.get(status)
+}
+
+// Of two kinds with one status the first counts.
+const KINDS = new Map(
+  Object.entries(STATUS)
+    .reverse()
+    .map(([kind, status]) => [status, kind as ErrorKind]),
+)
+
 /** Headers that an error brings, whatever document goes with it. */
 export function errorHeaders(error: unknown): Record<string, string> {
   if (!(error instanceof RegistryError)) return {}

@@ -12,7 +12,7 @@ const IMAGE = 'application/vnd.oci.image.manifest.v1+json'
 export const digestOf = (bytes: Uint8Array | string) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 export const layerOf = (name: string) => Buffer.from(`layer of ${name}`)
 const descriptor = (bytes: Buffer, mediaType: string) => ({ mediaType, digest: digestOf(bytes), size: bytes.length })
-export const manifestOf = (name: string) =>
+const manifestOf = (name: string) =>
   JSON.stringify({
     schemaVersion: 2,
     mediaType: IMAGE,
@@ -20,7 +20,7 @@ export const manifestOf = (name: string) =>
     layers: [descriptor(layerOf(name), 'application/vnd.oci.image.layer.v1.tar')],
   })
 
-export const FLOWERS: Record<string, (name: string) => Part[]> = {
+const FLOWERS: Record<string, (name: string) => Part[]> = {
   generic: (name) => [['PUT', `/${name}/file.txt`, `a ${name}`]],
   cargo: (name) => [['PUT', '/api/v1/crates/new', publishBody({ name, vers: '1.0.0' })]],
   go: (name) => {

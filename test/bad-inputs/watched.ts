@@ -22,7 +22,7 @@ export interface Watched {
   close(): Promise<void>
 }
 
-export const GROWTH_BYTES = 128 * 1024 * 1024
+const GROWTH_BYTES = 128 * 1024 * 1024
 
 export async function watched(): Promise<Watched> {
   const fleet = await processFleet({ nodes: 1, primary: { logLevel: 'info' }, node: { logLevel: 'info' } })

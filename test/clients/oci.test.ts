@@ -1,5 +1,5 @@
 /**
- * Images through skopeo, crane, oras and regctl, charts through helm, and the distribution specification's conformance program, against the primary, a node,
+ * Images through skopeo, crane, oras, regctl and containerd's resolver, charts through helm, and the distribution specification's conformance program, against the primary, a node,
  * and the node with the primary gone.
  */
 import assert from 'node:assert/strict'
@@ -17,6 +17,7 @@ const CRANE = built('crane')
 const ORAS = built('oras')
 const REGCTL = built('regctl')
 const HELM = built('helm')
+const CONTAINERD = built('containerd-copy')
 const CONFORMANCE = built('oci-conformance')
 const SIDES = ['primary', 'node'] as const
 type Side = (typeof SIDES)[number]
@@ -123,6 +124,24 @@ describe('image clients', { timeout: 900_000 }, () => {
         await ask(CRANE, 'delete', '--insecure', image('crane:v2'))
         assert.equal((await ask(CRANE, 'ls', '--insecure', image('crane'))).trim(), 'v1')
         assert.match(await ask(CRANE, 'catalog', '--insecure', host(side)), new RegExp(`^images/${side}/crane$`, 'm'))
+      })
+    })
+
+    describe(`containerd's resolver at the ${side}`, missing(CONTAINERD), () => {
+      const image = (name: string, key: string) => `${host(side)}/${key}/${side}/${name}`
+
+      it('copies an image into a private repository and out of it, layers and ranges of them', async () => {
+        const made = ['copy', '--dest-tls-verify=false', '--dest-creds', creds(), `oci:${layout}:image`]
+        await ask(SKOPEO, ...made, `docker://${image('resolved:v1', 'images')}`)
+        const copy = (from: string, to: string, password = token) => [from, to, 'admin', password]
+        const [first, second] = [image('resolved:v1', 'images'), image('resolved:v1', 'closed')]
+        const told = `${digest} ${layer.length - 1}\n`
+        assert.equal(await ask(CONTAINERD, ...copy(first, second)), told)
+        assert.equal(await ask(CONTAINERD, ...copy(second, image('resolved:v2', 'images'))), told)
+        const wrong = copy(second, image('resolved:v3', 'images'), 'wrong')
+        assert.match(await fails(CONTAINERD, wrong, { cwd: home, home }), /401|unauthorized|authorization/i)
+        const stranger = `${host(side)}/images/${side}/never:v1`
+        assert.match(await fails(CONTAINERD, copy(stranger, second), { cwd: home, home }), /not found/)
       })
     })
 

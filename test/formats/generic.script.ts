@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import type { Place, Script, SendOptions } from './script.js'
 
-export const content = Buffer.from('Cairn keeps this file.\n'.repeat(400))
+const content = Buffer.from('Cairn keeps this file.\n'.repeat(400))
 const large = Buffer.alloc(300_000, 'abcdefghij')
 
 export const genericScript: Script = {

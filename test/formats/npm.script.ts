@@ -6,14 +6,14 @@ import { type Place, read, type Script, type SendOptions } from './script.js'
 
 const SHORT = 'application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*'
 
-export const plain: Manifest = {
+const plain: Manifest = {
   name: 'matrix-plain',
   version: '1.0.0',
   description: 'A matrix package',
   keywords: ['matrix'],
   license: 'MIT',
 }
-export const scoped: Manifest = {
+const scoped: Manifest = {
   name: '@matrix/scoped',
   version: '2.1.0',
   dependencies: { 'matrix-plain': '^1.0.0' },
@@ -364,7 +364,7 @@ export const npmScript: Script = {
   ],
 }
 
-export function escaped(name: string): string {
+function escaped(name: string): string {
   return name.replace('/', '%2f')
 }
 

@@ -255,7 +255,8 @@ export const ociScript: Script = {
           const pushed = await push({ ...place, authorization: `Bearer ${token}` }, NAME, second, digest(second))
           assert.equal(pushed.status, 201)
         }
-        const wrong = { authorization: `Basic ${Buffer.from(`${name}:wrong`).toString('base64')}` }
+        // Of another name each time: after a few failures for one of them everybody here would have to wait.
+        const wrong = { authorization: `Basic ${Buffer.from(`${keyOf(place.writeTo)}:wrong`).toString('base64')}` }
         await refused(await place.send(url, { headers: wrong }), 401, 'UNAUTHORIZED')
       },
     },

@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { Link } from '../../../node/link/link.js'
 import { loadKeys } from '../../../primary/keys.js'
 import { RegistryError } from '../../../protocol/errors.js'
+import { problem } from '../../../protocol/http/status.js'
 
 describe('the link to the primary', () => {
   let dir: string
@@ -15,6 +16,7 @@ describe('the link to the primary', () => {
   let link: Link
   let url: string
   let pin: string
+  let said: RegistryError
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'cairn-link-'))
@@ -25,7 +27,10 @@ describe('the link to the primary', () => {
       (request, reply) => {
         if (request.url === '/cuts') request.once('data', () => request.socket.destroy())
         else if (request.url === '/refuses') reply.writeHead(401).end()
-        else reply.end('fine')
+        else if (request.url?.startsWith('/says/')) {
+          const { status, headers, body } = problem(said, { id: 'x' })
+          reply.writeHead(status, headers).end(body)
+        } else reply.end('fine')
       },
     )
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -62,6 +67,13 @@ describe('the link to the primary', () => {
     await assert.rejects(other.request('GET', '/fine'), { kind: 'unavailable', code: 'cut_off' })
     assert.equal(other.reachable, false)
     await other.close()
+  })
+
+  it('repeats what the primary refused, in its kind and with the time to wait', async () => {
+    for (const kind of ['unauthenticated', 'forbidden', 'conflict', 'too_large', 'over_quota', 'throttled'] as const) {
+      said = new RegistryError(kind, `It is ${kind}`, { retryAfter: 7 })
+      await assert.rejects(link.json('GET', '/says/so'), { kind, message: `It is ${kind}`, retryAfter: 7 })
+    }
   })
 
   it('is down when nobody is there', async () => {

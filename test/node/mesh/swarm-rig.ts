@@ -53,7 +53,7 @@ export interface NodeOptions extends Partial<NodeBlobsOptions> {
 const REPOSITORIES: Record<string, string> = { s1: 'public', s2: 'secret' }
 const CHUNK = 65_536
 
-export class FakePrimary implements PrimaryBytes {
+class FakePrimary implements PrimaryBytes {
   reachable = true
   /** Bytes of blobs that left it. */
   sent = 0
@@ -89,7 +89,7 @@ export class FakePrimary implements PrimaryBytes {
   }
 }
 
-export function covers(certificate: Certificate, scope: string): boolean {
+function covers(certificate: Certificate, scope: string): boolean {
   return matchesAny(certificate.repositories, REPOSITORIES[scope] ?? 'none')
 }
 
