@@ -20,14 +20,18 @@ export async function catchUp(
   // Those of earlier versions are remembered without their note.
   if (!target || target.note === '') return false
   const { number: length, root } = target.checkpoint
+  signal.throwIfAborted()
   const stop = new AbortController()
+  const end = () => stop.abort(signal.reason)
+  signal.addEventListener('abort', end)
   const pieces = new Pieces({ length, root }, replica.head.number, (log, start, end) =>
-    ranges.fetch(log, start, end, AbortSignal.any([signal, stop.signal])),
+    ranges.fetch(log, start, end, stop.signal),
   )
   try {
     for (let piece = pieces.next(); piece && replica.head.number < length; piece = pieces.next())
       for (const { range, note } of await piece) await replica.extend(range, target.note, note)
   } finally {
+    signal.removeEventListener('abort', end)
     stop.abort()
     await pieces.settled()
   }

@@ -264,10 +264,13 @@ export class Replica {
 
   /** The log as it is held, for those who ask for a part of it. */
   get ranges(): RangeLog {
+    const tree = () => this.#tree
     return {
+      get tree() {
+        return tree()
+      },
       length: () => this.head.number,
       items: (start, end) => this.#log.items(start, end),
-      leaves: (start, end) => this.#log.leaves(start, end),
       note: (start, end) => this.#log.lastNote(start, end),
     }
   }

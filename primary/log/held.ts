@@ -20,7 +20,7 @@ export function heldLog(pool: Pick<pg.Pool, 'query'>, signer: Signing): HeldLog 
       const [found] = await readLog(pool, number - 1, 1)
       return found && 'body' in found.item && found.item.number === number ? found.item : undefined
     },
-    tree: new LogTree((start, end) => leaves(pool, start, end)),
+    tree: treeOf(pool),
   }
 }
 
@@ -34,7 +34,7 @@ export function rangeLog(pool: Pick<pg.Pool, 'query'>, signer: Signing): RangeLo
       for (let at = start; at < end; at += PAGE)
         for (const { item } of await readLog(pool, at, Math.min(PAGE, end - at))) yield item
     },
-    leaves: (start, end) => leaves(pool, start, end),
+    tree: treeOf(pool),
     note: async (start, end) => {
       const { rows } = await pool.query<{ note: string }>({
         name: 'log_note',
@@ -46,13 +46,15 @@ export function rangeLog(pool: Pick<pg.Pool, 'query'>, signer: Signing): RangeLo
   }
 }
 
-async function leaves(pool: Pick<pg.Pool, 'query'>, start: number, end: number): Promise<Uint8Array> {
-  const { rows } = await pool.query<{ leaf: Buffer }>({
-    name: 'log_leaves',
-    text: 'select leaf from log where number > $1 and number <= $2 order by number',
-    values: [start, end],
+function treeOf(pool: Pick<pg.Pool, 'query'>): LogTree {
+  return new LogTree(async (start, end) => {
+    const { rows } = await pool.query<{ leaf: Buffer }>({
+      name: 'log_leaves',
+      text: 'select leaf from log where number > $1 and number <= $2 order by number',
+      values: [start, end],
+    })
+    return Buffer.concat(rows.map(({ leaf }) => leaf))
   })
-  return Buffer.concat(rows.map(({ leaf }) => leaf))
 }
 
 function signed(signer: Signing, least: number): Promise<void> {

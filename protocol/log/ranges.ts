@@ -2,25 +2,24 @@
 import { RegistryError } from '../errors.js'
 import { encodeRange, MAX_RANGE_BYTES, type RangeAsk } from '../wire/range.js'
 import { decodeChange, type LogItem, leafOf } from './entry.js'
-import { LogTree, type ReadLeaves } from './tree.js'
+import type { LogTree } from './tree.js'
 
 export interface RangeLog {
   /** How many entries are held. */
   length(): number
   /** Entries [start, end), counted from 0, in order. May end early: what is missing cannot be told. */
   items(start: number, end: number): AsyncIterable<LogItem>
-  leaves: ReadLeaves
+  /** Another one once a part of the log was taken back. */
+  readonly tree: Pick<LogTree, 'pieceProof'>
   /** The last checkpoint of (start, end]. */
   note(start: number, end: number): Promise<string | undefined>
 }
 
 export class Ranges {
   readonly #log: RangeLog
-  readonly #tree: LogTree
 
   constructor(log: RangeLog) {
     this.#log = log
-    this.#tree = new LogTree((start, end) => log.leaves(start, end))
   }
 
   /** `visible`: an entry as the asker may see it. Throws `missing` for more than is held, `unavailable` where something is damaged. */
@@ -28,7 +27,7 @@ export class Ranges {
     if (ask.length > this.#log.length()) throw new RegistryError('missing', 'The log is not so far here')
     const { items, end } = await this.#wanted(ask, visible)
     const count = end - ask.start
-    const proof = await this.#tree.pieceProof(ask.start, count, ask.length)
+    const proof = await this.#log.tree.pieceProof(ask.start, count, ask.length)
     return encodeRange({ count, proof, items, note: await this.#log.note(ask.start, end) })
   }
 
