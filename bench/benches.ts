@@ -1,5 +1,6 @@
 /** The benches, in the order in which they are run. */
 import type { Bench } from './bench.js'
+import { catchUp } from './rows/catch-up.js'
 import { deactivation } from './rows/deactivation.js'
 import { decisions } from './rows/decisions.js'
 import { fanout } from './rows/fanout.js'
@@ -52,4 +53,5 @@ export const benches: readonly Bench[] = [
   meshSmall,
   meshNode,
   nodeStart,
+  catchUp,
 ]

@@ -9,11 +9,11 @@ import type { Certificate } from '../protocol/certificate.js'
 import { RegistryError } from '../protocol/errors.js'
 import type { Blobs, Bytes, Upload } from '../protocol/ports.js'
 import type { Digest, Held, Stored } from '../protocol/records.js'
-import type { Cache } from './cache.js'
 import { Budget } from './mesh/budget.js'
+import { type Clock, wallClock } from './mesh/clock.js'
 import { type Fetched, Fetching, passing } from './mesh/fetching.js'
 import { Limits } from './mesh/limits.js'
-import type { Mesh } from './mesh/mesh.js'
+import type { Neighbours } from './mesh/neighbours.js'
 import { isSmall } from './mesh/pieces.js'
 import { PRIMARY } from './mesh/plan.js'
 import type { PrimaryBytes } from './mesh/primary-bytes.js'
@@ -21,10 +21,11 @@ import { type Entitled, type Holdings, Serving } from './mesh/serving.js'
 import { Slots } from './mesh/slots.js'
 import { MeshSwarm } from './mesh/swarm.js'
 import { Transfer } from './mesh/transfer.js'
+import type { Store } from './store.js'
 
 export interface NodeBlobsOptions {
-  cache: Cache
-  mesh: Mesh
+  cache: Store
+  mesh: Neighbours
   primary: PrimaryBytes
   /** May the certificate's owner have the blob as one of the scope: then its record as this node has it. */
   entitled: Entitled
@@ -33,7 +34,7 @@ export interface NodeBlobsOptions {
   limits?: Limits
   /** Memory for pieces that arrive, over all transfers. Default 16 MiB. */
   budgetBytes?: number
-  now?: () => number
+  clock?: Clock
   random?: () => number
   /** How long a transfer goes on without readers. Default 5 s. */
   lingerMs?: number
@@ -52,7 +53,7 @@ interface SmallFlight {
 
 export class NodeBlobs implements Blobs {
   readonly #options: NodeBlobsOptions
-  readonly #cache: Cache
+  readonly #cache: Store
   readonly #swarm: MeshSwarm
   readonly #serving: Serving
   readonly #primary: PrimaryBytes
@@ -69,13 +70,14 @@ export class NodeBlobs implements Blobs {
     setMaxListeners(0, this.#stop.signal)
     this.#options = options
     this.#cache = options.cache
-    const now = options.now ?? Date.now
+    const { clock = wallClock } = options
+    const now = () => clock.now()
     const limits = options.limits ?? new Limits({}, now)
     this.#swarm = new MeshSwarm(options.mesh, options.covers, now, limits)
     this.#primary = limited(options.primary, limits)
     this.#budget = new Budget(options.budgetBytes ?? BUDGET_BYTES)
     this.#cache.heal((...damage) => this.repair(...damage))
-    this.#serving = new Serving(options.mesh, this.#holdings(), options.entitled, limits)
+    this.#serving = new Serving(options.mesh, this.#holdings(), options.entitled, limits, clock)
   }
 
   /** Bytes of pieces sent to peers since the start. */
@@ -276,7 +278,7 @@ export class NodeBlobs implements Blobs {
       if (!isDisk(error)) throw error
     })
     if (!partial) return undefined
-    const { now = Date.now, random = Math.random, lingerMs } = this.#options
+    const { clock = wallClock, random = Math.random, lingerMs } = this.#options
     const parts = {
       stored,
       scope,
@@ -285,7 +287,7 @@ export class NodeBlobs implements Blobs {
       swarm: this.#swarm,
       primary: this.#primary,
       budget: this.#budget,
-      now,
+      clock,
       random,
     }
     const transfer = new Transfer({ ...parts, ...(lingerMs === undefined ? {} : { lingerMs }) })

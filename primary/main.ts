@@ -45,7 +45,9 @@ import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
 import { Asking } from './fleet/asking.js'
 import { Fleet } from './fleet/fleet.js'
+import { Holdings } from './fleet/holdings.js'
 import { Returning } from './fleet/returning.js'
+import { whereabouts } from './fleet/whereabouts.js'
 import { Federation } from './identity/federation.js'
 import { guardedFetch } from './identity/fetch.js'
 import { IssuerKeys } from './identity/issuer-keys.js'
@@ -145,6 +147,7 @@ async function compose(
   closers.push(() => ledger.close())
 
   const asking = new Asking()
+  const holdings = new Holdings()
   const blobs = new DiskBlobs(join(settings.data, 'store'), {
     source: 'primary',
     repair: (...damage) => asking.ask(...damage),
@@ -399,6 +402,8 @@ async function compose(
     audit,
     downloads,
     nodes,
+    whereabouts: () =>
+      whereabouts({ pool, holdings, has: (digest) => blobs.has(digest), keyOf: (scope) => state.scope(scope)?.key }),
     leases,
     providers,
     federation,
@@ -430,11 +435,13 @@ async function compose(
     nowMs: Date.now,
     open: settings.anonymous,
     secure: settings.tls !== undefined,
+    rest: api,
     console: consoleOf({ accounts, audit, metadata: state, providers }),
   })
   let blobBytes = 0
   const fleet = new Fleet({
     asking,
+    holdings,
     fleet: keys.fleet,
     logKey: keys.logPublic,
     pool,

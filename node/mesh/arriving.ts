@@ -2,9 +2,9 @@
  * The verified pieces of a blob that is not complete. A piece can be read, and passed on with its proof, as soon as it is
  * verified, while the disk still takes it; `arrivals` and have-maps tell of what is written.
  */
-import type { Partial } from '../../protocol/blobs/partial.js'
 import type { Piece } from '../../protocol/blobs/piece.js'
 import { HASH_BYTES, Tree } from '../../protocol/merkle.js'
+import type { Incoming } from '../store.js'
 import { Bitmap } from './bitmap.js'
 import { type Geometry, spanOf } from './pieces.js'
 import { Pulse } from './pulse.js'
@@ -24,13 +24,13 @@ export class Arriving {
   readonly arrivals: number[] = []
   /** Beats when a piece was verified, and when it was written. */
   readonly changed = new Pulse()
-  readonly #partial: Partial
+  readonly #partial: Incoming
   readonly #geometry: Geometry
   readonly #fresh = new Map<number, Verified>()
   readonly #written: Bitmap
   #tree: Tree | undefined
 
-  constructor(partial: Partial, geometry: Geometry) {
+  constructor(partial: Incoming, geometry: Geometry) {
     this.#partial = partial
     this.#geometry = geometry
     this.#written = new Bitmap(geometry.pieces)

@@ -6,6 +6,7 @@ import { RegistryError } from '../../protocol/errors.js'
 import type { Stored } from '../../protocol/records.js'
 import type { SwarmNews } from '../../protocol/wire/swarm.js'
 import { Bitmap } from './bitmap.js'
+import type { Clock } from './clock.js'
 import { homesNearFirst } from './homes.js'
 import type { Geometry } from './pieces.js'
 import type { Plan } from './plan.js'
@@ -17,6 +18,7 @@ export interface CompanyParts {
   geometry: Geometry
   plan: Plan
   swarm: Swarm
+  clock: Clock
   /** Something may be asked now that could not be asked before. */
   changed: () => void
   /** Work that must be waited for. */
@@ -96,19 +98,29 @@ export class Company {
     this.#parts.plan.stopFetching(home)
   }
 
-  /** Another node wants the blob, too: it will have pieces. */
-  meet(peer: string): void {
+  /** Another node wants the blob, too: it will have pieces. `alike`: it takes them from the same home. */
+  meet(peer: string, alike = false): void {
     const { swarm, scope, plan } = this.#parts
-    if (peer === swarm.self || this.#followed.has(peer)) return
+    if (peer === swarm.self) return
     // Who fetches for a site has nothing to gain from it; the others leave the way out to that one.
     if (swarm.near(peer) === this.#abroad) return
-    if (this.#followed.size >= FOLLOWED) plan.meet(peer)
-    else if (swarm.entitled(scope).includes(peer)) this.#follow(peer, false)
+    if (alike) plan.meet(peer)
+    if (this.#followed.has(peer)) return
+    if (!swarm.entitled(scope).includes(peer)) return
+    const farthest = this.#followed.size >= FOLLOWED ? this.#farthest(peer) : undefined
+    if (farthest === peer) return
+    if (farthest !== undefined) this.#unfollow(farthest)
+    this.#follow(peer, false)
   }
 
   /** Has nothing to do with it any more. False when it had not before. */
   drop(peer: string): boolean {
     this.#parts.plan.leave(peer)
+    return this.#unfollow(peer)
+  }
+
+  #unfollow(peer: string): boolean {
+    this.#parts.plan.forget(peer)
     const followed = this.#followed.get(peer)
     if (!followed) return false
     this.#followed.delete(peer)
@@ -120,6 +132,17 @@ export class Company {
     for (const { stop } of this.#followed.values()) stop.abort(reason)
   }
 
+  /** Of those that are followed, not as the home, and this one. */
+  #farthest(peer: string): string {
+    const { swarm } = this.#parts
+    let [farthest, most] = [peer, distance(swarm.self, peer)]
+    for (const [other, { home }] of this.#followed) {
+      const far = distance(swarm.self, other)
+      if (!home && far > most) [farthest, most] = [other, far]
+    }
+    return farthest
+  }
+
   #follow(peer: string, home: boolean): void {
     const followed = { waiting: true, home, stop: new AbortController() }
     this.#followed.set(peer, followed)
@@ -129,11 +152,11 @@ export class Company {
   }
 
   async #listen(peer: string, followed: Followed): Promise<void> {
-    const { stored, scope, swarm, changed } = this.#parts
-    const timer = setTimeout(() => {
+    const { stored, scope, swarm, clock, changed } = this.#parts
+    const cancel = clock.after(FIRST_NEWS_MS, () => {
       followed.waiting = false
       changed()
-    }, FIRST_NEWS_MS)
+    })
     try {
       const ask = { digest: stored.digest, scope, fetch: followed.home }
       for await (const news of swarm.follow(peer, ask, followed.stop.signal)) {
@@ -145,7 +168,7 @@ export class Company {
       if (followed.home && !isGone(error)) this.#refused = true
       if (this.#followed.get(peer) === followed) this.drop(peer)
     } finally {
-      clearTimeout(timer)
+      cancel()
       followed.waiting = false
     }
   }
@@ -157,6 +180,19 @@ export class Company {
       for (let piece = 0; map && piece < map.size; piece++) if (map.has(piece)) plan.has(peer, piece)
     }
     for (const piece of news.add) plan.has(peer, piece)
-    for (const other of news.peers) this.meet(other)
+    for (const other of news.peers) this.meet(other, this.isHome(peer))
   }
+}
+
+/**
+ * Which of many a node follows must differ from node to node, or a few serve all and what others have is seen by nobody. So it
+ * follows the nearest by a distance that means nothing, and is the same from both ends.
+ */
+function distance(a: string, b: string): number {
+  const text = a < b ? `${a}\n${b}` : `${b}\n${a}`
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
 }

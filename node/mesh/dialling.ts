@@ -2,6 +2,8 @@
  * Keeps this node connected to the peers that it was told about: dials, dials again with back-off, up to a number of
  * connections. Of two peers the one with the smaller id dials first, so that they do not cross.
  */
+import type { Clock } from './clock.js'
+
 export interface Introduction {
   /** libp2p peer id, text form. */
   peer: string
@@ -17,7 +19,7 @@ export interface DiallingOptions {
   /** May this peer be dialled at all. */
   allowed: (peer: string) => boolean
   dial: (introduction: Introduction, signal: AbortSignal) => Promise<void>
-  now: () => number
+  clock: Clock
   random: () => number
 }
 
@@ -44,7 +46,7 @@ export class Dialling {
   readonly #known = new Map<string, Acquaintance>()
   readonly #dials = new Map<string, Promise<void>>()
   readonly #stop = new AbortController()
-  #timer: NodeJS.Timeout | undefined
+  #endTimer: () => void = () => undefined
 
   constructor(options: DiallingOptions) {
     this.#options = options
@@ -52,7 +54,7 @@ export class Dialling {
 
   /** Adds to what is known; the newest addresses of a peer replace older ones. */
   introduce(list: readonly Introduction[]): void {
-    const nowMs = this.#options.now()
+    const nowMs = this.#options.clock.now()
     for (const { peer, addresses } of list) {
       if (peer === this.#options.self || addresses.length === 0) continue
       const known = this.#known.get(peer)
@@ -70,17 +72,16 @@ export class Dialling {
     const known = this.#known.get(peer)
     if (known) {
       known.failures = 0
-      known.nextMs = this.#options.now() + backoffMs(0, this.#options.random)
+      known.nextMs = this.#options.clock.now() + backoffMs(0, this.#options.random)
     }
     this.wake()
   }
 
   wake(): void {
     if (this.#stop.signal.aborted) return
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    this.#endTimer()
     const connected = this.#options.connected()
-    const nowMs = this.#options.now()
+    const nowMs = this.#options.clock.now()
     const absent = [...this.#known].filter(
       ([peer]) => !connected.has(peer) && !this.#dials.has(peer) && this.#options.allowed(peer),
     )
@@ -97,13 +98,12 @@ export class Dialling {
 
   async close(): Promise<void> {
     this.#stop.abort()
-    clearTimeout(this.#timer)
+    this.#endTimer()
     await Promise.all(this.#dials.values())
   }
 
   #later(delayMs: number): void {
-    this.#timer = setTimeout(() => this.wake(), delayMs)
-    this.#timer.unref()
+    this.#endTimer = this.#options.clock.after(delayMs, () => this.wake())
   }
 
   #dial(peer: string, known: Acquaintance): void {
@@ -115,7 +115,7 @@ export class Dialling {
       )
       .then((failures) => {
         known.failures = failures
-        known.nextMs = this.#options.now() + backoffMs(failures, this.#options.random)
+        known.nextMs = this.#options.clock.now() + backoffMs(failures, this.#options.random)
         this.#dials.delete(peer)
         this.wake()
       })

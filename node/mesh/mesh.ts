@@ -14,6 +14,7 @@ import { EXCHANGE, parseJson } from '../../protocol/wire/peer.js'
 import { privateKeyOf } from '../peer-id.js'
 import type { AskOptions } from './asker.js'
 import { Channels } from './channels.js'
+import { wallClock } from './clock.js'
 import { Dialling, type Introduction } from './dialling.js'
 import { Exchange } from './exchange.js'
 import { type GossipHandler, gossipOptions, logTopic, MAX_GOSSIP_BYTES, type Verdict } from './gossip.js'
@@ -328,7 +329,7 @@ export class Mesh {
         )
         await node.dial(targets, { signal })
       },
-      now: this.#options.now ?? Date.now,
+      clock: { ...wallClock, now: this.#options.now ?? Date.now },
       random: this.#options.random ?? Math.random,
     })
   }

@@ -1,20 +1,18 @@
 /**
- * Who takes a piece first from a node that has it all: of everybody who wants the blob, one, by rendezvous hashing over the names
- * that this node knows. So each piece leaves the home once, and its owner passes it on.
+ * In which order those that want a blob may take a piece from a node that has it all: by rendezvous hashing over the names that
+ * this node knows. So each piece leaves the home once, and its owner, the first, passes it on.
  */
-const UNKNOWN = 0
-const MINE = 1
-const OTHERS = 2
+const UNKNOWN = 0xffff
 
 export class Owners {
   readonly #self: number
   readonly #others = new Map<string, number>()
   /** By piece, until who is known changes. */
-  readonly #owned: Uint8Array
+  readonly #turns: Uint16Array
 
   constructor(self: string, pieces: number) {
     this.#self = seedOf(self)
-    this.#owned = new Uint8Array(pieces)
+    this.#turns = new Uint16Array(pieces).fill(UNKNOWN)
   }
 
   /** Others that want the blob, as far as is known. */
@@ -25,22 +23,22 @@ export class Owners {
   add(peer: string): void {
     if (this.#others.has(peer)) return
     this.#others.set(peer, seedOf(peer))
-    this.#owned.fill(UNKNOWN)
+    this.#turns.fill(UNKNOWN)
   }
 
   remove(peer: string): void {
-    if (this.#others.delete(peer)) this.#owned.fill(UNKNOWN)
+    if (this.#others.delete(peer)) this.#turns.fill(UNKNOWN)
   }
 
-  mine(piece: number): boolean {
-    if (this.#owned[piece] === UNKNOWN) this.#owned[piece] = this.#first(piece) ? MINE : OTHERS
-    return this.#owned[piece] === MINE
-  }
-
-  #first(piece: number): boolean {
+  /** How many come before this node; 0: it owns the piece. */
+  turn(piece: number): number {
+    const known = this.#turns[piece] ?? 0
+    if (known !== UNKNOWN) return known
     const own = rank(this.#self, piece)
-    for (const seed of this.#others.values()) if (rank(seed, piece) > own) return false
-    return true
+    let turn = 0
+    for (const seed of this.#others.values()) if (rank(seed, piece) > own) turn++
+    this.#turns[piece] = turn
+    return turn
   }
 }
 

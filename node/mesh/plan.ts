@@ -74,7 +74,7 @@ const [HEDGE, BACKUP, GIVE_UP] = [1, 2, 4]
 const MOST_FAILURES = 3
 const LEAST_DEPTH = 2
 const QUEUED_MS = 250
-/** So long a piece is left to its owner. */
+/** So long a piece is left to its owner, and then to the next. */
 const LEFT_MS = 1500
 
 export class Plan {
@@ -133,7 +133,7 @@ export class Plan {
     return this.#left.size > 0
   }
 
-  /** Another one wants the blob, too; it need not be a source. */
+  /** Another one takes the blob from the same home; it need not be a source. */
   meet(peer: string): void {
     this.#owners.add(peer)
   }
@@ -147,7 +147,6 @@ export class Plan {
     if (known) known.fetches ||= fetches
     else this.#sources.set(source, { ...newSource(this.#options.pieces), fetches })
     if (fetches) this.#owners.remove(source)
-    else this.meet(source)
   }
 
   /** It said no: it has what it has. */
@@ -156,9 +155,14 @@ export class Plan {
     if (known) known.fetches = false
   }
 
-  /** Forgets the source; what was asked of it is asked again. */
+  /** It is gone, or as good as. */
   leave(source: string): void {
     this.#owners.remove(source)
+    this.forget(source)
+  }
+
+  /** Forgets the source, not that it wants the blob; what was asked of it is asked again. */
+  forget(source: string): void {
     const known = this.#sources.get(source)
     if (!known || source === PRIMARY) return
     this.#sources.delete(source)
@@ -244,7 +248,7 @@ export class Plan {
   patienceMs(nowMs: number): number | undefined {
     let least: number | undefined
     for (const sinceMs of this.#left.values())
-      least = Math.min(least ?? LEFT_MS, Math.max(sinceMs + LEFT_MS - nowMs, LEAST_PATIENCE_MS))
+      least = Math.min(least ?? LEFT_MS, Math.max(LEFT_MS - ((nowMs - sinceMs) % LEFT_MS), LEAST_PATIENCE_MS))
     for (const known of this.#sources.values()) {
       for (const { sinceMs } of known.asked.values()) {
         const quietMs = nowMs - Math.max(sinceMs, known.lastMs)
@@ -292,7 +296,7 @@ export class Plan {
       if (!provides && (!other || cost < other.cost)) other = { source, cost }
     }
     const crowded = this.#owners.others >= providers
-    const left = crowded && provider && !other && (passedOn || !this.#owners.mine(piece))
+    const left = crowded && provider && !other && (passedOn || this.#owners.turn(piece) > 0)
     if (left) return this.#isLeft(piece, nowMs) ? undefined : provider?.source
     this.#left.delete(piece)
     const direct = provider && (!other || (!crowded && provider.cost < other.cost))
@@ -303,7 +307,9 @@ export class Plan {
   #isLeft(piece: number, nowMs: number): boolean {
     const sinceMs = this.#left.get(piece) ?? nowMs
     this.#left.set(piece, sinceMs)
-    return nowMs - sinceMs < LEFT_MS
+    const rounds = Math.floor((nowMs - sinceMs) / LEFT_MS)
+    // One more, two more, four more: were it all at once, who has it all would be asked for it by all.
+    return rounds === 0 || this.#owners.turn(piece) >= 2 ** rounds
   }
 
   /** Runs of pieces that no peer has: urgent ones, then the lowest. */

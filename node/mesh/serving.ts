@@ -20,9 +20,11 @@ import {
   type PieceAsk,
   type SwarmAsk,
 } from '../../protocol/wire/swarm.js'
+import { type Clock, pause } from './clock.js'
 import { outranks } from './homes.js'
 import type { Limits } from './limits.js'
-import type { Member, Mesh } from './mesh.js'
+import type { Member } from './mesh.js'
+import type { Neighbours } from './neighbours.js'
 import { geometryOf, isSmall } from './pieces.js'
 import { Pulse } from './pulse.js'
 import { type Roster, Rosters } from './rosters.js'
@@ -39,7 +41,7 @@ export type Entitled = (
 
 /** What the node has and can get, as serving sees it. */
 export interface Holdings {
-  readonly disk: DiskBlobs
+  readonly disk: Pick<DiskBlobs, 'piece'>
   /** In the cache, and not being repaired. */
   holds(digest: Digest): boolean
   transfer(digest: Digest): Transfer | undefined
@@ -65,15 +67,17 @@ const NEWS_PEERS = 64
 export class Serving {
   readonly #holdings: Holdings
   readonly #entitled: Entitled
-  readonly #mesh: Mesh
+  readonly #mesh: Neighbours
   readonly #limits: Limits
+  readonly #clock: Clock
   readonly #slots = new Map<string, Slots>()
   readonly #rosters = new Rosters()
   readonly #all = new Slots(ALL_AT_ONCE, ALL_WAITING)
   #served = 0
 
-  constructor(mesh: Mesh, holdings: Holdings, entitled: Entitled, limits: Limits) {
+  constructor(mesh: Neighbours, holdings: Holdings, entitled: Entitled, limits: Limits, clock: Clock) {
     this.#limits = limits
+    this.#clock = clock
     this.#mesh = mesh
     this.#holdings = holdings
     this.#entitled = entitled
@@ -197,7 +201,7 @@ export class Serving {
     const listening = withResolvers<void>()
     const whole = fetch ? transfer?.whole(listening.promise) : undefined
     try {
-      yield* news(from.peer, roster, transfer, stored, signal)
+      yield* news(from.peer, { roster, transfer, stored, clock: this.#clock, signal })
     } finally {
       this.#rosters.leave(stored.digest, from.peer)
       listening.resolve()
@@ -224,18 +228,26 @@ export class Serving {
   }
 }
 
+interface NewsParts {
+  roster: Roster
+  transfer: Transfer | undefined
+  stored: Stored
+  clock: Clock
+  signal: AbortSignal
+}
+
 /** What a peer is told that follows a blob: first what is here, then what comes and who else wants it. Ends with a failed transfer. */
 async function* news(
   to: string,
-  roster: Roster,
-  transfer: Transfer | undefined,
-  stored: Stored,
-  signal: AbortSignal,
+  { roster, transfer, stored, clock, signal }: NewsParts,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let [told, introduced] = [transfer?.arrivals.length ?? 0, 0]
   yield encodeSwarmNews({ have: transfer ? transfer.map() : everything(stored) })
   const pulses = transfer ? [roster.joined, transfer.changed] : [roster.joined]
-  while (!signal.aborted && (transfer?.open ?? true)) {
+  const { pieces } = geometryOf(stored.size)
+  // A transfer that is complete closes at once: its last pieces are told after that.
+  const whole = (): boolean => !transfer || transfer.arrivals.length === pieces
+  while (!signal.aborted && (whole() || transfer?.open)) {
     const add = transfer?.arrivals.slice(told, told + NEWS_PIECES) ?? []
     const others = roster.peers.slice(introduced, introduced + NEWS_PEERS)
     told += add.length
@@ -244,7 +256,7 @@ async function* news(
     if (add.length + peers.length > 0) yield encodeSwarmNews({ add, peers })
     if (told < (transfer?.arrivals.length ?? 0) || introduced < roster.peers.length) continue
     await Pulse.any(pulses, { signal })
-    await new Pulse().next({ signal, timeoutMs: told < FIRST_PIECES ? FIRST_NEWS_MS : NEWS_MS })
+    await pause(clock, told < FIRST_PIECES ? FIRST_NEWS_MS : NEWS_MS, signal)
   }
 }
 

@@ -21,7 +21,7 @@ import {
 } from '../../protocol/wire/swarm.js'
 import { Bundles } from './bundles.js'
 import { Limits } from './limits.js'
-import type { Mesh } from './mesh.js'
+import type { Neighbours } from './neighbours.js'
 import { Slots } from './slots.js'
 
 export interface Swarm {
@@ -55,7 +55,7 @@ const SILENT_MS = 30_000
 const FOLLOW_LIMIT_BYTES = 268_435_456
 
 export class MeshSwarm implements Swarm {
-  readonly #mesh: Mesh
+  readonly #mesh: Neighbours
   readonly #covers: (certificate: Certificate, scope: string) => boolean
   readonly #now: () => number
   readonly #limits: Limits
@@ -66,7 +66,7 @@ export class MeshSwarm implements Swarm {
 
   /** `covers`: may the certificate's owner hold what belongs to the scope. */
   constructor(
-    mesh: Mesh,
+    mesh: Neighbours,
     covers: (certificate: Certificate, scope: string) => boolean,
     now: () => number,
     limits = new Limits({}, now),

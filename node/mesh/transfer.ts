@@ -4,12 +4,13 @@
  * by itself: the blob's home, the primary, at last everybody who is connected.
  */
 import { setMaxListeners } from 'node:events'
-import type { Partial } from '../../protocol/blobs/partial.js'
 import { type Piece, verifyPiece } from '../../protocol/blobs/piece.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Stored } from '../../protocol/records.js'
+import type { Incoming } from '../store.js'
 import { Arriving, type Verified } from './arriving.js'
 import type { Budget } from './budget.js'
+import type { Clock } from './clock.js'
 import { Company } from './company.js'
 import { nobodyHas } from './nobody.js'
 import { type Geometry, geometryOf, spanOf } from './pieces.js'
@@ -25,11 +26,11 @@ export interface TransferParts {
   /** What people call it, for sentences: a path or the digest. */
   name: string
   /** Where it is put; the transfer closes it. */
-  partial: Partial
+  partial: Incoming
   swarm: Swarm
   primary: PrimaryBytes
   budget: Budget
-  now: () => number
+  clock: Clock
   random: () => number
   /** How long it goes on when nobody waits for it. Default 5 s. */
   lingerMs?: number
@@ -66,14 +67,14 @@ export class Transfer {
   #error: RegistryError | undefined
   #outcome: Outcome | undefined
   #readers = 0
-  #timer: NodeJS.Timeout | undefined
-  #linger: NodeJS.Timeout | undefined
+  #endTimer: () => void = () => undefined
+  #endLinger: (() => void) | undefined
   #pumping = false
   #awaitingRoom = false
   #closed = false
 
   constructor(parts: TransferParts) {
-    const { stored, scope, swarm, primary, random } = parts
+    const { stored, scope, swarm, primary, clock, random } = parts
     const { signal } = this.#stop
     setMaxListeners(0, signal)
     const geometry = geometryOf(stored.size)
@@ -87,7 +88,7 @@ export class Transfer {
     const learn = (leaves: Uint8Array): void => arriving.learn(leaves)
     this.#primary = new PrimarySource({ stored, scope, geometry, primary, learn, signal })
     const [changed, run] = [() => this.#pump(), (work: Promise<void>) => this.#run(work)]
-    this.#company = new Company({ stored, scope, geometry, plan, swarm, changed, run })
+    this.#company = new Company({ stored, scope, geometry, plan, swarm, clock, changed, run })
     this.#endLeave = swarm.onLeave((peer) => this.#drop(peer))
     this.done = new Promise((resolve) => {
       this.#settle = resolve
@@ -205,8 +206,8 @@ export class Transfer {
   // Demand.
 
   #want(demand: Demand): void {
-    clearTimeout(this.#linger)
-    this.#linger = undefined
+    this.#endLinger?.()
+    this.#endLinger = undefined
     this.#plan.want(demand)
     this.#pump()
   }
@@ -217,10 +218,10 @@ export class Transfer {
   }
 
   #rest(): void {
-    if (this.#plan.wanted || this.#outcome || this.#linger) return
+    if (this.#plan.wanted || this.#outcome || this.#endLinger) return
     const error = new RegistryError('unavailable', 'Nobody waits for these bytes any more', { retryAfter: 1 })
-    this.#linger = setTimeout(() => this.#end('stopped', error), this.#parts.lingerMs ?? LINGER_MS)
-    this.#linger.unref()
+    const { clock, lingerMs = LINGER_MS } = this.#parts
+    this.#endLinger = clock.after(lingerMs, () => this.#end('stopped', error))
   }
 
   async #until(piece: number, signal?: AbortSignal): Promise<void> {
@@ -242,7 +243,7 @@ export class Transfer {
   #pump(): void {
     if (this.#pumping || this.#outcome) return
     this.#pumping = true
-    const nowMs = this.#parts.now()
+    const nowMs = this.#parts.clock.now()
     this.#plan.backup = this.#primary.helps
     this.#giveUp(nowMs)
     let full = false
@@ -293,11 +294,10 @@ export class Transfer {
   }
 
   #watchTime(nowMs: number): void {
-    clearTimeout(this.#timer)
+    this.#endTimer()
     const patienceMs = this.#plan.patienceMs(nowMs)
     if (patienceMs === undefined || this.#outcome) return
-    this.#timer = setTimeout(() => this.#pump(), patienceMs + 1)
-    this.#timer.unref()
+    this.#endTimer = this.#parts.clock.after(patienceMs + 1, () => this.#pump())
   }
 
   /** Work that may change what can be asked. */
@@ -332,7 +332,7 @@ export class Transfer {
   async #askPrimary({ first, count, stop }: Asked): Promise<void> {
     let index = first
     try {
-      const progress = (): void => this.#plan.progress(PRIMARY, this.#parts.now())
+      const progress = (): void => this.#plan.progress(PRIMARY, this.#parts.clock.now())
       for await (const piece of this.#primary.run(first, count, stop.signal, progress)) {
         await this.#keep(PRIMARY, index, piece)
         this.#plan.ended(PRIMARY, index++)
@@ -358,10 +358,10 @@ export class Transfer {
 
   /** undefined: what it sent does not belong to the blob. */
   async #pieceOf(peer: string, index: number, signal: AbortSignal): Promise<Verified | undefined> {
-    const { stored, scope, swarm, now } = this.#parts
+    const { stored, scope, swarm, clock } = this.#parts
     const { start, end, first, count } = spanOf(this.#geometry, index)
     const ask = { digest: stored.digest, scope, first, count, fetch: this.#company.isHome(peer) }
-    const answer = await swarm.piece(peer, ask, end - start, signal, () => this.#plan.progress(peer, now()))
+    const answer = await swarm.piece(peer, ask, end - start, signal, () => this.#plan.progress(peer, clock.now()))
     const leaves = answer.first === first ? verifyPiece(stored, first, answer) : undefined
     return leaves && { bytes: answer.bytes, proof: answer.proof, leaves }
   }
@@ -385,7 +385,7 @@ export class Transfer {
     try {
       this.#first ??= source === PRIMARY ? 'primary' : 'peer'
       if (!(await this.#arriving.keep(index, piece))) return
-      this.#plan.arrived(source, index, this.#parts.now())
+      this.#plan.arrived(source, index, this.#parts.clock.now())
       this.#company.progressed()
       if (!this.#plan.have.full) return
       await this.#arriving.complete()
@@ -402,8 +402,8 @@ export class Transfer {
     if (this.#outcome) return
     this.#outcome = outcome
     this.#error = error
-    clearTimeout(this.#timer)
-    clearTimeout(this.#linger)
+    this.#endTimer()
+    this.#endLinger?.()
     this.#endLeave()
     const reason = error ?? new RegistryError('unavailable', 'The transfer is complete')
     this.#stop.abort(reason)

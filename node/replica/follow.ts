@@ -3,26 +3,31 @@
  * gossip brings while the primary is away, and fetches what is missing from the primary or from any peer. It starts again by
  * itself after any fault.
  */
-import { once } from '../../protocol/chunks.js'
+import { collect, once } from '../../protocol/chunks.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { decodeFrames, encodeFrame } from '../../protocol/wire/feed.js'
 import type { Link } from '../link/link.js'
+import { catchUp } from './catch-up.js'
+import type { RangeFetch } from './range-fetch.js'
 import type { Replica, Verdict } from './replica.js'
 
-/** Gossip and tails from peers, as the mesh provides them. */
-export interface Gossip {
-  publish(bytes: Uint8Array): Promise<void>
-  /** Peers that hold at least what this node may see, nearest first. */
-  sources(): string[]
-  /** A peer's missing tail as frames. */
-  tail(peer: string, after: number, limit: number, signal: AbortSignal): AsyncIterable<Uint8Array>
+/** A peer that holds at least what this node may see. */
+export interface LogPeer {
+  name: string
+  /** Its newest checkpoint as frames, behind the beginnings of epochs; nothing when it has none. */
+  note(signal: AbortSignal): AsyncIterable<Uint8Array>
+  /** Its missing tail as frames: what older versions tell. */
+  tail(after: number, limit: number, signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 export interface FollowOptions {
   replica: Replica
   link: Link
-  gossip: Gossip
+  gossip: { publish(bytes: Uint8Array): Promise<void> }
+  /** Nearest first. */
+  peers: () => LogPeer[]
+  ranges: Pick<RangeFetch, 'fetch'>
   /** May a change of this scope be told to every member. */
   isPublic: (scope: string) => boolean
   /** What the feed says besides the log. */
@@ -37,6 +42,10 @@ const RETRY_MAX_MS = 5_000
 const SILENCE_MS = 15_000
 const GOSSIP_MAX_BYTES = 64 * 1024
 const CATCH_UP_MS = 60_000
+/** Peers who are asked how far they are, each time that the primary does not answer. */
+const ASKED = 3
+const NOTE_MS = 5_000
+const MAX_NOTE_BYTES = 65_536
 
 export class Follow {
   readonly #options: FollowOptions
@@ -110,6 +119,7 @@ export class Follow {
         this.#options.link.mark(false)
       }
       if (Date.now() - begun > RETRY_MAX_MS) wait = RETRY_MIN_MS
+      if (!this.#stop.signal.aborted) await this.#askPeers()
       if (!this.#options.replica.current && !this.#options.replica.contradiction) this.catchUp()
       await pause(wait * (0.5 + Math.random()), this.#stop.signal)
       wait = Math.min(wait * 2, RETRY_MAX_MS)
@@ -164,7 +174,37 @@ export class Follow {
       .catch((error: unknown) => log('Gossip could not be sent', error))
   }
 
+  /** While the primary is away: how far are the others. */
+  async #askPeers(): Promise<void> {
+    const { peers, log } = this.#options
+    const asked = peers()
+      .sort(() => Math.random() - 0.5)
+      .slice(0, ASKED)
+    const ask = async ({ name, note }: LogPeer): Promise<void> => {
+      try {
+        const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(NOTE_MS)])
+        const frames = await collect(note(signal), MAX_NOTE_BYTES)
+        if (frames.length > 0) await this.#receive(once(frames))
+      } catch (error) {
+        if (!isOlder(error)) log(`The newest checkpoint of peer ${name} was not taken`, error)
+      }
+    }
+    await Promise.all(asked.map(ask))
+  }
+
   async #catchUp(): Promise<void> {
+    const { replica, log } = this.#options
+    try {
+      while (!this.#stop.signal.aborted && !replica.current)
+        if (!(await catchUp(replica, this.#options.ranges, this.#stop.signal))) break
+    } catch (error) {
+      if (!this.#stop.signal.aborted) log('The log could not be fetched in parts', error)
+    }
+    if (!replica.current) await this.#fetchTail()
+  }
+
+  /** As older versions tell it. */
+  async #fetchTail(): Promise<void> {
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(CATCH_UP_MS)])
     while (!signal.aborted) {
       const verdict = await this.#page(signal)
@@ -173,7 +213,7 @@ export class Follow {
   }
 
   async #page(signal: AbortSignal): Promise<Verdict | undefined> {
-    const { replica, link, gossip, log } = this.#options
+    const { replica, link, peers, log } = this.#options
     const after = replica.head.number
     try {
       const reply = await link.request('GET', `/fleet/v1/log?after=${after}&limit=${PAGE}`, { signal })
@@ -182,12 +222,12 @@ export class Follow {
     } catch (error) {
       log('The log could not be fetched from the primary', error)
     }
-    for (const peer of gossip.sources()) {
+    for (const { name, tail } of peers()) {
       try {
-        const verdict = await this.#receive(gossip.tail(peer, after, PAGE, signal))
+        const verdict = await this.#receive(tail(after, PAGE, signal))
         if (verdict === 'applied') return verdict
       } catch (error) {
-        log(`The log could not be fetched from peer ${peer}`, error)
+        log(`The log could not be fetched from peer ${name}`, error)
       }
     }
     return undefined
@@ -220,6 +260,10 @@ async function readBatch(bytes: AsyncIterable<Uint8Array>): Promise<ReadBatch> {
 function outward(item: LogItem, isPublic: (scope: string) => boolean): LogItem {
   if ('leaf' in item) return item
   return isPublic(decodeChange(item.body).scope) ? item : { number: item.number, leaf: leafOf(item) }
+}
+
+function isOlder(error: unknown): boolean {
+  return error instanceof RegistryError && error.kind === 'unsupported'
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

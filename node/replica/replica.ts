@@ -14,6 +14,8 @@ import { type Checkpoint, verifyCheckpoint } from '../../protocol/log/checkpoint
 import { type Contradiction, contradictionError, contradicts } from '../../protocol/log/contradiction.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import type { HeldLog } from '../../protocol/log/prover.js'
+import type { ProvedRange } from '../../protocol/log/range.js'
+import type { RangeLog } from '../../protocol/log/ranges.js'
 import { LogTree } from '../../protocol/log/tree.js'
 import { Frontier } from '../../protocol/merkle.js'
 import { Batch } from '../../protocol/metadata/batch.js'
@@ -27,7 +29,7 @@ import { Evidence } from './evidence.js'
 import { Highest, type Signed } from './highest.js'
 import { type Clock, Knowledge } from './knowledge.js'
 import { LevelRows, type Operation, seal, unseal } from './level-rows.js'
-import { LogStore, type Tail } from './log-store.js'
+import { LogStore, type StoredNote, type Tail } from './log-store.js'
 import { keepTakenBack } from './taken-back.js'
 
 /** What became of a batch. `behind`: entries before it are missing, and they must be fetched first. */
@@ -224,6 +226,52 @@ export class Replica {
     return done
   }
 
+  /**
+   * Entries that are proved to be of a log that the primary signed with `note`, as far as they follow those that are held. `within`:
+   * a checkpoint in the middle, to be kept for those who ask later. Throws `corrupt` as `receive` does.
+   */
+  extend(range: ProvedRange, note: string, within?: string): Promise<Verdict> {
+    const done = this.#turn.then(() => this.#extend(range, note, within))
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** Puts back entries that were damaged or lost here, of a log of the epoch that is held. */
+  mend(range: ProvedRange, epoch: number): Promise<void> {
+    const done = this.#turn.then(async () => {
+      // What was taken back meanwhile is not wanted.
+      if (epoch !== this.head.epoch || range.end > this.head.number) return
+      await this.#write(this.#log.operations(range.items, []), true)
+    })
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** Of the log that is held. */
+  get root(): Uint8Array {
+    return this.#frontier.root()
+  }
+
+  /** What is to be reached: the newest checkpoint ever accepted, and its note. */
+  get target(): Signed | undefined {
+    return this.#highest.signed
+  }
+
+  /** Entries [start, end) of the log, counted from 0, as they lie here; undefined for each that is damaged or lost. */
+  entries(start: number, end: number): Promise<(LogItem | undefined)[]> {
+    return this.#log.held(start, end)
+  }
+
+  /** The log as it is held, for those who ask for a part of it. */
+  get ranges(): RangeLog {
+    return {
+      length: () => this.head.number,
+      items: (start, end) => this.#log.items(start, end),
+      leaves: (start, end) => this.#log.leaves(start, end),
+      note: (start, end) => this.#log.lastNote(start, end),
+    }
+  }
+
   /** A blob as a repository records it, if it does. */
   held(scope: string, digest: Digest): Promise<Stored | undefined> {
     return this.#rows.held(scope, digest)
@@ -316,13 +364,16 @@ export class Replica {
     await this.#begin(beginnings)
     const { contradiction } = this
     if (contradiction) throw contradictionError(contradiction)
-    const checkpoint = verifyCheckpoint(note, this.#options.fleet, this.#options.publicKey)
+    const checkpoint = this.#verify(note)
     const signed = { checkpoint, note }
     this.#refuseEpoch(checkpoint)
     await this.#refuseContradiction(signed)
     const { number, epoch } = this.head
     // The beginning of an epoch right where this replica is.
-    if (checkpoint.number === number && checkpoint.epoch > epoch) await this.#apply([], signed, this.#frontier)
+    if (checkpoint.number === number && checkpoint.epoch > epoch) {
+      await this.#apply([], checkpoint, this.#frontier, [{ number, note }])
+      this.#wake()
+    }
     if (checkpoint.number <= number) {
       await this.#highest.remember(signed)
       this.#knowledge.hear(checkpoint, live)
@@ -340,14 +391,84 @@ export class Replica {
       this.#options.onAlarm(sentence)
       throw new RegistryError('corrupt', sentence)
     }
+    await this.#refuseUncontained(signed, roots)
+    await this.#apply(fresh, checkpoint, frontier, [{ number: checkpoint.number, note }])
+    await this.#arrive(signed, live)
+    return 'applied'
+  }
+
+  async #extend(range: ProvedRange, note: string, within: string | undefined): Promise<Verdict> {
+    const { contradiction } = this
+    if (contradiction) throw contradictionError(contradiction)
+    const checkpoint = this.#verify(note)
+    const { log, start, end, before, items, leaves } = range
+    if (log.length !== checkpoint.number || Buffer.compare(log.root, checkpoint.root) !== 0)
+      throw new RegistryError('corrupt', 'These entries were proved to be of another log')
+    this.#refuseEpoch(checkpoint)
+    await this.#refuseContradiction({ checkpoint, note })
+    const { number } = this.head
+    if (end <= number) return 'known'
+    if (start > number) return 'behind'
+    if (!this.#frontier.begins(before))
+      await this.#accuse(
+        { checkpoint, note },
+        `A log of ${log.length} is signed that does not contain one of ${number}`,
+      )
+    const frontier = Frontier.fromJSON(this.#frontier.toJSON())
+    const landmarks = new Set(this.#landmarks.map((one) => one.number))
+    const roots = new Map<number, Uint8Array>()
+    const inner = this.#signed(within)
+    const notes: StoredNote[] = []
+    for (const leaf of leaves.slice(number - start)) {
+      frontier.append(leaf)
+      if (landmarks.has(frontier.size)) roots.set(frontier.size, frontier.root())
+      if (frontier.size !== inner?.number || inner.epoch !== checkpoint.epoch) continue
+      if (Buffer.compare(frontier.root(), inner.root) !== 0)
+        await this.#accuse(
+          { checkpoint: inner, note: within ?? '' },
+          `Two different logs of length ${inner.number} are signed: the log was forked`,
+        )
+      notes.push({ number: inner.number, note: within ?? '' })
+    }
+    await this.#refuseUncontained({ checkpoint, note }, roots)
+    const isWhole = end === log.length
+    if (isWhole) notes.push({ number: end, note })
+    await this.#apply(items.slice(number - start), { epoch: checkpoint.epoch, number: end }, frontier, notes, isWhole)
+    if (isWhole) await this.#arrive({ checkpoint, note }, false)
+    else this.#wake()
+    return 'applied'
+  }
+
+  async #arrive(signed: Signed, live: boolean): Promise<void> {
+    await this.#highest.remember(signed)
+    this.#knowledge.hear(signed.checkpoint, live)
+    this.#wake()
+  }
+
+  #wake(): void {
+    for (const look of [...this.#waiting]) look()
+  }
+
+  /** What anybody may have put there is no more than nothing. */
+  #signed(note: string | undefined): Checkpoint | undefined {
+    try {
+      return note === undefined ? undefined : this.#verify(note)
+    } catch {
+      return undefined
+    }
+  }
+
+  #verify(note: string): Checkpoint {
+    return verifyCheckpoint(note, this.#options.fleet, this.#options.publicKey)
+  }
+
+  async #refuseUncontained(signed: Signed, roots: ReadonlyMap<number, Uint8Array>): Promise<void> {
+    const { number } = signed.checkpoint
     for (const one of this.#landmarks) {
       const passed = roots.get(one.number)
       if (passed && Buffer.compare(passed, one.root) !== 0)
-        await this.#accuse(signed, `A log of ${checkpoint.number} is signed that does not contain one of ${one.number}`)
+        await this.#accuse(signed, `A log of ${number} is signed that does not contain one of ${one.number}`)
     }
-    await this.#apply(fresh, signed, frontier)
-    this.#knowledge.hear(checkpoint, live)
-    return 'applied'
   }
 
   /** What the log must contain: the highest checkpoint, and the beginnings of epochs. */
@@ -458,26 +579,31 @@ export class Replica {
     throw contradictionError({ sentence })
   }
 
-  async #apply(items: LogItem[], { checkpoint, note }: Signed, frontier: Frontier): Promise<void> {
+  /** `sync`: on disk for good when it returns; else with what is synced next, or neither. */
+  async #apply(
+    items: readonly LogItem[],
+    { epoch, number }: Position,
+    frontier: Frontier,
+    notes: StoredNote[],
+    sync = true,
+  ): Promise<void> {
     const changes = visible(items)
     const { operations, grown } = await this.#reduce(this.#rows, changes)
     const stand = {
       ...this.#stand,
-      number: checkpoint.number,
-      epoch: checkpoint.epoch,
+      number,
+      epoch,
       frontier: frontier.toJSON(),
       rows: this.#stand.rows + grown,
     }
-    operations.push(...this.#log.operations(items, checkpoint.number, note), standOperation(stand))
+    operations.push(...this.#log.operations(items, notes), standOperation(stand))
     await this.#learn(changes)
     failpoint('before-apply')
-    await this.#write(operations)
+    await this.#write(operations, sync)
     failpoint('applied')
     this.#stand = stand
     this.#frontier = frontier
-    this.state.note(changes, { epoch: checkpoint.epoch, number: checkpoint.number })
-    await this.#highest.remember({ checkpoint, note })
-    for (const look of [...this.#waiting]) look()
+    this.state.note(changes, { epoch, number })
   }
 
   async #learn(changes: { change: Change }[]): Promise<void> {
@@ -486,9 +612,9 @@ export class Replica {
         await this.#epochs.learn(change.record)
   }
 
-  async #write(operations: Operation[]): Promise<void> {
+  async #write(operations: Operation[], sync: boolean): Promise<void> {
     try {
-      await this.#db.batch(operations, { sync: true })
+      await this.#db.batch(operations, { sync })
     } catch (error) {
       if (isDamage(error)) this.rebuild()
       throw error
@@ -557,7 +683,7 @@ export class Replica {
     if (this.#stop.signal.aborted) return
     const isThere = stand.number === end?.number
     if (isThere) stand = { ...stand, epoch: end.epoch }
-    const noted = isThere ? this.#log.operations([], end.number, end.note) : []
+    const noted = isThere ? this.#log.operations([], [end]) : []
     await this.#db.batch([...(end?.operations ?? []), ...noted, standOperation(stand)], { sync: true })
     const before = this.#rows
     this.#rows = rows
@@ -574,7 +700,7 @@ export class Replica {
   }
 
   #verified(tail: Tail, before: Frontier): { checkpoint: Checkpoint; frontier: Frontier } | undefined {
-    const checkpoint = verifyCheckpoint(tail.note, this.#options.fleet, this.#options.publicKey)
+    const checkpoint = this.#verify(tail.note)
     const frontier = Frontier.fromJSON(before.toJSON())
     for (const item of tail.items) frontier.append(leafOf(item))
     return Buffer.compare(frontier.root(), checkpoint.root) === 0 ? { checkpoint, frontier } : undefined
@@ -611,7 +737,7 @@ async function readStand(db: Database): Promise<Stand | undefined> {
   }
 }
 
-function visible(items: LogItem[]): { change: Change; number: number }[] {
+function visible(items: readonly LogItem[]): { change: Change; number: number }[] {
   return items.flatMap((item) => ('leaf' in item ? [] : [{ number: item.number, change: decodeChange(item.body) }]))
 }
 

@@ -13,6 +13,7 @@ import type { Metadata } from '../../protocol/ports.js'
 import type { Audit } from '../accounts/audit.js'
 import type { PrimaryAccounts } from '../accounts.js'
 import type { Downloads } from '../downloads.js'
+import type { Whereabouts } from '../fleet/whereabouts.js'
 import type { Federation } from '../identity/federation.js'
 import type { Providers } from '../identity/providers.js'
 import type { Leases } from '../leases.js'
@@ -45,6 +46,7 @@ export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'do
   audit: Audit
   downloads: Downloads
   nodes: Nodes
+  whereabouts: () => Promise<Whereabouts>
   leases: Leases
   providers: Providers
   federation: Federation
@@ -87,7 +89,7 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...groupEndpoints(accounts.groups),
     ...roleEndpoints(accounts.roles),
     ...projectEndpoints({ projects: accounts.projects, metadata, gate, usage: (...scopes) => ledger.usage(...scopes) }),
-    ...nodeEndpoints(nodes),
+    ...nodeEndpoints(nodes, options.whereabouts),
     ...leaseEndpoints(options.leases, metadata, nowMs),
     ...providerEndpoints(options.providers, options.federation),
     ...trustEndpoints(options.trustRules, options.exchange, metadata),

@@ -5,6 +5,7 @@
 import { encodeFrame } from '../../protocol/wire/feed.js'
 import type { SignedBatch, Signer } from '../log/signer.js'
 import type { Asking } from './asking.js'
+import type { Holdings } from './holdings.js'
 
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024
 const HEARTBEAT_MS = 5_000
@@ -13,7 +14,7 @@ export type Sees = (scope: string) => boolean
 
 /** Bytes of an endless stream of frames; it starts with the newest checkpoint and ends with the signal. */
 export async function* feed(
-  { signer, asking }: { signer: Signer; asking: Pick<Asking, 'listen'> },
+  { signer, asking, holdings }: { signer: Signer; asking: Pick<Asking, 'listen'>; holdings: Pick<Holdings, 'listen'> },
   sees: Sees,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
@@ -24,6 +25,9 @@ export async function* feed(
     if (may) queue.push(encodeFrame({ type: 'notice', notice: { wanted } }))
     return may
   })
+  const tellsNoMore = holdings.listen((asked) =>
+    queue.push(encodeFrame({ type: 'notice', notice: { holdings: asked } })),
+  )
   const beat = setInterval(() => queue.push(encodeFrame({ type: 'notice', notice: { heartbeat: true } })), HEARTBEAT_MS)
   const wake = () => queue.wake()
   signal.addEventListener('abort', wake)
@@ -37,6 +41,7 @@ export async function* feed(
   } finally {
     stop()
     asksNoMore()
+    tellsNoMore()
     clearInterval(beat)
     signal.removeEventListener('abort', wake)
   }

@@ -660,6 +660,7 @@ async function build({ pool }: TestDatabase) {
     federation: identity.federation,
     trustRules: identity.trustRules,
     escrow: { refresh: async () => 0 },
+    whereabouts: async () => ({ share: 1, silent: 0, places: [], repositories: [] }),
     logKey: Buffer.alloc(32),
     exchange: identity.exchange,
     formats: [files],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Bitmap } from '../../../node/mesh/bitmap.js'
+import { wallClock } from '../../../node/mesh/clock.js'
 import { backoffMs, Dialling } from '../../../node/mesh/dialling.js'
 import { homes, homesNearFirst, outranks } from '../../../node/mesh/homes.js'
 import { Negotiation } from '../../../node/mesh/negotiation.js'
@@ -184,7 +185,7 @@ test('a peer that cannot be reached is dialled again, ever more rarely, and othe
       if (peer === 'z-dead') throw new Error('nobody there')
       connected.add(peer)
     },
-    now: () => nowMs,
+    clock: { ...wallClock, now: () => nowMs },
     random: () => 0.5,
   })
   const turn = () => new Promise((resolve) => setImmediate(resolve))

@@ -23,6 +23,7 @@ function seeded(seed: number): () => number {
 
 function give(plan: Plan, source: string, pieces: Iterable<number>): void {
   plan.join(source)
+  plan.meet(source)
   for (const piece of pieces) plan.has(source, piece)
 }
 
@@ -194,8 +195,10 @@ test('thirty-two simulated nodes take one copy from the primary, and no node ser
   })
   for (const [at, plan] of plans.entries()) {
     for (let other = 0; other < nodes; other++)
-      if (other !== at && (other === 0 || (other + at) % 3 === 0)) plan.join(name(other), other === 0)
-      else if (other !== at) plan.meet(name(other))
+      if (other !== at) {
+        if (other === 0 || (other + at) % 3 === 0) plan.join(name(other), other === 0)
+        if (other !== 0) plan.meet(name(other))
+      }
   }
   const [home] = plans
   if (home) home.direct = true

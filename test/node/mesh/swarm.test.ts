@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { open } from 'node:fs/promises'
 import { test } from 'node:test'
+import { type Clock, wallClock } from '../../../node/mesh/clock.js'
 import { homes } from '../../../node/mesh/homes.js'
 import { inclusionProof } from '../../../protocol/merkle.js'
 import { encodeBundled, encodePieceAnswer } from '../../../protocol/wire/swarm.js'
@@ -19,7 +20,7 @@ async function withSwarm(run: (swarm: SwarmRig) => Promise<void>): Promise<void>
 }
 
 /** A clock on which nobody is late because the machine is busy. */
-const patient = (): number => performance.now() / 50
+const patient: Clock = { ...wallClock, now: () => performance.now() / 50 }
 
 async function fleet(swarm: SwarmRig, count: number, options: NodeOptions = {}): Promise<TestNode[]> {
   for (let at = 0; at < count; at++) await swarm.node(`node-${at}`, options)
@@ -39,7 +40,7 @@ function homeOf(nodes: TestNode[], blob: Blob): TestNode {
 
 test('five nodes that fetch one blob at once take about one copy from the primary', () =>
   withSwarm(async (swarm) => {
-    const nodes = await fleet(swarm, 5, { now: patient })
+    const nodes = await fleet(swarm, 5, { clock: patient })
     const blob = await swarm.blob(16 * MIB + 12_345)
     const read = await Promise.all(nodes.map((node) => node.read(blob)))
     for (const { body } of read) assert.ok(body.equals(blob.bytes))
@@ -109,7 +110,7 @@ test('two sites fetch one blob at once: about one copy passes between them', () 
     const crossed = { bytes: 0 }
     for (const site of ['a', 'b'])
       for (let at = 0; at < 3; at++)
-        countCrossing(await swarm.node(`${site}${at}`, { site, now: patient }), swarm, crossed)
+        countCrossing(await swarm.node(`${site}${at}`, { site, clock: patient }), swarm, crossed)
     await swarm.connect()
     const of = (self: string) => swarm.nodes.find(({ mesh }) => mesh.self === self)?.name[0]
     // Each says where it stands as soon as it is connected.
