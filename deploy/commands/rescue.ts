@@ -16,6 +16,7 @@ interface Flags {
   recoveryKeyFile: string
   node: string[]
   wait: number
+  restored?: boolean
   json?: boolean
 }
 
@@ -24,13 +25,16 @@ const SHOWN = 50
 /** `ended`: told the exit code where something is lost. */
 export function rescueCommand(terminal: Terminal, ended: (code: number) => void): Command {
   const command = new Command('rescue')
-    .description('build a primary anew from what nodes keep, into an empty folder and database')
+    .description(
+      'build a primary anew from what nodes keep, into an empty folder and database; or set one right that a backup was restored to',
+    )
     .requiredOption('--recovery-key-file <file>', 'made by `cairn recovery create`')
     .requiredOption(
       '--node <url>',
       'clients’ address of a node that can be reached; can be given several times',
       several,
     )
+    .option('--restored', 'the primary is there, from a backup that is older than what nodes know')
     .option('--wait <seconds>', 'how long nodes may take to find the primary again', wholeNumber(0, 86_400), 60)
     .option('--json', 'print JSON')
   return addSettings(command, 'primary').action(async (flags: Flags) => {
@@ -42,7 +46,13 @@ export function rescueCommand(terminal: Terminal, ended: (code: number) => void)
       const { runRescue } = await import('../../primary/rescue/run.js')
       const program = { root: packageRoot(), version: programVersion(), logTo: terminal.err as NodeJS.WritableStream }
       const onProgress = (sentence: string) => terminal.watched && terminal.err.write(`${sentence}\n`)
-      const report = await runRescue(settings, program, { recovery, nodes, waitMs: flags.wait * 1000, onProgress })
+      const report = await runRescue(settings, program, {
+        recovery,
+        nodes,
+        restored: flags.restored === true,
+        waitMs: flags.wait * 1000,
+        onProgress,
+      })
       print(terminal, flags, report, () => reportText(report, reportPath(settings.data)))
       if (lost(report).length > 0 || report.hidden > 0) ended(EXIT.missing)
     } finally {

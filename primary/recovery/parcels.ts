@@ -72,16 +72,18 @@ export async function readParcel(db: Queryable, id: string): Promise<Parcel> {
   return parcel
 }
 
-/** Writes rows of parcels into empty tables. Tables that this version does not know are left out, and named in the answer. */
-export async function writeParcels(db: Queryable, parcels: readonly Parcel[]): Promise<string[]> {
+/** By id, in the place of what is there. Tables that this version does not know are left out, and named in the answer. */
+export async function writeParcels(db: Queryable, parcels: ReadonlyMap<string, Parcel>): Promise<string[]> {
+  for (const [kind, { table, by }] of parts()) {
+    const own = [...parcels].filter(([id]) => id.startsWith(`${kind}/`))
+    await db.query(`delete from ${table} where ${by} = any($1)`, [own.map(([id]) => id.slice(kind.length + 1))])
+    const rows = own.flatMap(([, parcel]) => parcel[table] ?? [])
+    await db.query(`insert into ${table} select * from jsonb_populate_recordset(null::${table}, $1::jsonb)`, [
+      JSON.stringify(rows),
+    ])
+  }
   const known = [...parts()].map(([, { table }]) => table)
-  for (const table of known)
-    for (const parcel of parcels)
-      if (parcel[table])
-        await db.query(`insert into ${table} select * from jsonb_populate_recordset(null::${table}, $1::jsonb)`, [
-          JSON.stringify(parcel[table]),
-        ])
-  return [...new Set(parcels.flatMap(Object.keys))].filter((table) => !known.includes(table))
+  return [...new Set([...parcels.values()].flatMap(Object.keys))].filter((table) => !known.includes(table))
 }
 
 function* parts(): Iterable<[string, Part]> {

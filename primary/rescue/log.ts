@@ -17,6 +17,8 @@ import { type Appended, append } from '../postgres/ledger.js'
 import { PostgresRows } from '../postgres/rows.js'
 import type { Page } from './source.js'
 
+const LEAVES = 10_000
+
 export class RescuedLog {
   readonly #pool: pg.Pool
   readonly #fleet: string
@@ -43,7 +45,7 @@ export class RescuedLog {
     this.hidden = before.hidden
   }
 
-  /** `publicKey`: of the log, 32 raw bytes. */
+  /** `publicKey`: of the log, 32 raw bytes. A log that is there goes on; what was not signed of it counts, too. */
   static async open(pool: pg.Pool, log: { fleet: string; publicKey: Uint8Array }): Promise<RescuedLog> {
     const { rows } = await pool.query<{ frontier: string; note: string; hidden: string }>(
       `select frontier, note, (select count(*) from log where body is null) as hidden
@@ -52,7 +54,7 @@ export class RescuedLog {
     const [row] = rows
     if (!row) return new RescuedLog(pool, log, { frontier: new Frontier(), epoch: 1, time: '', hidden: 0 })
     const { epoch, time } = verifyCheckpoint(row.note, log.fleet, log.publicKey)
-    const frontier = Frontier.fromJSON(JSON.parse(row.frontier))
+    const frontier = await extended(pool, Frontier.fromJSON(JSON.parse(row.frontier)))
     return new RescuedLog(pool, log, { frontier, epoch, time, hidden: Number(row.hidden) })
   }
 
@@ -103,24 +105,35 @@ export class RescuedLog {
     this.hidden += fresh.filter((item) => 'leaf' in item).length
   }
 
-  /** The checkpoint with which the next epoch begins here; the old ones end. */
-  async begin(client: pg.PoolClient, key: KeyObject, { signing }: RecoveryKey, now: string): Promise<Checkpoint> {
+  /** Of an entry that is here. */
+  async leaf(number: number): Promise<Uint8Array | undefined> {
+    const { rows } = await this.#pool.query<{ leaf: Buffer }>('select leaf from log where number = $1', [number])
+    return rows[0]?.leaf
+  }
+
+  /** The next epoch begins, at a length up to which nodes have the same log; the old ones end. */
+  async begin(
+    client: pg.PoolClient,
+    length: number,
+    { key, recovery, now }: { key: KeyObject; recovery: RecoveryKey; now: string },
+  ): Promise<Checkpoint> {
+    const frontier = length === this.number ? this.#frontier : await extended(client, new Frontier(), length)
     const checkpoint = {
       fleet: this.#fleet,
       epoch: Math.max(this.#epoch, ...this.#beginnings.map(({ checkpoint: begun }) => begun.epoch)) + 1,
-      number: this.number,
-      root: this.#frontier.root(),
+      number: length,
+      root: frontier.root(),
       time: now > this.#time ? now : this.#time,
     }
     for (const begun of this.#beginnings) await insertBeginning(client, begun)
-    const note = signBeginning(checkpoint, key, signing)
+    const note = signBeginning(checkpoint, key, recovery.signing)
     const { epoch, number } = checkpoint
     await insertBeginning(client, { checkpoint, note })
     await client.query('insert into checkpoint (epoch, number, note, frontier) values ($1, $2, $3, $4)', [
       epoch,
       number,
       note,
-      JSON.stringify(this.#frontier.toJSON()),
+      JSON.stringify(frontier.toJSON()),
     ])
     await client.query('update head set epoch = $1', [epoch])
     return checkpoint
@@ -152,6 +165,18 @@ export class RescuedLog {
     }
     if (await append(client, { epoch, number: this.number }, entries, batch.writes, usage)) return
     throw new RegistryError('unavailable', 'Something else writes to this database; end that first')
+  }
+}
+
+/** By the entries that follow in the database, up to a length. */
+async function extended(db: Pick<pg.Pool, 'query'>, frontier: Frontier, length = Number.MAX_SAFE_INTEGER) {
+  for (;;) {
+    const { rows } = await db.query<{ leaf: Buffer }>(
+      'select leaf from log where number > $1 and number <= $2 order by number limit $3',
+      [frontier.size, length, LEAVES],
+    )
+    for (const { leaf } of rows) frontier.append(leaf)
+    if (rows.length < LEAVES) return frontier
   }
 }
 

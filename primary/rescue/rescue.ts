@@ -3,8 +3,8 @@
  * a node has, the rows that follow from it, the keys and accounts that are sealed in it; and begins the next epoch there. Blobs
  * come afterwards, when the nodes have found the primary again (missing.ts). What was begun and cut short goes on.
  */
-import { createPrivateKey, createPublicKey } from 'node:crypto'
-import { access, mkdir, rename, writeFile } from 'node:fs/promises'
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { RegistryError } from '../../protocol/errors.js'
@@ -28,6 +28,8 @@ export interface RescueOptions {
   recovery: RecoveryKey
   /** URLs of nodes. */
   nodes: readonly string[]
+  /** Keys and database are there, as a backup had them: what nodes have besides is added, or, where the primary went on without it, given up. */
+  restored: boolean
   now: () => string
   onProgress: (sentence: string) => void
 }
@@ -55,8 +57,8 @@ export interface Rescued {
   nodes: AskedNode[]
 }
 
-/** Is there something that a rescue would destroy. Throws `conflict`. */
-export async function refuseIfInUse(keys: string, pool: pg.Pool): Promise<void> {
+/** Throws `conflict` where there is something that a rescue would destroy, or, for a restored primary, where there is none. */
+export async function refuseIfInUse(keys: string, pool: pg.Pool, restored: boolean): Promise<void> {
   const { rows } = await pool.query<{ used: boolean }>(
     'select exists (select from password) and not (exists (select from escrow) and exists (select from epoch)) as used',
   )
@@ -65,10 +67,15 @@ export async function refuseIfInUse(keys: string, pool: pg.Pool): Promise<void> 
     () => true,
     () => false,
   )
+  if (restored && hasKeys) return
+  if (restored)
+    throw new RegistryError('conflict', 'There is no primary here that was restored: leave --restored out', {
+      code: 'rescue_not_restored',
+    })
   if (rows[0]?.used || hasKeys)
     throw new RegistryError(
       'conflict',
-      'There is a primary here already: rescue one into an empty folder (--data) and an empty database',
+      'There is a primary here already: rescue one into an empty folder (--data) and an empty database; or say --restored, if it is from a backup',
       { code: 'rescue_in_use' },
     )
 }
@@ -78,17 +85,29 @@ export async function rescue(options: RescueOptions): Promise<Rescued> {
   const { sources, nodes } = await sourcesOf(options)
   const log = await RescuedLog.open(pool, { fleet: fleetOf(recovery.logKey), publicKey: recovery.logKey })
   for (const { beginnings } of sources) log.know(beginnings)
+  const before = log.number
+  const shared = options.restored ? await sharedWith(sources, log) : before
   await takeOver(log, sources, onProgress)
+  // A log that goes on from the whole of this one is shared to its new end.
+  const length = shared === before ? log.number : shared
   if (log.number === 0)
     throw new RegistryError('unavailable', 'No node that was asked has anything of the log; name others with --node')
   const { parcels, unopened } = await opened(pool, log, recovery)
   const files = parcels.get(KEYS_PARCEL) as KeyFiles | undefined
-  if (!files)
+  if (!files && !options.restored)
     throw new RegistryError('corrupt', 'The keys of the primary are not sealed to this recovery key in the log', {
       code: 'sealed_to_another',
     })
-  const unknown = await restoreDatabase(options, log, parcels, files)
-  await writeKeys(options.keys, files)
+  const added = log.number > before ? parcels : new Map<string, Parcel>()
+  const unknown =
+    !files || options.restored
+      ? await inTransaction(pool, async (client) => {
+          const key = createPrivateKey(await readFile(join(options.keys, 'log.pem')))
+          await log.begin(client, length, { key: checkedKey(key, recovery), recovery, now: options.now() })
+          return writeParcels(client, accountsIn(added))
+        })
+      : await restoreDatabase(options, log, parcels, files)
+  if (files && !options.restored) await writeKeys(options.keys, files)
   const { epoch } = await headOf(pool)
   const { number: changes, hidden } = log
   return { epoch, changes, hidden, parcels: parcels.size, unopened, unknown, nodes }
@@ -124,20 +143,52 @@ async function restoreDatabase(
   parcels: ReadonlyMap<string, Parcel | KeyFiles>,
   files: KeyFiles,
 ): Promise<string[]> {
+  return inTransaction(pool, async (client) => {
+    const { rows } = await client.query<{ done: boolean }>('select exists (select from escrow) as done')
+    if (rows[0]?.done) return []
+    const unknown = await writeParcels(client, accountsIn(parcels))
+    await noteRescued(client, new Set(parcels.keys()), files, publicHalves(recovery).sealing)
+    const key = checkedKey(createPrivateKey(Buffer.from(files['log.pem'] ?? '', 'base64')), recovery)
+    await log.begin(client, log.number, { key, recovery, now: now() })
+    return unknown
+  })
+}
+
+function accountsIn(parcels: ReadonlyMap<string, Parcel | KeyFiles>): Map<string, Parcel> {
+  return new Map([...parcels].flatMap(([id, parcel]) => (id === KEYS_PARCEL ? [] : [[id, parcel as Parcel] as const])))
+}
+
+/**
+ * Up to where nodes have the log that is here. Entries carry random salts, so that logs that went apart have no later entry in
+ * common. Too short a length costs nodes some fetching and nothing else, so nobody who lies does harm.
+ */
+async function sharedWith(sources: readonly Source[], log: RescuedLog): Promise<number> {
+  const agrees = async (source: Source, number: number) => {
+    const item = (await source.page(number - 1).catch(() => undefined))?.items[0]
+    const own = await log.leaf(number)
+    return !item || !own || item.number !== number || Buffer.compare(leafOf(item), own) === 0
+  }
+  let shared = log.number
+  for (const source of sources) {
+    if (await agrees(source, shared)) continue
+    let [same, other] = [0, shared]
+    while (other - same > 1) {
+      const middle = Math.floor((same + other) / 2)
+      if (await agrees(source, middle)) same = middle
+      else other = middle
+    }
+    shared = same
+  }
+  return shared
+}
+
+async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   try {
     await client.query('begin')
-    const { rows } = await client.query<{ done: boolean }>('select exists (select from escrow) as done')
-    if (rows[0]?.done) {
-      await client.query('commit')
-      return []
-    }
-    const accounts = [...parcels].flatMap(([id, parcel]) => (id === KEYS_PARCEL ? [] : [parcel as Parcel]))
-    const unknown = await writeParcels(client, accounts)
-    await noteRescued(client, new Set(parcels.keys()), files, publicHalves(recovery).sealing)
-    await log.begin(client, logKeyIn(files, recovery), recovery, now())
+    const result = await work(client)
     await client.query('commit')
-    return unknown
+    return result
   } catch (error) {
     await client.query('rollback')
     throw error
@@ -218,10 +269,9 @@ async function opened(pool: pg.Pool, { epoch, number }: RescuedLog, { sealing }:
 }
 
 /** Throws `corrupt` unless it is the key that signed the log. */
-function logKeyIn(files: KeyFiles, { logKey }: RecoveryKey) {
-  const key = createPrivateKey(Buffer.from(files['log.pem'] ?? '', 'base64'))
+function checkedKey(key: KeyObject, { logKey }: RecoveryKey): KeyObject {
   if (Buffer.compare(rawPublicKey(createPublicKey(key)), logKey) === 0) return key
-  throw new RegistryError('corrupt', 'What was sealed as the key of the log is another one')
+  throw new RegistryError('corrupt', 'The recovery key is for the log of another fleet than the key of the log here')
 }
 
 async function writeKeys(dir: string, files: KeyFiles): Promise<void> {

@@ -10,6 +10,7 @@ import { type Rescued, refuseIfInUse, rescue } from './rescue.js'
 export interface RescueRun {
   recovery: RecoveryKey
   nodes: readonly string[]
+  restored: boolean
   /** How long nodes may take to find the primary again. */
   waitMs: number
   onProgress: (sentence: string) => void
@@ -44,7 +45,7 @@ async function rescueRecords(settings: PrimarySettings, program: PrimaryProgram,
   try {
     const pool = await database(settings, program.root, log, closers)
     const keys = join(settings.data, 'keys')
-    await refuseIfInUse(keys, pool)
+    await refuseIfInUse(keys, pool, run.restored)
     return await rescue({ ...run, pool, keys, now: () => new Date().toISOString() })
   } finally {
     for (const close of closers.reverse())

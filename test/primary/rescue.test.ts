@@ -9,6 +9,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { Replica } from '../../node/replica/replica.js'
 import { rescuing } from '../../node/rescuing.js'
 import { fleetOf } from '../../primary/keys.js'
+import { PostgresLedger } from '../../primary/postgres/ledger.js'
 import { PostgresRows } from '../../primary/postgres/rows.js'
 import { fingerprints, readParcel, writeParcels } from '../../primary/recovery/parcels.js'
 import { refuseIfInUse, rescue } from '../../primary/rescue/rescue.js'
@@ -19,6 +20,7 @@ import { type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
 import { MemoryLedger } from '../../protocol/metadata/memory.js'
 import { rowKey } from '../../protocol/metadata/rows.js'
+import { State } from '../../protocol/metadata/state.js'
 import { FLEET, type Step } from '../../protocol/records.js'
 import { newRecoveryKey, parseRecoveryKey, publicHalves, type RecoveryKey } from '../../protocol/recovery/key.js'
 import { RESCUE_HEADER, signChallenge } from '../../protocol/recovery/request.js'
@@ -91,8 +93,9 @@ describe('a rescue', () => {
     const address = server.address()
     return `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
   }
-  const run = (nodes: string[], key = recovery) =>
+  const run = (nodes: string[], key = recovery, restored = false) =>
     rescue({
+      restored,
       pool: database.pool,
       keys: join(dir, 'keys'),
       recovery: key,
@@ -146,7 +149,7 @@ describe('a rescue', () => {
     assert.deepEqual(rows, [{ hash: 'x' }])
     assert.deepEqual((await readdir(join(dir, 'keys'))).sort(), ['log.pem', 'tls.pem'])
     assert.equal(await readFile(join(dir, 'keys', 'tls.pem'), 'utf8'), 'x')
-    await assert.rejects(refuseIfInUse(join(dir, 'keys'), database.pool), { code: 'rescue_in_use' })
+    await assert.rejects(refuseIfInUse(join(dir, 'keys'), database.pool, false), { code: 'rescue_in_use' })
   })
 
   it('joins what one node may see to what another may see, and counts what none may', async () => {
@@ -184,10 +187,61 @@ describe('a rescue', () => {
     const node = await replicaOf(first.items, first.note)
     await run([await serve(node)])
     await rm(join(dir, 'keys', 'log.pem'))
-    await refuseIfInUse(join(dir, 'keys'), database.pool)
+    await refuseIfInUse(join(dir, 'keys'), database.pool, false)
+    await assert.rejects(refuseIfInUse(join(dir, 'keys'), database.pool, true), /leave --restored out/)
     const again = await run([await serve(node)])
     assert.deepEqual([again.epoch, again.changes], [2, 6])
     assert.ok((await readdir(join(dir, 'keys'))).includes('log.pem'))
+  })
+
+  describe('of a primary that a backup was restored to', () => {
+    let node: Replica
+    const newest = async () => {
+      const { rows } = await database.pool.query<{ note: string }>('select note from epoch order by epoch desc limit 1')
+      return rows[0]?.note ?? ''
+    }
+    const restored = async () => {
+      await refuseIfInUse(join(dir, 'keys'), database.pool, true)
+      const { epoch, changes } = await run([await serve(node)], recovery, true)
+      return [epoch, changes]
+    }
+
+    beforeEach(async () => {
+      const first = log.batch()
+      node = await replicaOf(first.items, first.note)
+      await run([await serve(node)])
+      // It goes on, and is then put back to where the rescue left it.
+      const begun = await newest()
+      log.epoch = 2
+      await commit(escrow('user/ann', { password: [{ user_name: 'ann', hash: 'newer', changed_at: '2026-01-02' }] }))
+      await publishAll('three')
+      const next = log.batch()
+      assert.equal(await node.receive(next.items, next.note, true, [begun]), 'applied')
+    })
+
+    it('adds what nodes know besides', async () => {
+      assert.deepEqual(await restored(), [3, 8])
+      assert.equal(await has('three'), true)
+      const { rows } = await database.pool.query('select hash from password')
+      assert.deepEqual(rows, [{ hash: 'newer' }])
+      const note = await newest()
+      assert.equal(await node.receive([], note, true, [note]), 'known')
+      assert.deepEqual([node.head.epoch, node.head.number], [3, 8])
+      assert.ok(await node.state.file(record.scope, 'three'))
+    })
+
+    it('that went on by itself takes back from nodes what it has not', async () => {
+      const state = await State.open(new PostgresRows(database.pool), { epoch: 2, number: 6 })
+      const own = new PostgresLedger(database.pool, state, () => new Date().toISOString())
+      await own.commit({ scope: record.scope, steps: [publish('own', '1', ['own'])], by: 'somebody' })
+      await own.close()
+      assert.deepEqual(await restored(), [3, 7])
+      assert.deepEqual([await has('own'), await has('three')], [true, false])
+      const note = await newest()
+      assert.equal(await node.receive([], note, true, [note]), 'known')
+      assert.deepEqual([node.head.epoch, node.head.number], [3, 6])
+      assert.equal(await node.state.file(record.scope, 'three'), undefined)
+    })
   })
 
   it('takes no fleet that somebody else made, though it is sealed to the right key', async () => {
@@ -269,9 +323,12 @@ describe('parcels', () => {
       insert into scim_group values ('g', 'corp', 'devs', 'Devs', null, 1, now(), now());
       insert into scim_member values ('g', 'u');`)
     const prints = await fingerprints(pool)
-    const parcels = await Promise.all([...prints.keys()].map((id) => readParcel(pool, id)))
-    const later = { from_the_future: [{ a: 1 }] }
-    assert.deepEqual(await writeParcels(to.pool, [...parcels, later]), ['from_the_future'])
+    const ids = [...prints.keys()]
+    const parcels = new Map(await Promise.all(ids.map(async (id) => [id, await readParcel(pool, id)] as const)))
+    await to.pool.query(`insert into password values ('ann', 'older'), ('ben', 'his own')`)
+    const later = new Map([...parcels, ['user/later', { from_the_future: [{ a: 1 }] }]])
+    assert.deepEqual(await writeParcels(to.pool, later), ['from_the_future'])
+    assert.equal((await to.pool.query(`delete from password where user_name = 'ben'`)).rowCount, 1)
     assert.deepEqual(await fingerprints(to.pool), prints)
     assert.deepEqual([...prints.keys()].sort(), [
       'node/n',
