@@ -1,5 +1,7 @@
 /** Tells the primary what is in the cache here, when it asks for a report. */
+
 import { once } from '../protocol/chunks.js'
+import { deadline } from '../protocol/deadline.js'
 import type { Digest } from '../protocol/records.js'
 import { encodeHoldings, type HoldingsAsked, holdingsIn } from '../protocol/wire/holdings.js'
 import type { Link } from './link/link.js'
@@ -38,7 +40,7 @@ export class Holdings {
     const query = site === undefined ? '' : `?site=${encodeURIComponent(site)}`
     const reply = await link.request('PUT', `/fleet/v1/holdings/${id}${query}`, {
       body: once(encodeHoldings(cache.digests(), bits)),
-      signal: AbortSignal.timeout(DEADLINE_MS),
+      signal: deadline(DEADLINE_MS),
     })
     // 404: it came too late.
     await reply.body.dump()

@@ -102,3 +102,11 @@ function isLocal(target: string): boolean {
 function top(path: string): string {
   return path.split('/')[0] ?? ''
 }
+
+it('what has a deadline has one that is not collected as garbage', () => {
+  const wrong = sources
+    .map(({ path }) => path)
+    .filter((path) => path !== 'protocol/deadline.ts')
+    .filter((path) => readFileSync(join(root, path), 'utf8').includes('AbortSignal.timeout('))
+  assert.deepEqual(wrong, [])
+})

@@ -1,5 +1,7 @@
 /** `cairn status`: is a primary or node there, is it ready, and (for administrators) how its fleet is. */
+
 import type { Command } from 'commander'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { type Client, readText, record } from '../client.js'
 import { type ClientFlags, connect, print, size, type Terminal, table } from '../terminal.js'
@@ -66,7 +68,7 @@ function alarms(nodes: readonly Record<string, unknown>[]): string[] {
 }
 
 async function notReady(client: Client): Promise<string | undefined> {
-  const reply = await client.raw('GET', '/ready', { accept: [503], signal: AbortSignal.timeout(30_000) })
+  const reply = await client.raw('GET', '/ready', { accept: [503], signal: deadline(30_000) })
   const text = await readText(reply, MAX_BYTES)
   if (reply.status === 200) return undefined
   try {

@@ -3,7 +3,9 @@
  * gossip brings while the primary is away, and fetches what is missing from the primary or from any peer. It starts again by
  * itself after any fault.
  */
+
 import { collect, once } from '../../protocol/chunks.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { decodeFrames, encodeFrame } from '../../protocol/wire/feed.js'
@@ -182,7 +184,7 @@ export class Follow {
       .slice(0, ASKED)
     const ask = async ({ name, note }: LogPeer): Promise<void> => {
       try {
-        const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(NOTE_MS)])
+        const signal = deadline(NOTE_MS, this.#stop.signal)
         const frames = await collect(note(signal), MAX_NOTE_BYTES)
         if (frames.length > 0) await this.#receive(once(frames))
       } catch (error) {
@@ -205,7 +207,7 @@ export class Follow {
 
   /** As older versions tell it. */
   async #fetchTail(): Promise<void> {
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(CATCH_UP_MS)])
+    const signal = deadline(CATCH_UP_MS, this.#stop.signal)
     while (!signal.aborted) {
       const verdict = await this.#page(signal)
       if (verdict !== 'applied') return

@@ -3,6 +3,7 @@
  * too much or too slowly is left alone for a while; another is asked for the same. What already lies here is not asked for.
  */
 import { collect } from '../../protocol/chunks.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { LogItem } from '../../protocol/log/entry.js'
 import { type KnownLog, ProvedRange } from '../../protocol/log/range.js'
@@ -110,28 +111,13 @@ export class RangeFetch {
   }
 
   async #answer(source: LogSource, ask: RangeAsk, signal: AbortSignal): Promise<RangeAnswer> {
-    const bytes = await this.#collected((limited) => source.range(ask, limited), signal)
+    const limited = deadline(this.#options.deadlineMs ?? DEADLINE_MS, signal)
+    const bytes = await collect(source.range(ask, limited), MAX_RANGE_ANSWER_BYTES)
     this.received += bytes.length
     const answer = await decodeRange(bytes)
     const isPiece = answer.count === ask.count || Number.isInteger(Math.log2(answer.count))
     if (answer.count < 1 || answer.count > ask.count || !isPiece) throw malformed()
     return answer
-  }
-
-  /** Not with AbortSignal.any and AbortSignal.timeout: in Node 20 a collected signal never fires. */
-  async #collected(answer: (signal: AbortSignal) => AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Buffer> {
-    const stop = new AbortController()
-    const end = () => stop.abort(signal.reason)
-    const late = () => stop.abort(new RegistryError('unavailable', 'No whole answer came in time'))
-    const timer = setTimeout(late, this.#options.deadlineMs ?? DEADLINE_MS)
-    signal.addEventListener('abort', end)
-    try {
-      signal.throwIfAborted()
-      return await collect(answer(stop.signal), MAX_RANGE_ANSWER_BYTES)
-    } finally {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-    }
   }
 
   /** The one with the least to do. Throws `unavailable` when there is none. */

@@ -2,8 +2,10 @@
  * Blobs that records name and the content store has not are asked of the nodes, piece by piece, each checked against its record. What
  * no node gave is listed.
  */
+
 import type pg from 'pg'
 import type { DiskBlobs } from '../../protocol/blobs/disk.js'
+import { deadline } from '../../protocol/deadline.js'
 import { LEAF_BYTES } from '../../protocol/merkle.js'
 import type { Metadata } from '../../protocol/ports.js'
 import type { Digest, Stored } from '../../protocol/records.js'
@@ -86,7 +88,7 @@ async function settle({ blobs, asking, metadata }: MissingOptions, one: Named, d
 async function* pieces(stored: Stored, scope: string, asking: Pick<Asking, 'ask'>): AsyncGenerator<Uint8Array, void> {
   for (let start = 0; start < stored.size; start += PIECE_BYTES) {
     const end = Math.min(start + PIECE_BYTES, stored.size)
-    const bytes = await asking.ask(stored, scope, start, end, AbortSignal.timeout(PIECE_MS))
+    const bytes = await asking.ask(stored, scope, start, end, deadline(PIECE_MS))
     if (!bytes) throw new Error('no node gave a piece')
     yield bytes
   }

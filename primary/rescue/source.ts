@@ -1,6 +1,8 @@
 /** A node that is asked for the log by whoever holds the recovery key. What it says is not believed here. */
+
 import { z } from 'zod'
 import { once } from '../../protocol/chunks.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { LogItem } from '../../protocol/log/entry.js'
 import type { RecoveryKey } from '../../protocol/recovery/key.js'
@@ -92,7 +94,7 @@ async function pageOf(bytes: Uint8Array): Promise<Page> {
 }
 
 async function ask(url: string, request: RequestInit, limit: number): Promise<Buffer> {
-  const reply = await fetch(url, { ...request, redirect: 'error', signal: AbortSignal.timeout(ANSWER_MS) }).catch(
+  const reply = await fetch(url, { ...request, redirect: 'error', signal: deadline(ANSWER_MS) }).catch(
     (cause: unknown) => {
       throw new RegistryError('unavailable', `${new URL(url).origin} does not answer`, { cause })
     },
