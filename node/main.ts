@@ -194,10 +194,12 @@ async function compose(
     held: (scope, digest) => replica.held(scope, digest),
     onError: (error) => log.info(errorFields(error), 'the primary could not be given a piece'),
   })
+  const seesAll = () => self.repositories.includes('*')
   const ranges = new RangeFetch({
     sources: () => logSources(mesh, link, self.repositories, replica),
     held: (start, end) => replica.entries(start, end),
     blame: (name) => mesh.blame(name, 'wrong_range'),
+    seesAll,
     log: (sentence, error) => log.warn(errorFields(error), sentence),
     nowMs: Date.now,
   })
@@ -216,6 +218,7 @@ async function compose(
     link,
     gossip: { publish: (bytes) => mesh.publish(bytes) },
     peers: () => logPeers(mesh, self.repositories),
+    seesAll,
     ranges,
     isPublic: (scope) => scope === FLEET || state.scope(scope)?.public === true,
     log: (sentence, error) => log.warn(errorFields(error), sentence),

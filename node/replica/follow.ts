@@ -30,6 +30,8 @@ export interface FollowOptions {
   /** Nearest first. */
   peers: () => LogPeer[]
   ranges: Pick<RangeFetch, 'fetch'>
+  /** This node may see all there is: a peer that hides entries from it is not believed. */
+  seesAll: () => boolean
   /** May a change of this scope be told to every member. */
   isPublic: (scope: string) => boolean
   /** What the feed says besides the log. */
@@ -215,7 +217,7 @@ export class Follow {
   }
 
   async #page(signal: AbortSignal): Promise<Verdict | undefined> {
-    const { replica, link, peers, log } = this.#options
+    const { replica, link, peers, log, seesAll } = this.#options
     const after = replica.head.number
     try {
       const reply = await link.request('GET', `/fleet/v1/log?after=${after}&limit=${PAGE}`, { signal })
@@ -226,7 +228,7 @@ export class Follow {
     }
     for (const { name, tail } of peers()) {
       try {
-        const verdict = await this.#receive(tail(after, PAGE, signal))
+        const verdict = await this.#receive(tail(after, PAGE, signal), seesAll())
         if (verdict === 'applied') return verdict
       } catch (error) {
         log(`The log could not be fetched from peer ${name}`, error)
@@ -235,8 +237,10 @@ export class Follow {
     return undefined
   }
 
-  async #receive(bytes: AsyncIterable<Uint8Array>): Promise<Verdict> {
+  async #receive(bytes: AsyncIterable<Uint8Array>, isWhole = false): Promise<Verdict> {
     const { items, note, beginnings } = await readBatch(bytes)
+    if (isWhole && items.some((item) => 'leaf' in item))
+      throw new RegistryError('missing', 'Entries are hidden that this node may see')
     return this.#options.replica.receive(items, note, false, beginnings)
   }
 }

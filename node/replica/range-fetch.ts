@@ -22,6 +22,8 @@ export interface RangeFetchOptions {
   sources: () => LogSource[]
   /** Entries [start, end) as they lie here; undefined for what is missing. */
   held: (start: number, end: number) => Promise<(LogItem | undefined)[]>
+  /** This node may see all there is: whoever hides an entry from it has it not, or withholds it. */
+  seesAll?: () => boolean
   /** Told of a source that sent what no honest one sends. */
   blame: (name: string) => void
   log: (sentence: string, error: unknown) => void
@@ -94,6 +96,7 @@ export class RangeFetch {
   ): Promise<Fetched> {
     const wanted = gaps(held, start)
     const answer = await this.#answer(source, { length: log.length, start, count: held.length, wanted }, signal)
+    if (this.#options.seesAll?.() && answer.items.some((item) => 'leaf' in item)) throw hidden()
     const items = filled(held.slice(0, answer.count), start, answer.items)
     try {
       return { range: ProvedRange.prove(log, start, items, answer.proof), note: answer.note }
@@ -190,6 +193,10 @@ function refusalOf(error: unknown): Refusal {
   if (error.kind === 'corrupt' || error.kind === 'too_large' || error.code === 'malformed_message') return 'wrong'
   if (error.kind === 'missing' || error.kind === 'unsupported' || error.code === 'peer_gone') return 'absent'
   return 'silent'
+}
+
+function hidden(): RegistryError {
+  return new RegistryError('missing', 'Entries are hidden that this node may see')
 }
 
 function malformed(): RegistryError {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { catchUp } from '../../node/replica/catch-up.js'
 import { openAlone } from '../../node/replica/database.js'
 import { mendLog } from '../../node/replica/mending.js'
-import { type LogSource, RangeFetch } from '../../node/replica/range-fetch.js'
+import { type LogSource, RangeFetch, type RangeFetchOptions } from '../../node/replica/range-fetch.js'
 import { Replica } from '../../node/replica/replica.js'
 import { leafOf } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
@@ -53,8 +53,9 @@ describe('a replica that is behind', { timeout: 120_000 }, () => {
     await replica.receive(items, note)
     return note
   }
-  const fetching = (sources: LogSource[], replica = node) =>
+  const fetching = (sources: LogSource[], replica = node, more: Partial<RangeFetchOptions> = {}) =>
     new RangeFetch({
+      ...more,
       sources: () => sources,
       held: (start, end) => replica.entries(start, end),
       blame: (name) => blamed.push(name),
@@ -262,6 +263,21 @@ describe('a replica that is behind', { timeout: 120_000 }, () => {
     assert.equal(await catchUp(node, ranges, signal), true)
     assert.ok(ranges.refusals.absent > 0)
     assert.deepEqual(blamed, [])
+  })
+
+  it('that may see everything believes nobody who hides something from it', async () => {
+    const hiding = honest('hiding', peer, (item) =>
+      item.number === 1500 ? { number: item.number, leaf: leafOf(item) } : item,
+    )
+    const ranges = fetching([hiding, honest('two', peer)], node, { seesAll: () => true })
+    assert.equal(await catchUp(node, ranges, signal), true)
+    await equal(node, peer)
+    assert.deepEqual(blamed, [])
+    const alone = await replicaIn('alone')
+    await alone.receive([], peer.target?.note ?? '')
+    await assert.rejects(catchUp(alone, fetching([hiding], alone, { seesAll: () => true }), signal), {
+      kind: 'unavailable',
+    })
   })
 
   it('says that nobody has it when nobody has', async () => {
