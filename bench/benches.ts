@@ -21,6 +21,7 @@ import { publishes } from './rows/publish.js'
 import { pushes } from './rows/push.js'
 import { revocation } from './rows/revocation.js'
 import { searches } from './rows/search.js'
+import { simulation } from './rows/simulation.js'
 import { startAndIdle } from './rows/start.js'
 import { tarball } from './rows/tarball.js'
 import { upstreams } from './rows/upstream.js'
@@ -54,4 +55,5 @@ export const benches: readonly Bench[] = [
   meshNode,
   nodeStart,
   catchUp,
+  simulation,
 ]
