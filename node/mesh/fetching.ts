@@ -181,7 +181,7 @@ export function passing(fetching: Fetching, size: number, source: Bytes['source'
 }
 
 /** Exactly `size` bytes in memory of their own; throws `upstream` for fewer or more. */
-export async function collected(body: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
+async function collected(body: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
   const bytes = Buffer.allocUnsafeSlow(size)
   let filled = 0
   for await (const chunk of body) {

@@ -51,7 +51,7 @@ export function guarded(factory: StreamMuxerFactory, spoken: () => string[]): St
 }
 
 /** Must be called before anybody else listens to the stream. */
-export function guard(stream: MessageStream, spoken: () => string[]): void {
+function guard(stream: MessageStream, spoken: () => string[]): void {
   const negotiation = new Negotiation(spoken)
   const check = (event: StreamMessageEvent): void => {
     const { data } = event

@@ -8,7 +8,7 @@ import { RegistryError } from '../errors.js'
 import type { Digest } from '../records.js'
 
 /** Blobs in one answer. */
-export const MOST_HELD = 65_536
+const MOST_HELD = 65_536
 const DIGEST_BYTES = 32
 export const MAX_ANSWER_BYTES = MOST_HELD * DIGEST_BYTES
 

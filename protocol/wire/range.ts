@@ -48,7 +48,7 @@ const deflate = promisify(deflateRaw)
 const inflate = promisify(inflateRaw)
 
 const position = z.int().min(0)
-export const rangeAskShape = z.object({
+const rangeAskShape = z.object({
   length: position,
   start: position,
   count: z.int().min(1).max(MAX_RANGE),
