@@ -59,6 +59,8 @@ export interface Console {
   leave(request: HttpRequest, visitor: Visitor): Promise<Reply>
   /** Throws unless the request comes from a page that was made for the visitor's session. */
   demandOwn(request: HttpRequest, visitor: Visitor, token: string | undefined): void
+  /** For what outlasts the session. Throws `forbidden` unless the visitor logged in within the last minutes. */
+  demandFresh(visitor: Visitor): Promise<void>
   sessions(user: string): Promise<SessionCard[]>
   hasSecondFactor(user: string): Promise<boolean>
   beginSecondFactor(request: HttpRequest, visitor: Visitor): Promise<NewFactor>

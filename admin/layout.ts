@@ -18,6 +18,9 @@ export interface Frame {
   visitor: Visitor
   /** May the visitor administer. */
   administrator: boolean
+  /** The pages that the visitor may read, and which of all pages this is. */
+  links: readonly { text: string; path: string }[]
+  path: string
 }
 
 const POLICY = [
@@ -43,7 +46,8 @@ const PAGE_HEADERS = {
 /** No class-based indicator styles and no extensions: the page brings its own, and the policy forbids others. */
 const HTMX = '{"includeIndicatorCSS":false}'
 
-export function document({ assets, title, subtitle, visitor, administrator }: Frame, content: Content): string {
+export function document(frame: Frame, content: Content): string {
+  const { assets, title, subtitle, visitor, administrator, links } = frame
   return `<!doctype html>\n${
     html`<html lang="en">
 <head>
@@ -57,12 +61,12 @@ export function document({ assets, title, subtitle, visitor, administrator }: Fr
 ${assets.scripts.map((script) => html`<script src="${script}" defer></script>\n`)}
 </head>
 <body>
-<header>
+${links.length > 0 && html`<a class="skip" href="#content">Skip to the content</a>\n`}<header>
 <a href="/" aria-label="Start">${logo()}</a>
 <div><h1>Cairn</h1><p>${subtitle}</p></div>
 <div class="viewer">${viewer(visitor, administrator)}</div>
 </header>
-<main>
+${navigation(frame)}<main id="content">
 ${content}
 </main>
 <footer><p>REST at <a href="/api/v1/openapi.json">/api/v1</a> · health at <a href="/health">/health</a> · metrics at <a href="/metrics">/metrics</a></p></footer>
@@ -79,6 +83,12 @@ export function shown(body: string, status = 200, headers: Record<string, string
 /** The field that proves that a form was made for this session. */
 export function proof({ session }: Visitor): Html {
   return html`<input type="hidden" name="csrf" value="${session?.csrf ?? ''}">`
+}
+
+function navigation({ links, path }: Frame): Content {
+  if (links.length === 0) return undefined
+  const current = (link: string) => path === link || path.startsWith(`${link}/`)
+  return html`<nav class="pages" aria-label="Administration"><ul>${links.map(({ text, path: link }) => html`<li><a href="${link}"${current(link) && html` aria-current="page"`}>${text}</a></li>`)}</ul></nav>\n`
 }
 
 function viewer(visitor: Visitor, administrator: boolean): Content {

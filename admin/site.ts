@@ -4,17 +4,20 @@
  */
 import { refuseCrossSite } from '../protocol/access/refusal.js'
 import { readForm } from '../protocol/api/body.js'
+import type { Api } from '../protocol/api/serve.js'
 import { RegistryError } from '../protocol/errors.js'
 import { empty, json, type Reply } from '../protocol/http/reply.js'
 import type { HttpRequest } from '../protocol/http/request.js'
 import { errorHeaders, statusOf } from '../protocol/http/status.js'
 import { account, newFactor } from './account.js'
+import { administration, changeByPage, type Frame, showPage } from './administration.js'
 import { openAssets } from './assets.js'
 import type { Console, Visitor } from './console.js'
 import type { Content } from './html.js'
 import { type Assets, document, shown } from './layout.js'
 import { codeForm, loginForm, recoveryCodes, said } from './login.js'
 import { live, page } from './page.js'
+import { pages as administrative } from './pages/index.js'
 import { gather, type ViewSource } from './view.js'
 
 /** undefined: not a path of the pages. */
@@ -22,6 +25,8 @@ export type Site = (request: HttpRequest, visitor: Visitor) => Promise<Reply> | 
 
 export interface SiteSource extends ViewSource {
   console: Console
+  /** The REST interface of this process: the pages for administration have no other way to anything. */
+  rest: Api
   /** Does this process itself speak https: then browsers are told never to come by http again. */
   secure: boolean
 }
@@ -37,6 +42,7 @@ type Answer = (request: HttpRequest, visitor: Visitor) => Promise<Reply>
 export async function openSite(source: SiteSource): Promise<Site> {
   const { assets, serve } = await openAssets()
   const pages = new Pages(source, assets)
+  const find = administration(source)
   const reads: Record<string, Answer> = {
     '/': (request, visitor) => pages.start(request, visitor),
     [UNATTENDED]: (request, visitor) => pages.live(request, visitor),
@@ -60,10 +66,17 @@ export async function openSite(source: SiteSource): Promise<Site> {
   const site: Site = (request, visitor) => {
     const way = source.console.way(request)
     if (way) return way.catch((error: unknown) => pages.turnedBack(request, visitor, error))
-    if (request.method === 'POST') return forms[request.path]?.(request, visitor)
+    const visit = forms[request.path] ? undefined : find(request)
+    if (request.method === 'POST')
+      return visit
+        ? changeByPage(visit, request, visitor, pages.frame(request, visitor))
+        : forms[request.path]?.(request, visitor)
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined
     const asset = serve(request)
-    return asset ? Promise.resolve(asset) : reads[request.path]?.(request, visitor)
+    if (asset) return Promise.resolve(asset)
+    return visit
+      ? showPage(visit, request, visitor, pages.frame(request, visitor))
+      : reads[request.path]?.(request, visitor)
   }
   return source.secure ? (request, visitor) => site(request, visitor)?.then(strict) : site
 }
@@ -80,6 +93,15 @@ class Pages {
   constructor(source: SiteSource, assets: Assets) {
     this.#source = source
     this.#assets = assets
+  }
+
+  /** For the pages for administration. */
+  frame(request: HttpRequest, visitor: Visitor): Frame {
+    return {
+      page: ({ title, content, status, headers }) => this.#page(request, visitor, title, content, status, headers),
+      refused,
+      toLogin: () => toLogin(request),
+    }
   }
 
   async start(request: HttpRequest, visitor: Visitor): Promise<Reply> {
@@ -229,7 +251,7 @@ class Pages {
   }
 
   #page(
-    { origin }: HttpRequest,
+    { origin, path }: HttpRequest,
     visitor: Visitor,
     title: string,
     content: Content,
@@ -238,7 +260,16 @@ class Pages {
   ): Reply {
     const administrator = this.#source.gate.mayAdminister(visitor.principal)
     const subtitle = `Artifact registry at ${origin}`
-    return shown(document({ assets: this.#assets, title, subtitle, visitor, administrator }, content), status, headers)
+    const links = visitor.session ? this.#links(visitor) : []
+    const frame = { assets: this.#assets, title, subtitle, visitor, administrator, links, path }
+    return shown(document(frame, content), status, headers)
+  }
+
+  #links({ principal }: Visitor): { text: string; path: string }[] {
+    const audits = this.#source.gate.mayAudit(principal)
+    return administrative.flatMap(({ path, link }) =>
+      link && (link.for === 'user' || audits) ? [{ text: link.text, path }] : [],
+    )
   }
 }
 
@@ -255,8 +286,9 @@ function refused(error: unknown): Refused {
   return { problem: `${error.message}.`, status: error.kind === 'unauthenticated' ? 403 : statusOf(error), headers }
 }
 
-function toLogin({ path }: HttpRequest): Reply {
-  return empty(303, { location: `${LOGIN}?${new URLSearchParams({ next: path })}`, 'cache-control': 'no-store' })
+function toLogin({ path, query }: HttpRequest): Reply {
+  const next = query === '' ? path : `${path}?${query}`
+  return empty(303, { location: `${LOGIN}?${new URLSearchParams({ next })}`, 'cache-control': 'no-store' })
 }
 
 function toAccount(): Reply {

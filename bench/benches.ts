@@ -1,5 +1,6 @@
 /** The benches, in the order in which they are run. */
 import type { Bench } from './bench.js'
+import { catchUp } from './rows/catch-up.js'
 import { deactivation } from './rows/deactivation.js'
 import { decisions } from './rows/decisions.js'
 import { fanout } from './rows/fanout.js'
@@ -20,6 +21,7 @@ import { publishes } from './rows/publish.js'
 import { pushes } from './rows/push.js'
 import { revocation } from './rows/revocation.js'
 import { searches } from './rows/search.js'
+import { simulation } from './rows/simulation.js'
 import { startAndIdle } from './rows/start.js'
 import { tarball } from './rows/tarball.js'
 import { upstreams } from './rows/upstream.js'
@@ -52,4 +54,6 @@ export const benches: readonly Bench[] = [
   meshSmall,
   meshNode,
   nodeStart,
+  catchUp,
+  simulation,
 ]

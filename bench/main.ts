@@ -12,7 +12,7 @@ import { runBenches } from './run.js'
 
 const HELP = `usage: npm run bench -- [name …] [--quick] [--full] [--json FILE]
 
-${benches.map(({ name, title }) => `  ${name.padEnd(12)}${title}`).join('\n')}
+${benches.map(({ name, title }) => `  ${name.padEnd(14)}${title}`).join('\n')}
   all         every one of them (the default)
 `
 

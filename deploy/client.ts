@@ -2,6 +2,7 @@
  * The registry as a client command sees it: JSON calls and raw ones, with credentials for exactly one origin. A refusal becomes
  * a `RegistryError` with the server's own sentence; a server that does not answer becomes `unavailable`.
  */
+import { deadline } from '../protocol/deadline.js'
 import { type ErrorKind, RegistryError } from '../protocol/errors.js'
 
 export interface ClientOptions {
@@ -55,13 +56,13 @@ export class Client {
 
   /** A call of the REST interface; `path` begins with '/'. The parsed reply, undefined for none. */
   async json(method: string, path: string, body?: unknown): Promise<unknown> {
-    const deadline = AbortSignal.timeout(JSON_DEADLINE_MS)
+    const signal = deadline(JSON_DEADLINE_MS)
     const headers: Record<string, string> = { accept: 'application/json' }
     if (body !== undefined) headers['content-type'] = 'application/json'
     const reply = await this.raw(method, path, {
       headers,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: deadline,
+      signal,
     })
     const text = await readText(reply, MAX_JSON_BYTES)
     if (text === '') return undefined

@@ -16,7 +16,9 @@ import { prefetchCommand, readyCommand } from './commands/lock.js'
 import { nodeCommand } from './commands/node.js'
 import { projectCommand } from './commands/project.js'
 import { providerCommand } from './commands/provider.js'
+import { recoveryCommand } from './commands/recovery.js'
 import { repoCommand } from './commands/repo.js'
+import { rescueCommand } from './commands/rescue.js'
 import { roleCommand } from './commands/role.js'
 import { primaryCommand, upCommand } from './commands/run.js'
 import { runCommand } from './commands/run-client.js'
@@ -64,6 +66,8 @@ export function program(terminal: Terminal, ended: (code: number) => void = () =
     readyCommand(terminal),
     verifyCommand(terminal),
     auditCommand(terminal),
+    recoveryCommand(terminal),
+    rescueCommand(terminal, ended),
     statusCommand(terminal),
     configCommand(terminal),
     completionCommand(terminal, () => cairn),

@@ -2,10 +2,12 @@
  * What a node tells the primary every few seconds, and what it learns by it: addresses of its peers, its sync policies, and, in
  * time, a new certificate. While the primary is away it goes on with what it learned last.
  */
+
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { TokenUses } from '../protocol/access/uses.js'
+import { deadline } from '../protocol/deadline.js'
 import type { Contradiction } from '../protocol/log/contradiction.js'
 import { Periodic } from '../protocol/periodic.js'
 import type { Position } from '../protocol/records.js'
@@ -91,9 +93,7 @@ export class Beat {
     const tokenUses = uses.take()
     try {
       const message = { ...status(), downloads: counts, tokenUses }
-      return replySchema.parse(
-        await link.json('POST', '/fleet/v1/heartbeat', message, AbortSignal.timeout(DEADLINE_MS)),
-      )
+      return replySchema.parse(await link.json('POST', '/fleet/v1/heartbeat', message, deadline(DEADLINE_MS)))
     } catch (error) {
       downloads.restore(counts)
       uses.restore(tokenUses)

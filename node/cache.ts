@@ -99,6 +99,10 @@ export class Cache {
     return this.#sizes.size
   }
 
+  digests(): Iterable<Digest> {
+    return this.#sizes.keys()
+  }
+
   has(digest: Digest): boolean {
     return this.#sizes.has(digest)
   }

@@ -1,5 +1,7 @@
 /** Gives the primary pieces that its disk lost and that are in the cache here. */
+
 import type { DiskBlobs } from '../protocol/blobs/disk.js'
+import { deadline } from '../protocol/deadline.js'
 import type { Digest, Stored } from '../protocol/records.js'
 import { encodePieceAnswer } from '../protocol/wire/swarm.js'
 import { type Wanted, wantedIn } from '../protocol/wire/wanted.js'
@@ -33,7 +35,7 @@ export class Lending {
 
   async #lend({ scope, digest, first, count }: Wanted): Promise<void> {
     const { link, cache, held } = this.#options
-    const signal = AbortSignal.timeout(DEADLINE_MS)
+    const signal = deadline(DEADLINE_MS)
     await this.#slots.enter(signal)
     try {
       const stored = await held(scope, digest)

@@ -26,7 +26,6 @@ import { Hosted, type HostedParts } from '../protocol/kinds/hosted.js'
 import { Listings } from '../protocol/kinds/listing.js'
 import { Remote } from '../protocol/kinds/remote.js'
 import { publicKeyObject } from '../protocol/log/checkpoint.js'
-import { decodeChange, type LogItem, leafOf } from '../protocol/log/entry.js'
 import { Prover } from '../protocol/log/prover.js'
 import { type DestinationStream, errorFields, logger, logRequest } from '../protocol/observe/log.js'
 import { Metrics } from '../protocol/observe/metrics.js'
@@ -34,11 +33,11 @@ import type { Accounts, Blobs } from '../protocol/ports.js'
 import { FLEET, type RepositoryRecord } from '../protocol/records.js'
 import { Registry } from '../protocol/registry.js'
 import type { NodeSettings, Running } from '../protocol/settings.js'
-import { encodeFrame } from '../protocol/wire/feed.js'
 import { Beat, type Learned } from './beat.js'
 import { NodeBlobs } from './blobs.js'
 import { Cache } from './cache.js'
 import { DownloadCounts } from './downloads.js'
+import { Holdings } from './holdings.js'
 import { identity, saveIdentity } from './identity.js'
 import { ReceivedBlobs } from './lease/bytes.js'
 import { Leasing } from './lease/leasing.js'
@@ -55,15 +54,18 @@ import { Mesh } from './mesh/mesh.js'
 import { Prefetch } from './prefetch.js'
 import { Follow } from './replica/follow.js'
 import type { Clock } from './replica/knowledge.js'
+import { Mender } from './replica/mending.js'
+import { RangeFetch } from './replica/range-fetch.js'
 import { Replica } from './replica/replica.js'
+import { logPeers, logSources } from './replica/sources.js'
+import { tellLog } from './replica/telling.js'
+import { rescuing } from './rescuing.js'
 
 const INDEX_CACHE_BYTES = 48 * 1024 * 1024
 const LISTINGS_BYTES = 64 * 1024 * 1024
 /** The primary remembers absences for longer. */
 const ABSENT_MS = 5_000
 const GRACE_MS = 5_000
-const TAIL_LIMIT_BYTES = 64 * 1024 * 1024
-const MAX_TAIL = 5000
 /** Changes; more are not the few that are always under way. */
 const MAX_BEHIND = 1000
 /** The least that a primary keeps what was removed. */
@@ -161,7 +163,7 @@ async function compose(
       covers(certificate.repositories, scope) && (await registry.passes(scope, digest))
         ? replica.held(scope, digest)
         : undefined,
-    () => state.head.number,
+    () => state.head.epoch * 2 ** 40 + state.head.number,
   )
   const blobs = new NodeBlobs({
     cache,
@@ -192,34 +194,49 @@ async function compose(
     held: (scope, digest) => replica.held(scope, digest),
     onError: (error) => log.info(errorFields(error), 'the primary could not be given a piece'),
   })
+  const seesAll = () => self.repositories.includes('*')
+  const ranges = new RangeFetch({
+    sources: () => logSources(mesh, link, self.repositories, replica),
+    held: (start, end) => replica.entries(start, end),
+    blame: (name) => mesh.blame(name, 'wrong_range'),
+    seesAll,
+    log: (sentence, error) => log.warn(errorFields(error), sentence),
+    nowMs: Date.now,
+  })
+  const holdings = new Holdings({
+    link,
+    cache,
+    site: settings.site,
+    onError: (error) => log.info(errorFields(error), 'the primary could not be told what is in the cache'),
+  })
   const follow = new Follow({
-    onNotice: (notice) => lending.hear(notice),
+    onNotice: (notice) => {
+      lending.hear(notice)
+      holdings.hear(notice)
+    },
     replica,
     link,
-    gossip: {
-      publish: (bytes) => mesh.publish(bytes),
-      sources: () =>
-        mesh
-          .peers()
-          .filter((peer) =>
-            self.repositories.every((glob) => peer.repositories.includes(glob) || peer.repositories.includes('*')),
-          )
-          .map((peer) => peer.peer),
-      tail: (peer, after, limit, signal) =>
-        mesh.request(peer, 'log', Buffer.from(JSON.stringify({ after, limit })), { signal, limit: TAIL_LIMIT_BYTES }),
-    },
+    gossip: { publish: (bytes) => mesh.publish(bytes) },
+    peers: () => logPeers(mesh, self.repositories),
+    seesAll,
+    ranges,
     isPublic: (scope) => scope === FLEET || state.scope(scope)?.public === true,
     log: (sentence, error) => log.warn(errorFields(error), sentence),
   })
+  const mender = new Mender({
+    replica,
+    ranges,
+    bytesPerSecond: settings.scrubRate,
+    onError: (error) => log.info(errorFields(error), 'the log that is held was not looked through to its end'),
+  })
+  if (settings.scrubRate > 0) mender.start()
+  closers.push(() => mender.close())
   mesh.onGossip((bytes) => follow.hear(bytes))
-  mesh.handle('log', (from, payload) => {
-    const sees = (scope: string) => {
-      if (!covers(from.certificate.repositories, scope)) return false
-      // Left out, it would be missing there for good.
-      if (isStale(scope)) throw new RegistryError('unavailable', 'What is known here is too old to be passed on')
-      return true
-    }
-    return tail(replica, sees, payload)
+  tellLog(mesh, replica, (from, scope) => {
+    if (!covers(from.certificate.repositories, scope)) return false
+    // Left out, it would be missing there for good.
+    if (isStale(scope)) throw new RegistryError('unavailable', 'What is known here is too old to be passed on')
+    return true
   })
   const uses = new TokenUses()
   const gate = new Gate(
@@ -325,6 +342,10 @@ async function compose(
     Number(replica.contradiction !== undefined),
   )
   metrics.gauge('cairn_scrubbed_bytes_total', 'Bytes of the disk that were read again.', () => scrubber.bytes)
+  metrics.gauge('cairn_log_mended_total', 'Entries of the log that the disk lost and others gave.', () => mender.mended)
+  metrics.gauge('cairn_log_received_bytes_total', 'Bytes of parts of the log that were fetched.', () => ranges.received)
+  metrics.gauge('cairn_log_refused_total', 'Answers about the log that were wrong.', () => ranges.refusals.wrong)
+  metrics.gauge('cairn_log_silent_total', 'Answers about the log that did not come.', () => ranges.refusals.silent)
   metrics.gauge('cairn_peers', 'Connected peers.', () => mesh.peers().length)
   metrics.gauge('cairn_peer_received_bytes_total', 'Bytes of pieces that peers sent.', () => blobs.received)
   metrics.gauge('cairn_peer_sent_bytes_total', 'Bytes of pieces that peers were sent.', () => blobs.served)
@@ -332,8 +353,9 @@ async function compose(
   metrics.gauge('cairn_cache_used_bytes', 'Bytes that cached blobs take.', () => cache.used)
   metrics.gauge('cairn_cache_limit_bytes', 'Bytes that cached blobs may take.', () => cache.limit)
 
+  const rescue = rescuing({ node: self.node, name: self.name, fleet: self.fleet, replica, nowMs: Date.now })
   const answer = app({
-    handlers: [restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
+    handlers: [rescue, restApi({ state, gate, registry, blobs: received, replica, prover, version, forwarding })],
     registry,
     metrics,
     log,
@@ -485,25 +507,6 @@ function readOnly(state: Replica['state']): Accounts {
     tokens: ({ user }) =>
       user ? state.accessAll('token').filter((token) => token.user === user.name && token.use === 'api') : [],
   }
-}
-
-/** The missing tail of the log for a peer, as far as it may see it. */
-async function* tail(replica: Replica, sees: (scope: string) => boolean, payload: Buffer): AsyncIterable<Uint8Array> {
-  const asked: unknown = JSON.parse(payload.toString('utf8'))
-  const { after, limit } = (typeof asked === 'object' && asked !== null ? asked : {}) as {
-    after?: unknown
-    limit?: unknown
-  }
-  if (typeof after !== 'number' || typeof limit !== 'number' || !Number.isSafeInteger(after) || after < 0)
-    throw new RegistryError('invalid', 'That is no request for a tail of the log')
-  const found = await replica.tail(after, Math.min(Math.max(1, limit), MAX_TAIL))
-  if (!found) throw new RegistryError('missing', 'There is nothing newer here')
-  for (const item of found.items) yield encodeFrame({ type: 'item', item: visibleTo(item, sees) })
-  yield encodeFrame({ type: 'checkpoint', note: found.note })
-}
-
-function visibleTo(item: LogItem, sees: (scope: string) => boolean): LogItem {
-  return 'leaf' in item || sees(decodeChange(item.body).scope) ? item : { number: item.number, leaf: leafOf(item) }
 }
 
 /** Replies say how old this node's knowledge is while it cannot ask. Laid out once per reply, since being cut off must not be slow. */

@@ -59,6 +59,7 @@ export function consoleOf({ accounts, audit, metadata, providers }: ConsoleParts
         accounts.entry.second(ticket, code, request),
       ),
     demandOwn: (request, visitor, token) => sessions.demandOwn(request, visitor, token),
+    demandFresh: (visitor) => sessions.demandFresh(visitor),
     sessions: (user) => sessions.list(user),
     hasSecondFactor: (user) => steps.factor.has(user),
     beginSecondFactor: (_, { principal }) => steps.factor.begin(principal.name),

@@ -35,11 +35,7 @@ export async function loadKeys(dir: string, now: Date): Promise<PrimaryKeys> {
   const log = await keyFile(join(dir, 'log.pem'), () => generateKeyPairSync('ed25519').privateKey)
   const tls = await keyFile(join(dir, 'tls.pem'), () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
   const logPublic = rawPublicKey(createPublicKey(log))
-  const fleet = createHash('sha256')
-    .update(logPublic)
-    .digest('base64url')
-    .replace(/[^A-Za-z0-9]/g, '')
-    .slice(0, 16)
+  const fleet = fleetOf(logPublic)
   const certFile = join(dir, 'tls.crt')
   await certificate(certFile, tls, fleet, now)
   const spki = createPublicKey(tls).export({ type: 'spki', format: 'der' })
@@ -49,6 +45,15 @@ export async function loadKeys(dir: string, now: Date): Promise<PrimaryKeys> {
     fleet,
     tls: { keyFile: join(dir, 'tls.pem'), certFile, pin: createHash('sha256').update(spki).digest('base64url') },
   }
+}
+
+/** The name of the fleet whose log a key signs: 32 raw bytes. */
+export function fleetOf(logPublic: Uint8Array): string {
+  return createHash('sha256')
+    .update(logPublic)
+    .digest('base64url')
+    .replace(/[^A-Za-z0-9]/g, '')
+    .slice(0, 16)
 }
 
 async function keyFile(path: string, make: () => KeyObject): Promise<KeyObject> {

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { openSite, UNATTENDED } from '../admin/site.js'
 import type { NodeCard } from '../admin/view.js'
@@ -44,7 +45,9 @@ import { consoleOf } from './console.js'
 import { Downloads } from './downloads.js'
 import { Asking } from './fleet/asking.js'
 import { Fleet } from './fleet/fleet.js'
+import { Holdings } from './fleet/holdings.js'
 import { Returning } from './fleet/returning.js'
+import { whereabouts } from './fleet/whereabouts.js'
 import { Federation } from './identity/federation.js'
 import { guardedFetch } from './identity/fetch.js'
 import { IssuerKeys } from './identity/issuer-keys.js'
@@ -61,7 +64,10 @@ import { PostgresLedger } from './postgres/ledger.js'
 import { migrate } from './postgres/migrate.js'
 import { openPool } from './postgres/pool.js'
 import { PostgresRows } from './postgres/rows.js'
+import { Escrow } from './recovery/escrow.js'
 import { Repositories } from './repositories.js'
+import { type Fetched, fetchMissing } from './rescue/missing.js'
+import { lookAgain } from './rescue/report.js'
 import { LogIns, scimSettings } from './scim/log-ins.js'
 import { openScim } from './scim/scim.js'
 import { upkeep } from './upkeep.js'
@@ -78,6 +84,10 @@ import { TrustRules } from './workload/rules.js'
 export interface PrimaryRunning extends Running {
   /** Set when it was generated at this start: to be shown once. */
   adminPassword: string | undefined
+  /** How many nodes listen, once there are `count`, or when the time is up. */
+  listening(count: number, timeoutMs: number): Promise<number>
+  /** What records name and the content store has not is asked of the nodes. */
+  fetchMissing(onProgress: (done: Fetched) => void): Promise<Fetched>
 }
 
 const POOL_CONNECTIONS = 16
@@ -88,6 +98,9 @@ const DOWNLOADS_FLUSH_MS = 5_000
 const USES_FLUSH_MS = 10_000
 const SWEEP_MS = 3_600_000
 const PROVIDERS_TICK_MS = 60_000
+const ESCROW_MS = 10_000
+const MISSING_MS = 5_000
+const LISTENERS_MS = 100
 const GRACE_MS = 5_000
 const DAY_MS = 86_400_000
 /** Longer than any upload lasts between its bytes and its commit. */
@@ -134,6 +147,7 @@ async function compose(
   closers.push(() => ledger.close())
 
   const asking = new Asking()
+  const holdings = new Holdings()
   const blobs = new DiskBlobs(join(settings.data, 'store'), {
     source: 'primary',
     repair: (...damage) => asking.ask(...damage),
@@ -326,6 +340,18 @@ async function compose(
     nowMs: Date.now,
   })
 
+  const escrow = new Escrow({ pool, ledger, metadata: state, keys: join(settings.data, 'keys'), nowMs: Date.now })
+  regularly(() => escrow.refresh(), ESCROW_MS, 'what changed was not sealed to the recovery key')
+
+  const lacking = { pool, blobs, asking, metadata: state }
+  let nodesAsked = 0
+  const again = async () => {
+    const nodesNow = asking.nodes
+    if (nodesNow > nodesAsked) await lookAgain(settings.data, () => fetchMissing(lacking, () => undefined))
+    nodesAsked = nodesNow
+  }
+  regularly(again, MISSING_MS, 'what a rescue did not find was not looked for')
+
   const metrics = new Metrics('primary')
   const onFault = (error: unknown, { key }: RepositoryRecord, name: string) =>
     log.info(
@@ -376,11 +402,15 @@ async function compose(
     audit,
     downloads,
     nodes,
+    whereabouts: () =>
+      whereabouts({ pool, holdings, has: (digest) => blobs.has(digest), keyOf: (scope) => state.scope(scope)?.key }),
     leases,
     providers,
     federation,
     trustRules,
     exchange,
+    escrow,
+    logKey: keys.logPublic,
     repositories,
     prover,
     formats,
@@ -405,11 +435,13 @@ async function compose(
     nowMs: Date.now,
     open: settings.anonymous,
     secure: settings.tls !== undefined,
+    rest: api,
     console: consoleOf({ accounts, audit, metadata: state, providers }),
   })
   let blobBytes = 0
   const fleet = new Fleet({
     asking,
+    holdings,
     fleet: keys.fleet,
     logKey: keys.logPublic,
     pool,
@@ -532,10 +564,17 @@ async function compose(
   )
   closers.push(() => listening.close({ graceMs: GRACE_MS }))
   log.info({ port: listening.port, fleetPort: nodesListen.port, fleet: keys.fleet }, 'primary is ready')
-  return { url: listening.url, adminPassword, close }
+  return {
+    url: listening.url,
+    adminPassword,
+    close,
+    listening: (count, timeoutMs) => listeners(asking, count, timeoutMs),
+    fetchMissing: (onProgress) => fetchMissing(lacking, onProgress),
+  }
 }
 
-async function database(
+/** Brought to this program's schema. */
+export async function database(
   settings: PrimarySettings,
   root: string,
   log: Logger,
@@ -553,6 +592,12 @@ async function database(
   closers.push(() => pool.end())
   await migrate(pool, join(root, 'migrations'))
   return pool
+}
+
+async function listeners(asking: Pick<Asking, 'nodes'>, count: number, timeoutMs: number): Promise<number> {
+  const end = Date.now() + timeoutMs
+  while (asking.nodes < count && Date.now() < end) await delay(LISTENERS_MS)
+  return asking.nodes
 }
 
 async function head(pool: pg.Pool): Promise<{ epoch: number; number: number }> {

@@ -364,7 +364,7 @@ function sha256(text: string): string {
 function alarmOf({ contradiction, position }: Heartbeat, head: Position): string | undefined {
   if (contradiction) return contradiction.sentence
   return position.epoch === head.epoch && position.number > head.number
-    ? `A log of ${position.number} changes was signed, and this primary has ${head.number}: it was restored from a backup`
+    ? `A log of ${position.number} changes was signed, and this primary has ${head.number}: it was restored from a backup; stop it and run cairn rescue --restored`
     : undefined
 }
 

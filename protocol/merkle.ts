@@ -141,6 +141,11 @@ export class Frontier {
     this.#size++
   }
 
+  /** Is this how it begins: the edge of a tree of fewer leaves, smallest first. */
+  begins(edge: readonly Uint8Array[]): boolean {
+    return edge.every((hash, at) => Buffer.compare(hash, this.#edge[edge.length - 1 - at] ?? EMPTY) === 0)
+  }
+
   root(): Uint8Array {
     return (
       this.#edge.reduceRight<Uint8Array | undefined>(

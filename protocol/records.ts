@@ -288,6 +288,29 @@ export interface Voided {
   by: string
 }
 
+/** Public halves of the operator's recovery key (recovery/key.ts), base64url of 32 raw bytes each. */
+export interface RecoveryRecord {
+  /** Always 'key': there is one. */
+  id: 'key'
+  /** Ed25519: begins epochs. */
+  signing: string
+  /** X25519: what only the operator may open is sealed to it. */
+  sealing: string
+  /** Of the key of before over these two, base64url; undefined for the first one. */
+  endorsement?: string
+  createdAt: string
+}
+
+/** What the primary would lose with its disk and database, sealed to the recovery key (recovery/sealed.ts). */
+export interface EscrowRecord {
+  /** `keys`, or a kind of parcel and whose it is: `user/alice`. */
+  id: string
+  /** base64. */
+  sealed: string
+  /** ISO 8601. */
+  at: string
+}
+
 export interface AccessRecords {
   user: UserRecord
   token: TokenRecord
@@ -297,6 +320,8 @@ export interface AccessRecords {
   role: RoleRecord
   project: ProjectRecord
   lease: LeaseRecord
+  recovery: RecoveryRecord
+  escrow: EscrowRecord
 }
 export type AccessKind = keyof AccessRecords
 

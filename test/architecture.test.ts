@@ -40,6 +40,19 @@ it('formats touch neither disk nor network', () => {
   assert.deepEqual(wrong, [])
 })
 
+it('a page for administration has no way to anything but REST', () => {
+  const own = ['console', 'form', 'html', 'rest', 'table', 'words'].map((name) => `admin/${name}.ts`)
+  const allowed = new Set([...own, 'protocol/api/shapes.ts', 'protocol/errors.ts', 'zod'])
+  const wrong = sources
+    .filter(({ path }) => path.startsWith('admin/pages/'))
+    .flatMap(({ path, imports }) =>
+      imports
+        .filter((target) => !target.startsWith('admin/pages/') && !allowed.has(target))
+        .map((target) => `${path} -> ${target}`),
+    )
+  assert.deepEqual(wrong, [])
+})
+
 it('one file knows uWebSockets.js', () => {
   assert.deepEqual(
     sources.filter(({ imports }) => imports.includes('uWebSockets.js')).map(({ path }) => path),
@@ -89,3 +102,11 @@ function isLocal(target: string): boolean {
 function top(path: string): string {
   return path.split('/')[0] ?? ''
 }
+
+it('what has a deadline has one that is not collected as garbage', () => {
+  const wrong = sources
+    .map(({ path }) => path)
+    .filter((path) => path !== 'protocol/deadline.ts')
+    .filter((path) => readFileSync(join(root, path), 'utf8').includes('AbortSignal.timeout('))
+  assert.deepEqual(wrong, [])
+})

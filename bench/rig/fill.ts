@@ -15,8 +15,8 @@ const STEPS_PER_PROPOSAL = 50
 const AT_ONCE = 8
 const VERSIONS_PER_PACKAGE = 100
 
-/** `dir`: the primary's data. Adds versions number `from` up to, and not including, `to`. */
-export async function fill(dir: string, repository: string, from: number, to: number): Promise<void> {
+/** `dir`: the primary's data. Adds versions number `from` up to, and not including, `to`. Returns the bytes of the log's new entries. */
+export async function fill(dir: string, repository: string, from: number, to: number): Promise<number> {
   const server = await embedded(join(dir, 'postgres'))
   const pool = new pg.Pool({ connectionString: server.url, max: 4 })
   try {
@@ -36,6 +36,9 @@ export async function fill(dir: string, repository: string, from: number, to: nu
       await Promise.all(proposals)
     }
     await ledger.close()
+    const size = 'select sum(octet_length(body) + octet_length(salt)) as bytes from log where number > $1'
+    const { rows: sizes } = await pool.query<{ bytes: string }>(size, [head.number])
+    return Number(sizes[0]?.bytes ?? 0)
   } finally {
     await pool.end()
     await server.stop()

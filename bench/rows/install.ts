@@ -41,7 +41,11 @@ async function measure(context: Context, project: Project): Promise<Row[]> {
   const cold = await pairs(
     pairCount(context),
     () => throughNode(context, project, locked, warm),
-    () => timed(rig, locked, undefined),
+    async () => {
+      const seconds = await timed(rig, locked, undefined)
+      say(`${project.name}: direct ${seconds.toFixed(1)} s`)
+      return seconds
+    },
   )
   const direct = cold.theirs
   const warmRatios = warm.map((seconds, i) => seconds / (direct[i] ?? Number.NaN))

@@ -2,7 +2,9 @@
  * The nodes of a fleet, as the primary names them, each with a client of its own. They get a token that was made for this, can only
  * read, and is revoked afterwards: what somebody may do at the primary is not told to every address that a node says it has.
  */
+
 import { setTimeout as delay } from 'node:timers/promises'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { Client, record } from '../client.js'
 
@@ -43,13 +45,13 @@ export async function withNodes<T>(
 
 /** The token has reached the node. */
 async function known(client: Client): Promise<void> {
-  const deadline = AbortSignal.timeout(KNOWN_MS)
+  const late = deadline(KNOWN_MS)
   for (;;) {
     try {
       await client.json('GET', '/api/v1/auth/me')
       return
     } catch (error) {
-      if (!(error instanceof RegistryError) || error.kind !== 'unauthenticated' || deadline.aborted) throw error
+      if (!(error instanceof RegistryError) || error.kind !== 'unauthenticated' || late.aborted) throw error
       await delay(AGAIN_MS)
     }
   }

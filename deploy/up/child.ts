@@ -2,11 +2,13 @@
  * One part as `up` sees it: a process of its own group, so that the terminal's Ctrl-C reaches `up` alone; its output goes to its
  * log. A part that runs already is adopted. Whoever runs on the part's data is the part, also after somebody started it again.
  */
+
 import { spawn } from 'node:child_process'
 import { mkdir, open, readFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { runs } from '../../primary/postgres/process.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { runningOn } from '../claim.js'
 import { lastSentence } from './last-sentence.js'
@@ -87,7 +89,7 @@ export async function kill(part: PlannedPart): Promise<void> {
 
 async function isReady(url: string): Promise<boolean> {
   try {
-    const reply = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(5_000), redirect: 'manual' })
+    const reply = await fetch(`${url}/ready`, { signal: deadline(5_000), redirect: 'manual' })
     await reply.body?.cancel()
     return reply.status === 200
   } catch {

@@ -3,6 +3,7 @@
  * What was not computed when the file was stored is computed when it is first asked for, and kept as long as it is asked for.
  */
 import { createHash } from 'node:crypto'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Call } from '../../protocol/format.js'
 import type { Reply } from '../../protocol/http/reply.js'
@@ -38,7 +39,7 @@ export async function computeDigest(
     throw new RegistryError('missing', `The ${algorithm} of so large a file is not known here; its sha256 is`)
   const hash = createHash(algorithm)
   const bytes = await repository.open(file)
-  for await (const chunk of bytes.read(undefined, AbortSignal.timeout(DEADLINE_MS))) hash.update(chunk)
+  for await (const chunk of bytes.read(undefined, deadline(DEADLINE_MS))) hash.update(chunk)
   return hash.digest('hex')
 }
 

@@ -6,10 +6,12 @@
  *     channel   JSON {"port","dial"?}     a request of the peer wire: my port; "dial": connect to me there
  *               → JSON {"port"}           the answerer's
  */
+
 import { createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
 import { z } from 'zod'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { rawPublicKey } from '../../protocol/log/checkpoint.js'
 import { parseJson } from '../../protocol/wire/peer.js'
@@ -99,7 +101,7 @@ export class Channels {
     if (open) return open
     const opening = this.#opening.get(peer) ?? this.#begin(peer)
     if (!opening) return undefined
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)])
+    const patience = deadline(PATIENCE_MS, signal)
     await abortable(opening, patience).catch(() => undefined)
     return this.#usable(peer)
   }
@@ -147,7 +149,7 @@ export class Channels {
   }
 
   async #connect(peer: string): Promise<void> {
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(OPEN_MS)])
+    const signal = deadline(OPEN_MS, this.#stop.signal)
     const ask = async (dial: boolean): Promise<number> => {
       const payload = Buffer.from(JSON.stringify({ port: this.#port, dial }))
       return request.parse(parseJson(await this.#parts.ask(peer, payload, signal))).port

@@ -1,5 +1,7 @@
 /** Requests between peers by name: one long-lived stream each way and pair, opened when it is first needed. */
+
 import type { Connection, Stream } from '@libp2p/interface'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { EXCHANGE } from '../../protocol/wire/peer.js'
 import { Answerer } from './answerer.js'
@@ -86,7 +88,7 @@ export class Exchange {
   async #newAsker(peer: string, closed: () => void): Promise<Asker> {
     const connection = this.#parts.connections(peer).find(({ status }) => status === 'open')
     if (!connection) throw notConnected()
-    const stream = await connection.newStream(EXCHANGE, { signal: AbortSignal.timeout(OPEN_MS), negotiateFully: false })
+    const stream = await connection.newStream(EXCHANGE, { signal: deadline(OPEN_MS), negotiateFully: false })
     const open = (handlers: FrameHandlers) => new FramedStream(stream, handlers)
     return new Asker(open, { malformed: () => this.#parts.blame(peer, 'malformed_frame'), closed })
   }

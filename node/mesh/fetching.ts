@@ -2,8 +2,10 @@
  * Single verified pieces, without a transfer: small blobs whole in one round trip, and blobs that the cache cannot keep, piece by
  * piece. The home is asked first, then the primary, then everybody who is connected.
  */
+
 import { verifyPiece } from '../../protocol/blobs/piece.js'
 import { leavesOf } from '../../protocol/blobs/trees.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { HASH_BYTES, isRoot, rootOf } from '../../protocol/merkle.js'
 import type { Bytes } from '../../protocol/ports.js'
@@ -95,8 +97,7 @@ export class Fetching {
 
   /** A failure is thrown when its turn comes, not before. */
   #begun(index: number, signal: AbortSignal): Promise<Fetched> {
-    const deadline = AbortSignal.timeout(DEADLINE_MS)
-    const fetched = this.piece(index, AbortSignal.any([signal, deadline]))
+    const fetched = this.piece(index, deadline(DEADLINE_MS, signal))
     fetched.catch(() => undefined)
     return fetched
   }
@@ -180,7 +181,7 @@ export function passing(fetching: Fetching, size: number, source: Bytes['source'
 }
 
 /** Exactly `size` bytes in memory of their own; throws `upstream` for fewer or more. */
-export async function collected(body: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
+async function collected(body: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
   const bytes = Buffer.allocUnsafeSlow(size)
   let filled = 0
   for await (const chunk of body) {

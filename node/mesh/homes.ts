@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import type { Digest } from '../../protocol/records.js'
 
 /** Higher comes first: SHA-256 over digest and node id, its first 48 bits. Node ids are unique, so ties do not matter. */
-export function rank(digest: Digest, node: string): number {
+function rank(digest: Digest, node: string): number {
   return createHash('sha256').update(digest).update('\n').update(node).digest().readUIntBE(0, 6)
 }
 

@@ -2,6 +2,7 @@
  * The mesh: libp2p between the nodes of one fleet. Only peers with a valid certificate are ever connected (secured.ts); gossip on
  * one topic, requests over one stream each way and pair. It knows nothing of blobs or the log: others handle and ask by name.
  */
+
 import { type Message, TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Connection, PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
@@ -9,6 +10,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
 import { type Certificate, expired, type Keyring, verify } from '../../protocol/certificate.js'
 import { collect } from '../../protocol/chunks.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { EXCHANGE, parseJson } from '../../protocol/wire/peer.js'
 import { privateKeyOf } from '../peer-id.js'
@@ -170,7 +172,7 @@ export class Mesh {
   async dial(addresses: readonly string[]): Promise<void> {
     await this.#running().dial(
       addresses.map((address) => multiaddr(address)),
-      { signal: AbortSignal.timeout(DIAL_MS) },
+      { signal: deadline(DIAL_MS) },
     )
   }
 
@@ -269,7 +271,7 @@ export class Mesh {
   async renew(): Promise<void> {
     const payload = Buffer.from(this.#options.certificate())
     const show = async ({ peer }: Member): Promise<void> => {
-      const signal = AbortSignal.timeout(RENEW_MS)
+      const signal = deadline(RENEW_MS)
       for await (const _ of this.request(peer, 'certificate', payload, { signal, limit: 1024 }));
     }
     // A peer that does not take it will end the connection when the old one expires, and be dialled again.
@@ -369,7 +371,7 @@ export class Mesh {
 
   /** What it does not tell, or too late, is not known. */
   async #askAbout(peer: string): Promise<void> {
-    const signal = AbortSignal.timeout(ABOUT_MS)
+    const signal = deadline(ABOUT_MS)
     const limit = MAX_ABOUT_BYTES
     try {
       const answer = await collect(this.#exchange.request(peer, 'about', Buffer.of(), { signal, limit }), limit)

@@ -5,8 +5,10 @@
  *
  *     u8 length, at most 127 | text, ends with '\n'      first '/multistream/1.0.0', then proposals
  */
+
 import type { MessageStream, MultiaddrConnection, StreamMessageEvent, StreamMuxerFactory } from '@libp2p/interface'
 import { byteStream } from '@libp2p/utils'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 
 const MULTISTREAM = '/multistream/1.0.0'
@@ -18,7 +20,7 @@ export async function speaksOther(connection: MultiaddrConnection, protocol: str
   const expected = Buffer.concat([message(MULTISTREAM), message(protocol)])
   const bytes = byteStream(connection)
   try {
-    const head = (await bytes.read({ bytes: expected.length, signal: AbortSignal.timeout(DEADLINE_MS) })).subarray()
+    const head = (await bytes.read({ bytes: expected.length, signal: deadline(DEADLINE_MS) })).subarray()
     bytes.unwrap()
     connection.unshift(head)
     return !expected.equals(head)
@@ -49,7 +51,7 @@ export function guarded(factory: StreamMuxerFactory, spoken: () => string[]): St
 }
 
 /** Must be called before anybody else listens to the stream. */
-export function guard(stream: MessageStream, spoken: () => string[]): void {
+function guard(stream: MessageStream, spoken: () => string[]): void {
   const negotiation = new Negotiation(spoken)
   const check = (event: StreamMessageEvent): void => {
     const { data } = event

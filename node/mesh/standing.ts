@@ -4,9 +4,15 @@
  */
 import { LRUCache } from 'lru-cache'
 
-export type Offence = 'wrong_piece' | 'malformed_frame' | 'invalid_gossip' | 'flood'
+export type Offence = 'wrong_piece' | 'wrong_range' | 'malformed_frame' | 'invalid_gossip' | 'flood'
 
-const WEIGHTS: Record<Offence, number> = { wrong_piece: 100, malformed_frame: 40, invalid_gossip: 25, flood: 10 }
+const WEIGHTS: Record<Offence, number> = {
+  wrong_piece: 100,
+  wrong_range: 100,
+  malformed_frame: 40,
+  invalid_gossip: 25,
+  flood: 10,
+}
 const REFUSED_AT = 100
 const REFUSED_MS = 3_600_000
 const HALF_LIFE_MS = 600_000

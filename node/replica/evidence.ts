@@ -24,6 +24,13 @@ export class Evidence {
     return this.#found
   }
 
+  /** The operator began an epoch after it: it counts no more, and stays to be looked at. */
+  async settle(): Promise<void> {
+    if (!this.#found) return
+    await rename(this.#path, `${this.#path}.settled`)
+    this.#found = undefined
+  }
+
   /** The first one is kept. */
   async keep(found: Contradiction): Promise<void> {
     this.#found ??= found

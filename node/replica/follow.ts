@@ -3,26 +3,35 @@
  * gossip brings while the primary is away, and fetches what is missing from the primary or from any peer. It starts again by
  * itself after any fault.
  */
-import { once } from '../../protocol/chunks.js'
+
+import { collect, once } from '../../protocol/chunks.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { decodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { decodeFrames, encodeFrame } from '../../protocol/wire/feed.js'
 import type { Link } from '../link/link.js'
+import { catchUp } from './catch-up.js'
+import type { RangeFetch } from './range-fetch.js'
 import type { Replica, Verdict } from './replica.js'
 
-/** Gossip and tails from peers, as the mesh provides them. */
-export interface Gossip {
-  publish(bytes: Uint8Array): Promise<void>
-  /** Peers that hold at least what this node may see, nearest first. */
-  sources(): string[]
-  /** A peer's missing tail as frames. */
-  tail(peer: string, after: number, limit: number, signal: AbortSignal): AsyncIterable<Uint8Array>
+/** A peer that holds at least what this node may see. */
+export interface LogPeer {
+  name: string
+  /** Its newest checkpoint as frames, behind the beginnings of epochs; nothing when it has none. */
+  note(signal: AbortSignal): AsyncIterable<Uint8Array>
+  /** Its missing tail as frames: what older versions tell. */
+  tail(after: number, limit: number, signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 export interface FollowOptions {
   replica: Replica
   link: Link
-  gossip: Gossip
+  gossip: { publish(bytes: Uint8Array): Promise<void> }
+  /** Nearest first. */
+  peers: () => LogPeer[]
+  ranges: Pick<RangeFetch, 'fetch'>
+  /** This node may see all there is: a peer that hides entries from it is not believed. */
+  seesAll: () => boolean
   /** May a change of this scope be told to every member. */
   isPublic: (scope: string) => boolean
   /** What the feed says besides the log. */
@@ -37,6 +46,10 @@ const RETRY_MAX_MS = 5_000
 const SILENCE_MS = 15_000
 const GOSSIP_MAX_BYTES = 64 * 1024
 const CATCH_UP_MS = 60_000
+/** Peers who are asked how far they are, each time that the primary does not answer. */
+const ASKED = 3
+const NOTE_MS = 5_000
+const MAX_NOTE_BYTES = 65_536
 
 export class Follow {
   readonly #options: FollowOptions
@@ -61,10 +74,10 @@ export class Follow {
   /** A message from the mesh. Says whether it may travel on. */
   async hear(bytes: Uint8Array): Promise<'accept' | 'ignore' | 'reject'> {
     try {
-      const { items, note } = await readBatch(once(bytes))
+      const { items, note, beginnings } = await readBatch(once(bytes))
       // Leaves that were left out tell nothing about whether this node may see them: it asks a source that knows.
       const whole = items.every((item) => 'body' in item)
-      const verdict = await this.#options.replica.receive(whole ? items : [], note)
+      const verdict = await this.#options.replica.receive(whole ? items : [], note, false, beginnings)
       if (verdict === 'behind') this.catchUp()
       return verdict === 'known' ? 'ignore' : 'accept'
     } catch (error) {
@@ -110,6 +123,7 @@ export class Follow {
         this.#options.link.mark(false)
       }
       if (Date.now() - begun > RETRY_MAX_MS) wait = RETRY_MIN_MS
+      if (!this.#stop.signal.aborted) await this.#askPeers()
       if (!this.#options.replica.current && !this.#options.replica.contradiction) this.catchUp()
       await pause(wait * (0.5 + Math.random()), this.#stop.signal)
       wait = Math.min(wait * 2, RETRY_MAX_MS)
@@ -126,22 +140,25 @@ export class Follow {
       throw new RegistryError('unavailable', `The primary refused the feed with ${reply.status}`)
     }
     let items: LogItem[] = []
+    let beginnings: string[] = []
     for await (const frame of decodeFrames(reply.body)) {
       this.#options.link.mark(true)
       if (frame.type === 'item') items.push(frame.item)
+      if (frame.type === 'beginning') beginnings.push(frame.note)
       if (frame.type === 'notice') this.#options.onNotice?.(frame.notice)
       if (frame.type !== 'checkpoint') continue
-      const batch = items
+      const batch = { items, note: frame.note, beginnings }
       items = []
-      await this.#take(batch, frame.note)
+      beginnings = []
+      await this.#take(batch)
     }
   }
 
-  async #take(items: LogItem[], note: string): Promise<void> {
+  async #take({ items, note, beginnings }: ReadBatch): Promise<void> {
     const { replica } = this.#options
-    // The primary is there, even if nothing that it signs is believed.
-    if (replica.contradiction) return
-    const verdict = await replica.receive(items, note, true)
+    // The primary is there, even if nothing that it signs is believed until the operator begins an epoch.
+    if (replica.contradiction && beginnings.length === 0) return
+    const verdict = await replica.receive(items, note, true, beginnings)
     if (verdict === 'behind') {
       await this.#catchUp()
       await replica.receive([], note, true)
@@ -151,17 +168,48 @@ export class Follow {
 
   /** The same bytes at every node that heard the feed, so that gossip knows them as one message. */
   async #tell(items: LogItem[], note: string): Promise<void> {
-    const { isPublic, gossip, log } = this.#options
+    const { isPublic, gossip, log, replica } = this.#options
+    const begun = replica.beginnings.map((beginning) => encodeFrame({ type: 'beginning', note: beginning }))
     const frames = items.map((item) => encodeFrame({ type: 'item', item: outward(item, isPublic) }))
     const size = frames.reduce((sum, frame) => sum + frame.length, 0)
-    const checkpoint = encodeFrame({ type: 'checkpoint', note })
+    const checkpoint = Buffer.concat([...begun, encodeFrame({ type: 'checkpoint', note })])
     await gossip
       .publish(size <= GOSSIP_MAX_BYTES ? Buffer.concat([...frames, checkpoint]) : checkpoint)
       .catch((error: unknown) => log('Gossip could not be sent', error))
   }
 
+  /** While the primary is away: how far are the others. */
+  async #askPeers(): Promise<void> {
+    const { peers, log } = this.#options
+    const asked = peers()
+      .sort(() => Math.random() - 0.5)
+      .slice(0, ASKED)
+    const ask = async ({ name, note }: LogPeer): Promise<void> => {
+      try {
+        const signal = deadline(NOTE_MS, this.#stop.signal)
+        const frames = await collect(note(signal), MAX_NOTE_BYTES)
+        if (frames.length > 0) await this.#receive(once(frames))
+      } catch (error) {
+        if (!isOlder(error)) log(`The newest checkpoint of peer ${name} was not taken`, error)
+      }
+    }
+    await Promise.all(asked.map(ask))
+  }
+
   async #catchUp(): Promise<void> {
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(CATCH_UP_MS)])
+    const { replica, log } = this.#options
+    try {
+      while (!this.#stop.signal.aborted && !replica.current)
+        if (!(await catchUp(replica, this.#options.ranges, this.#stop.signal))) break
+    } catch (error) {
+      if (!this.#stop.signal.aborted) log('The log could not be fetched in parts', error)
+    }
+    if (!replica.current) await this.#fetchTail()
+  }
+
+  /** As older versions tell it. */
+  async #fetchTail(): Promise<void> {
+    const signal = deadline(CATCH_UP_MS, this.#stop.signal)
     while (!signal.aborted) {
       const verdict = await this.#page(signal)
       if (verdict !== 'applied') return
@@ -169,7 +217,7 @@ export class Follow {
   }
 
   async #page(signal: AbortSignal): Promise<Verdict | undefined> {
-    const { replica, link, gossip, log } = this.#options
+    const { replica, link, peers, log, seesAll } = this.#options
     const after = replica.head.number
     try {
       const reply = await link.request('GET', `/fleet/v1/log?after=${after}&limit=${PAGE}`, { signal })
@@ -178,28 +226,39 @@ export class Follow {
     } catch (error) {
       log('The log could not be fetched from the primary', error)
     }
-    for (const peer of gossip.sources()) {
+    for (const { name, tail } of peers()) {
       try {
-        const verdict = await this.#receive(gossip.tail(peer, after, PAGE, signal))
+        const verdict = await this.#receive(tail(after, PAGE, signal), seesAll())
         if (verdict === 'applied') return verdict
       } catch (error) {
-        log(`The log could not be fetched from peer ${peer}`, error)
+        log(`The log could not be fetched from peer ${name}`, error)
       }
     }
     return undefined
   }
 
-  async #receive(bytes: AsyncIterable<Uint8Array>): Promise<Verdict> {
-    const { items, note } = await readBatch(bytes)
-    return this.#options.replica.receive(items, note)
+  async #receive(bytes: AsyncIterable<Uint8Array>, isWhole = false): Promise<Verdict> {
+    const { items, note, beginnings } = await readBatch(bytes)
+    if (isWhole && items.some((item) => 'leaf' in item))
+      throw new RegistryError('missing', 'Entries are hidden that this node may see')
+    return this.#options.replica.receive(items, note, false, beginnings)
   }
 }
 
-async function readBatch(bytes: AsyncIterable<Uint8Array>): Promise<{ items: LogItem[]; note: string }> {
+interface ReadBatch {
+  items: LogItem[]
+  note: string
+  /** Of epochs. */
+  beginnings: string[]
+}
+
+async function readBatch(bytes: AsyncIterable<Uint8Array>): Promise<ReadBatch> {
   const items: LogItem[] = []
+  const beginnings: string[] = []
   for await (const frame of decodeFrames(bytes)) {
     if (frame.type === 'item') items.push(frame.item)
-    if (frame.type === 'checkpoint') return { items, note: frame.note }
+    if (frame.type === 'beginning') beginnings.push(frame.note)
+    if (frame.type === 'checkpoint') return { items, note: frame.note, beginnings }
   }
   throw new RegistryError('invalid', 'A part of the log without a checkpoint')
 }
@@ -207,6 +266,10 @@ async function readBatch(bytes: AsyncIterable<Uint8Array>): Promise<{ items: Log
 function outward(item: LogItem, isPublic: (scope: string) => boolean): LogItem {
   if ('leaf' in item) return item
   return isPublic(decodeChange(item.body).scope) ? item : { number: item.number, leaf: leafOf(item) }
+}
+
+function isOlder(error: unknown): boolean {
+  return error instanceof RegistryError && error.kind === 'unsupported'
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

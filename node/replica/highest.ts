@@ -46,6 +46,7 @@ export class Highest {
   async remember(signed: Signed): Promise<void> {
     const { checkpoint } = signed
     const highest = this.#signed?.checkpoint
+    if (highest && checkpoint.epoch < highest.epoch) return
     const grows = !highest || checkpoint.epoch > highest.epoch || checkpoint.number > highest.number
     if (!grows && (checkpoint.number < highest.number || checkpoint.time <= highest.time)) return
     this.#signed = signed

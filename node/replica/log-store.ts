@@ -15,6 +15,12 @@ export interface Tail {
   note: string
 }
 
+/** A checkpoint's length, and its signed note. */
+export interface StoredNote {
+  number: number
+  note: string
+}
+
 export class LogStore {
   readonly #db: Database
 
@@ -22,9 +28,51 @@ export class LogStore {
     this.#db = db
   }
 
-  operations(items: LogItem[], number: number, note: string): Operation[] {
-    const puts = items.map((item): Operation => sealed(logKey(item.number), encode(item)))
-    return [...puts, sealed(noteKey(number), JSON.stringify(note))]
+  operations(items: readonly LogItem[], notes: readonly StoredNote[]): Operation[] {
+    return [
+      ...items.map((item): Operation => sealed(logKey(item.number), encode(item))),
+      ...notes.map(({ number, note }) => sealed(noteKey(number), JSON.stringify(note))),
+    ]
+  }
+
+  /** Entries (after, end] in order, up to the first one that is damaged or lost. */
+  async *items(after: number, end: number): AsyncGenerator<LogItem, void, undefined> {
+    let number = after
+    for await (const item of this.#sound(after, end)) {
+      if (item.number !== ++number) return
+      yield item
+    }
+  }
+
+  /** Entries (after, end], undefined for each that is damaged or lost. */
+  async held(after: number, end: number): Promise<(LogItem | undefined)[]> {
+    const found = Array.from({ length: end - after }, (): LogItem | undefined => undefined)
+    for await (const item of this.#sound(after, end)) found[item.number - after - 1] = item
+    return found
+  }
+
+  /** The sound ones, as far as LevelDB can be read. */
+  async *#sound(after: number, end: number): AsyncGenerator<LogItem, void, undefined> {
+    try {
+      for await (const [key, text] of this.#db.iterator({ gt: logKey(after), lte: logKey(end) })) {
+        const item = decode(key, text)
+        if (item) yield item
+      }
+    } catch (error) {
+      if (!isDamage(error)) throw error
+    }
+  }
+
+  /** The last checkpoint of (after, end]. */
+  async lastNote(after: number, end: number): Promise<string | undefined> {
+    for await (const [key, text] of this.#db.iterator({
+      gt: noteKey(after),
+      lte: noteKey(end),
+      reverse: true,
+      limit: 1,
+    }))
+      return readNote(key, text)?.note
+    return undefined
   }
 
   /** Puts entries in place of held ones that have the same leaf: with their bodies, or without. Throws `corrupt` for any other. */
@@ -41,10 +89,13 @@ export class LogStore {
     await this.#db.batch(operations)
   }
 
-  /** Entries after a number, up to a checkpoint that this node verified; undefined when there is nothing newer or an entry is damaged. */
-  async tail(after: number, limit: number): Promise<Tail | undefined> {
+  /**
+   * Entries after a number, up to a checkpoint that this node verified, or to `last` where that comes first; undefined when there is
+   * nothing newer or an entry is damaged.
+   */
+  async tail(after: number, limit: number, last?: StoredNote): Promise<Tail | undefined> {
     try {
-      return await this.#tail(after, limit)
+      return await this.#tail(after, limit, last)
     } catch (error) {
       if (isDamage(error)) return undefined
       throw error
@@ -74,9 +125,28 @@ export class LogStore {
     throw new RegistryError('unavailable', 'An entry of the log is damaged here; ask another node', { retryAfter: 60 })
   }
 
-  async #tail(after: number, limit: number): Promise<Tail | undefined> {
-    const end = await this.#checkpoint(after, limit)
-    if (!end) return undefined
+  /** What is held beyond a number, and how to delete it. Damaged entries are left out of the first. */
+  async beyond(number: number): Promise<{ items: LogItem[]; notes: string[]; operations: Operation[] }> {
+    const items: LogItem[] = []
+    const notes: string[] = []
+    const operations: Operation[] = []
+    for await (const [key, text] of this.#db.iterator({ gt: logKey(number), lt: 'log\u0001' })) {
+      const item = decode(key, text)
+      if (item) items.push(item)
+      operations.push({ type: 'del', key })
+    }
+    for await (const [key, text] of this.#db.iterator({ gt: noteKey(number), lt: 'note\u0001' })) {
+      const noted = readNote(key, text)
+      if (noted) notes.push(noted.note)
+      operations.push({ type: 'del', key })
+    }
+    return { items, notes, operations }
+  }
+
+  async #tail(after: number, limit: number, last?: StoredNote): Promise<Tail | undefined> {
+    const found = await this.#checkpoint(after, limit)
+    const end = last && (!found || found.number > last.number) ? last : found
+    if (!end || end.number <= after) return undefined
     const items: LogItem[] = []
     for await (const [key, text] of this.#db.iterator({ gt: logKey(after), lte: logKey(end.number) })) {
       const item = decode(key, text)
@@ -87,7 +157,7 @@ export class LogStore {
   }
 
   /** The last checkpoint within the limit, or the first one beyond it. */
-  async #checkpoint(after: number, limit: number): Promise<{ number: number; note: string } | undefined> {
+  async #checkpoint(after: number, limit: number): Promise<StoredNote | undefined> {
     const within = { gt: noteKey(after), lte: noteKey(after + limit), reverse: true, limit: 1 }
     for await (const [key, text] of this.#db.iterator(within)) return readNote(key, text)
     for await (const [key, text] of this.#db.iterator({ gt: noteKey(after + limit), lt: 'note\u0001', limit: 1 }))
@@ -96,7 +166,7 @@ export class LogStore {
   }
 }
 
-function readNote(key: string, text: string): { number: number; note: string } | undefined {
+function readNote(key: string, text: string): StoredNote | undefined {
   const json = unseal(key, text)
   return json === undefined ? undefined : { number: Number.parseInt(key.slice(5), 16), note: String(JSON.parse(json)) }
 }

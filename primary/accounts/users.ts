@@ -150,6 +150,15 @@ export class Users {
     })
   }
 
+  /** As a new password does, but the old one stays right. */
+  endSessions(name: string, by: string): Promise<void> {
+    return this.#directory.turn.run(async () => {
+      const record = this.#existing(name)
+      const ended = await this.#sessions.closeAll(name)
+      await this.#directory.commit([{ kind: 'access', subject: 'user', id: name, record: { ...record } }, ...ended], by)
+    })
+  }
+
   /** Is it the user's password; undefined: the user has none. Takes as long for users that do not exist. */
   async hasPassword(name: string, password: string): Promise<boolean | undefined> {
     const { rows } = await this.#pool.query<{ hash: string }>('select hash from password where user_name = $1', [name])

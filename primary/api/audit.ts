@@ -5,6 +5,7 @@ import { limit, pageOf } from '../../protocol/api/page.js'
 import { API } from '../../protocol/api/reads.js'
 import { time } from '../../protocol/api/shapes.js'
 import type { Audit } from '../accounts/audit.js'
+import { AuditCheck } from '../accounts/audit-check.js'
 
 const auditShape = z
   .object({
@@ -21,6 +22,7 @@ const auditShape = z
   .meta({ id: 'AuditEntry' })
 
 export function auditEndpoints(audit: Audit): Endpoint[] {
+  const check = new AuditCheck(audit)
   return [
     endpoint({
       name: 'audit.list',
@@ -56,6 +58,22 @@ export function auditEndpoints(audit: Audit): Endpoint[] {
       access: 'auditor',
       reply: z.object({ id: z.number(), hash: z.string() }).meta({ id: 'AuditHead' }),
       handle: async () => audit.head(),
+    }),
+    endpoint({
+      name: 'audit.verify',
+      method: 'GET',
+      path: `${API}/admin/audit/verify`,
+      summary: 'Whether the chain of the trail is whole, by what is in the database',
+      access: 'auditor',
+      reply: z.object({
+        rows: z.number(),
+        hash: z.string(),
+        broken: z.string().nullable().meta({ description: 'What is wrong, if anything' }),
+      }),
+      handle: async () => {
+        const { rows, hash, broken = null } = await check.run()
+        return { rows, hash, broken }
+      },
     }),
     endpoint({
       name: 'audit.export',

@@ -13,10 +13,12 @@ import type { Metadata } from '../../protocol/ports.js'
 import type { Audit } from '../accounts/audit.js'
 import type { PrimaryAccounts } from '../accounts.js'
 import type { Downloads } from '../downloads.js'
+import type { Whereabouts } from '../fleet/whereabouts.js'
 import type { Federation } from '../identity/federation.js'
 import type { Providers } from '../identity/providers.js'
 import type { Leases } from '../leases.js'
 import type { Nodes } from '../nodes.js'
+import type { Escrow } from '../recovery/escrow.js'
 import type { Repositories } from '../repositories.js'
 import type { Exchange } from '../workload/exchange.js'
 import type { TrustRules } from '../workload/rules.js'
@@ -29,6 +31,7 @@ import { leaseEndpoints } from './leases.js'
 import { nodeEndpoints } from './nodes.js'
 import { projectEndpoints } from './projects.js'
 import { providerEndpoints } from './providers.js'
+import { recoveryEndpoints } from './recovery.js'
 import { repositoryEndpoints } from './repositories.js'
 import { tokenEndpoints } from './tokens.js'
 import { trustEndpoints } from './trust.js'
@@ -43,10 +46,14 @@ export interface PrimaryApiOptions extends Omit<Reads, 'holders' | 'usage' | 'do
   audit: Audit
   downloads: Downloads
   nodes: Nodes
+  whereabouts: () => Promise<Whereabouts>
   leases: Leases
   providers: Providers
   federation: Federation
   trustRules: TrustRules
+  escrow: Pick<Escrow, 'refresh'>
+  /** Of the log, 32 raw bytes. */
+  logKey: Uint8Array
   exchange: Exchange
   repositories: Repositories
   prover: Prover
@@ -82,11 +89,12 @@ export function primaryEndpoints(options: PrimaryApiOptions): Endpoint[] {
     ...groupEndpoints(accounts.groups),
     ...roleEndpoints(accounts.roles),
     ...projectEndpoints({ projects: accounts.projects, metadata, gate, usage: (...scopes) => ledger.usage(...scopes) }),
-    ...nodeEndpoints(nodes),
+    ...nodeEndpoints(nodes, options.whereabouts),
     ...leaseEndpoints(options.leases, metadata, nowMs),
     ...providerEndpoints(options.providers, options.federation),
     ...trustEndpoints(options.trustRules, options.exchange, metadata),
     ...auditEndpoints(audit),
+    ...recoveryEndpoints({ ...options, nowMs }),
   ]
   const document: Endpoint = openApiEndpoint(() => ({ version, endpoints: [...endpoints, document] }))
   return [...endpoints, document]

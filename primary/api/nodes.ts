@@ -4,6 +4,7 @@ import { type Endpoint, endpoint } from '../../protocol/api/endpoint.js'
 import { pageFrom, pageOf, pageQuery } from '../../protocol/api/page.js'
 import { API } from '../../protocol/api/reads.js'
 import { time } from '../../protocol/api/shapes.js'
+import type { Whereabouts } from '../fleet/whereabouts.js'
 import type { Nodes, NodeView } from '../nodes.js'
 
 const glob = z.string().regex(/^[a-z0-9._*-]{1,63}$/, 'must be a repository key, or a pattern of such with "*"')
@@ -61,8 +62,45 @@ const nodeShape = z
   })
   .meta({ id: 'EdgeNode' })
 
-export function nodeEndpoints(nodes: Nodes): Endpoint[] {
+const amount = { blobs: z.number(), bytes: z.number() }
+
+const whereaboutsShape = z
+  .object({
+    share: z
+      .number()
+      .meta({ description: 'Of all blobs that were looked at; below 1, amounts are estimates of the whole' }),
+    silent: z.number().meta({ description: 'Nodes that are connected and did not answer' }),
+    places: z.array(
+      z.object({
+        place: z.string().meta({ description: '`primary`, a site, or a node without one' }),
+        nodes: z.number(),
+        ...amount,
+        only_here: z.object(amount).meta({ description: 'What is nowhere else' }),
+      }),
+    ),
+    repositories: z.array(
+      z.object({
+        key: z.string(),
+        ...amount,
+        copies: z.number().meta({ description: 'Of a blob, on average' }),
+        single: z.object(amount).meta({ description: 'With one copy' }),
+        none: z.object(amount).meta({ description: 'With none; a remote fetches it again' }),
+      }),
+    ),
+  })
+  .meta({ id: 'Whereabouts' })
+
+export function nodeEndpoints(nodes: Nodes, whereabouts: () => Promise<Whereabouts>): Endpoint[] {
   return [
+    endpoint({
+      name: 'mesh.get',
+      method: 'GET',
+      path: `${API}/mesh`,
+      summary: 'Where the bytes are: copies of what each repository holds, and what would be gone with one place',
+      access: 'auditor',
+      reply: whereaboutsShape,
+      handle: whereabouts,
+    }),
     endpoint({
       name: 'edge_nodes.create',
       method: 'POST',

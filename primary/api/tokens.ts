@@ -51,7 +51,12 @@ export function tokenEndpoints(
   federation: Pick<Federation, 'own'>,
   providers: Pick<Providers, 'get'>,
 ): Endpoint[] {
-  return [...ownTokens(accounts), ...serviceTokens(accounts), ...providerTokens(accounts, federation, providers)]
+  return [
+    ...ownTokens(accounts),
+    ...tokensOfUsers(accounts),
+    ...serviceTokens(accounts),
+    ...providerTokens(accounts, federation, providers),
+  ]
 }
 
 function ownTokens(accounts: PrimaryAccounts): Endpoint[] {
@@ -97,6 +102,26 @@ function ownTokens(accounts: PrimaryAccounts): Endpoint[] {
       access: 'authenticated',
       reply: 'empty',
       handle: async ({ principal, params }) => refuseNone(await accounts.revokeToken(principal, params.id)),
+    }),
+  ]
+}
+
+/** For those who look after the system: which there are, so that they can be revoked. */
+function tokensOfUsers(accounts: PrimaryAccounts): Endpoint[] {
+  return [
+    endpoint({
+      name: 'user_tokens.list',
+      method: 'GET',
+      path: `${API}/users/{username}/tokens`,
+      summary: 'API tokens of a user, without their values',
+      access: 'auditor',
+      query: pageQuery,
+      reply: pageOf(tokenShape),
+      handle: async ({ params, query }) => {
+        const owner = accounts.directory.user(params.username)
+        if (!owner) throw new RegistryError('missing', `There is no user ${params.username}`)
+        return listed(accounts, accounts.tokensFor(owner).list(), query)
+      },
     }),
   ]
 }

@@ -34,10 +34,14 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       path: `${API}/users`,
       summary: 'All users',
       access: 'auditor',
-      query: pageQuery,
+      query: pageQuery.extend({
+        prefix: z.string().max(63).optional().meta({ description: 'What the names begin with' }),
+      }),
       reply: pageOf(userShape),
       handle: async ({ query }) => {
-        const all = metadata.accessAll('user').sort((a, b) => (a.name < b.name ? -1 : 1))
+        const { prefix = '' } = query
+        const wanted = metadata.accessAll('user').filter(({ name }) => name.startsWith(prefix))
+        const all = wanted.sort((a, b) => (a.name < b.name ? -1 : 1))
         const { items, next } = pageFrom(all, (user) => user.name, query)
         return { items: items.map(userJson), next }
       },
@@ -111,6 +115,15 @@ export function userEndpoints(accounts: PrimaryAccounts, metadata: Metadata, gat
       access: 'administrator',
       reply: 'empty',
       handle: async ({ params, principal }) => users.remove(params.username, principal.name),
+    }),
+    endpoint({
+      name: 'users.end_sessions',
+      method: 'DELETE',
+      path: `${API}/users/{username}/sessions`,
+      summary: 'Ends all sessions of a user; API tokens stay',
+      access: 'administrator',
+      reply: 'empty',
+      handle: async ({ params, principal }) => users.endSessions(params.username, principal.name),
     }),
     endpoint({
       name: 'users.remove_second_factor',

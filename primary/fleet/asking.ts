@@ -35,6 +35,16 @@ export class Asking {
     return () => this.#nodes.delete(tell)
   }
 
+  /** How many nodes listen. */
+  get nodes(): number {
+    return this.#nodes.size
+  }
+
+  /** What no node gave is asked for again. */
+  again(digest: Digest): void {
+    this.#givenUp.delete(digest)
+  }
+
   /** Bytes [start, end) of a blob, a piece of at most 16 leaves. undefined: no node gave them. */
   async ask(
     stored: Stored,

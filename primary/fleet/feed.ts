@@ -5,6 +5,7 @@
 import { encodeFrame } from '../../protocol/wire/feed.js'
 import type { SignedBatch, Signer } from '../log/signer.js'
 import type { Asking } from './asking.js'
+import type { Holdings } from './holdings.js'
 
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024
 const HEARTBEAT_MS = 5_000
@@ -13,7 +14,7 @@ export type Sees = (scope: string) => boolean
 
 /** Bytes of an endless stream of frames; it starts with the newest checkpoint and ends with the signal. */
 export async function* feed(
-  { signer, asking }: { signer: Signer; asking: Pick<Asking, 'listen'> },
+  { signer, asking, holdings }: { signer: Signer; asking: Pick<Asking, 'listen'>; holdings: Pick<Holdings, 'listen'> },
   sees: Sees,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
@@ -24,11 +25,14 @@ export async function* feed(
     if (may) queue.push(encodeFrame({ type: 'notice', notice: { wanted } }))
     return may
   })
+  const tellsNoMore = holdings.listen((asked) =>
+    queue.push(encodeFrame({ type: 'notice', notice: { holdings: asked } })),
+  )
   const beat = setInterval(() => queue.push(encodeFrame({ type: 'notice', notice: { heartbeat: true } })), HEARTBEAT_MS)
   const wake = () => queue.wake()
   signal.addEventListener('abort', wake)
   try {
-    queue.push(encodeFrame({ type: 'checkpoint', note: signer.latest.note }))
+    queue.push(encodeBatch({ items: [], note: signer.latest.note, beginnings: signer.beginnings }, sees))
     while (!signal.aborted) {
       const chunks = queue.take()
       if (chunks) yield* chunks
@@ -37,17 +41,22 @@ export async function* feed(
   } finally {
     stop()
     asksNoMore()
+    tellsNoMore()
     clearInterval(beat)
     signal.removeEventListener('abort', wake)
   }
 }
 
 /** A batch as one node may see it. */
-export function encodeBatch(batch: Pick<SignedBatch, 'items' | 'note'>, sees: Sees): Buffer {
+export function encodeBatch(
+  batch: Pick<SignedBatch, 'items' | 'note'> & { beginnings?: readonly string[] },
+  sees: Sees,
+): Buffer {
+  const begun = (batch.beginnings ?? []).map((note) => encodeFrame({ type: 'beginning', note }))
   const frames = batch.items.map(({ scope, item, leaf }) =>
     encodeFrame({ type: 'item', item: sees(scope) ? item : { number: item.number, leaf } }),
   )
-  return Buffer.concat([...frames, encodeFrame({ type: 'checkpoint', note: batch.note })])
+  return Buffer.concat([...begun, ...frames, encodeFrame({ type: 'checkpoint', note: batch.note })])
 }
 
 class Queue {

@@ -7,6 +7,7 @@
  *     POST heartbeat     {position, addresses, cache, …}   -> {peers, certificate?, policies}
  *     GET  feed                                            -> frames without end
  *     GET  log?after&limit                                 -> frames: entries, then a checkpoint that covers them
+ *     POST range                                           wire/range.ts
  *     GET  blobs/{digest}?scope                            -> bytes, with ranges
  *     GET  leaves/{digest}?scope                           -> 32 bytes for each 64 KiB
  *     GET  listing?scope&package&reference                 -> {known, stale, age, epoch, number}: recorded as of that position
@@ -14,6 +15,7 @@
  *                                                             Warning when it may be old; 404: there is none
  *     PUT, POST leases/…                                      returning.ts
  *     PUT  pieces/{digest}?scope, a piece with its proof   -> 204; 404: it is not wanted, or wrong
+ *     PUT  holdings/{id}?site, digests                     -> 204; 404: nobody waits for it
  *     POST authenticate  {authorization}                   -> {user}
  */
 
@@ -28,6 +30,7 @@ import type { HttpRequest } from '../../protocol/http/request.js'
 import type { Arrival } from '../../protocol/kinds/arrival.js'
 import { verifyCheckpoint } from '../../protocol/log/checkpoint.js'
 import { contradictionShape } from '../../protocol/log/contradiction.js'
+import { Ranges, shownTo } from '../../protocol/log/ranges.js'
 import { LEAF_BYTES } from '../../protocol/merkle.js'
 import type { Blobs, Bytes, Metadata, Principal } from '../../protocol/ports.js'
 import {
@@ -39,16 +42,21 @@ import {
   type Stored,
 } from '../../protocol/records.js'
 import type { Repository } from '../../protocol/repository.js'
+import { decodeHoldings, MAX_ANSWER_BYTES } from '../../protocol/wire/holdings.js'
+import { decodeRangeAsk } from '../../protocol/wire/range.js'
 import { decodePieceAnswer } from '../../protocol/wire/swarm.js'
 import { MOST_WANTED_LEAVES } from '../../protocol/wire/wanted.js'
+import { rangeLog } from '../log/held.js'
 import { readLog, type Signer } from '../log/signer.js'
 import type { Asking } from './asking.js'
 import { encodeBatch, feed } from './feed.js'
+import type { Holdings } from './holdings.js'
 import { Membership } from './membership.js'
 import type { Returning } from './returning.js'
 
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_LOG_PAGE = 5000
+const MAX_SITE = 256
 /** With its proof. */
 const MAX_PIECE_BYTES = MOST_WANTED_LEAVES * LEAF_BYTES + 4096
 /** For a question that an upstream has to answer: less than a node waits before it takes the primary for gone. */
@@ -111,6 +119,7 @@ export interface FleetOptions {
   blobs: Blobs & { leaves(stored: Stored): Promise<Uint8Array> }
   signer: Signer
   asking: Asking
+  holdings: Holdings
   members: Members
   /** A repository that is not virtual, as the primary itself serves it. */
   open: (repository: RepositoryRecord) => Repository
@@ -129,10 +138,12 @@ export interface FleetOptions {
 export class Fleet {
   readonly #options: FleetOptions
   readonly #membership: Membership
+  readonly #ranges: Ranges
   readonly #stop = new AbortController()
 
   constructor(options: FleetOptions) {
     this.#options = options
+    this.#ranges = new Ranges(rangeLog(options.pool, options.signer))
     this.#membership = new Membership(options)
   }
 
@@ -174,6 +185,8 @@ export class Fleet {
         }
       case 'GET log':
         return this.#log(query, sees)
+      case 'POST range':
+        return this.#range(request, sees)
       case 'HEAD blobs':
       case 'GET blobs': {
         const file = await this.#file(argument, query.get('scope') ?? '', sees)
@@ -193,6 +206,8 @@ export class Fleet {
       }
       case 'PUT pieces':
         return this.#piece(argument, query.get('scope') ?? '', request, sees)
+      case 'PUT holdings':
+        return this.#holdings(node, argument, query.get('site') ?? undefined, request)
       case 'GET listing':
         return this.#listing(this.#remote(query, sees), query)
       case 'GET arriving':
@@ -217,6 +232,13 @@ export class Fleet {
     const { first, ...piece } = decodePieceAnswer([await collect(request.body, MAX_PIECE_BYTES)])
     const right = this.#options.asking.answer({ digest: digest as Digest, first }, piece)
     if (!right) throw new RegistryError('missing', 'Nobody waits for this, or it is not right')
+    return empty()
+  }
+
+  async #holdings(node: NodeRecord, id: string, site: string | undefined, request: HttpRequest): Promise<Reply> {
+    const digests = new Set(decodeHoldings(await collect(request.body, MAX_ANSWER_BYTES)))
+    const isWaitedFor = this.#options.holdings.answer(id, node.peer, { node, site: site?.slice(0, MAX_SITE), digests })
+    if (!isWaitedFor) throw new RegistryError('missing', 'Nobody waits for this')
     return empty()
   }
 
@@ -284,19 +306,26 @@ export class Fleet {
   async #log(query: URLSearchParams, sees: (scope: string) => boolean): Promise<Reply> {
     const after = whole(query.get('after'))
     const limit = Math.min(Math.max(whole(query.get('limit')), 1), MAX_LOG_PAGE)
+    const { beginnings } = this.#options.signer
     const end = await this.#checkpoint(after, limit)
     if (!end)
       return {
         status: 200,
         headers: {},
-        body: encodeBatch({ items: [], note: this.#options.signer.latest.note }, sees),
+        body: encodeBatch({ items: [], note: this.#options.signer.latest.note, beginnings }, sees),
       }
     const items = await readLog(this.#options.pool, after, end.number - after)
     return {
       status: 200,
       headers: { 'content-type': 'application/octet-stream' },
-      body: encodeBatch({ items, note: end.note }, sees),
+      body: encodeBatch({ items, note: end.note, beginnings }, sees),
     }
+  }
+
+  async #range(request: HttpRequest, sees: (scope: string) => boolean): Promise<Reply> {
+    const ask = decodeRangeAsk(await collect(request.body, MAX_BODY_BYTES))
+    const body = await this.#ranges.answer(ask, (item) => shownTo(item, sees))
+    return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body }
   }
 
   /** The last checkpoint within the page, or the first beyond it. */

@@ -2,7 +2,9 @@
  * `fetch` for identity providers: sockets only where the guard allows, no redirect followed, replies whole and small, one deadline for
  * all of it. What the guard or a limit says reaches the caller as a `RegistryError`.
  */
+
 import { collect } from '../../protocol/chunks.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Egress } from '../upstream/egress.js'
 
@@ -34,7 +36,7 @@ export function guardedFetch(
         method: asked.method === 'POST' ? 'POST' : 'GET',
         headers: { ...Object.fromEntries(asked.headers), 'user-agent': 'cairn' },
         ...(body.length === 0 ? {} : { body }),
-        signal: AbortSignal.any([asked.signal, AbortSignal.timeout(deadlineMs)]),
+        signal: deadline(deadlineMs, asked.signal),
       })
       const tooLong = () =>
         new RegistryError('upstream', `The identity provider ${url.host} sent more than ${maxBytes} bytes`)

@@ -2,7 +2,9 @@
  * The configured providers: kept in Postgres, their secrets sealed with a key that lies beside the primary's others, opened when the
  * primary starts and whenever one changes. One that is broken or down is none of the others' business, and none of local accounts'.
  */
+
 import { check } from '../../protocol/api/body.js'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import type { Reply } from '../../protocol/http/reply.js'
 import type { HttpRequest } from '../../protocol/http/request.js'
@@ -153,7 +155,7 @@ export class Providers {
     if (user === undefined) return undefined
     const asked = provider ?? kind.open(key, settings, this.#parts)
     if (!asked.password) throw new RegistryError('invalid', 'This provider takes no passwords itself')
-    const signal = AbortSignal.timeout(PASSWORD_DEADLINE_MS)
+    const signal = deadline(PASSWORD_DEADLINE_MS)
     if (password === undefined) return asked.find?.(user, signal)
     const identity = await asked.password(user, password, signal)
     if (!identity) throw new RegistryError('invalid', 'The provider does not know this user with this password')
@@ -165,7 +167,7 @@ export class Providers {
     const { provider } = this.#existing(key)
     if (!provider) throw new RegistryError('conflict', `${key} is switched off`)
     if (!provider.sync) throw new RegistryError('invalid', 'This provider tells of nobody who is not logging in')
-    return provider.sync(isForced, AbortSignal.timeout(SYNC_DEADLINE_MS))
+    return provider.sync(isForced, deadline(SYNC_DEADLINE_MS))
   }
 
   /**
@@ -177,12 +179,10 @@ export class Providers {
     for (const { key } of this.list()) {
       const provider = this.#open.get(key)?.provider
       if (!provider?.password) continue
-      const found = await provider
-        .password(user, password, AbortSignal.timeout(PASSWORD_DEADLINE_MS))
-        .catch((error) => {
-          this.#onFault(error, key)
-          fault = error
-        })
+      const found = await provider.password(user, password, deadline(PASSWORD_DEADLINE_MS)).catch((error) => {
+        this.#onFault(error, key)
+        fault = error
+      })
       if (found) return this.#parts.federation.admit(found)
     }
     if (fault === undefined) return undefined
@@ -202,7 +202,7 @@ export class Providers {
 
   async tick(): Promise<void> {
     for (const { record, provider } of this.#open.values())
-      await provider?.tick?.(AbortSignal.timeout(TICK_DEADLINE_MS)).catch((error) => this.#onFault(error, record.key))
+      await provider?.tick?.(deadline(TICK_DEADLINE_MS)).catch((error) => this.#onFault(error, record.key))
   }
 
   #route(key: string, name: string): Route | undefined {

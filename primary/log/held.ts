@@ -1,6 +1,8 @@
-/** The log in Postgres, for proofs. */
+/** The log in Postgres, for proofs and for those who ask for parts of it. */
 import type pg from 'pg'
 import type { HeldLog } from '../../protocol/log/prover.js'
+import type { RangeLog } from '../../protocol/log/ranges.js'
+import { LogTree } from '../../protocol/log/tree.js'
 import { readLog, type Signer } from './signer.js'
 
 type Signing = Pick<Signer, 'latest' | 'onBatch'>
@@ -18,15 +20,41 @@ export function heldLog(pool: Pick<pg.Pool, 'query'>, signer: Signing): HeldLog 
       const [found] = await readLog(pool, number - 1, 1)
       return found && 'body' in found.item && found.item.number === number ? found.item : undefined
     },
-    leaves: async (start, end) => {
-      const { rows } = await pool.query<{ leaf: Buffer }>({
-        name: 'log_leaves',
-        text: 'select leaf from log where number > $1 and number <= $2 order by number',
+    tree: treeOf(pool),
+  }
+}
+
+/** Entries that are read at a time. */
+const PAGE = 128
+
+export function rangeLog(pool: Pick<pg.Pool, 'query'>, signer: Signing): RangeLog {
+  return {
+    length: () => signer.latest.checkpoint.number,
+    async *items(start, end) {
+      for (let at = start; at < end; at += PAGE)
+        for (const { item } of await readLog(pool, at, Math.min(PAGE, end - at))) yield item
+    },
+    tree: treeOf(pool),
+    note: async (start, end) => {
+      const { rows } = await pool.query<{ note: string }>({
+        name: 'log_note',
+        text: `select note from checkpoint where number > $1 and number <= $2 order by epoch desc, number desc limit 1`,
         values: [start, end],
       })
-      return Buffer.concat(rows.map(({ leaf }) => leaf))
+      return rows[0]?.note
     },
   }
+}
+
+function treeOf(pool: Pick<pg.Pool, 'query'>): LogTree {
+  return new LogTree(async (start, end) => {
+    const { rows } = await pool.query<{ leaf: Buffer }>({
+      name: 'log_leaves',
+      text: 'select leaf from log where number > $1 and number <= $2 order by number',
+      values: [start, end],
+    })
+    return Buffer.concat(rows.map(({ leaf }) => leaf))
+  })
 }
 
 function signed(signer: Signing, least: number): Promise<void> {

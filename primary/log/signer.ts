@@ -31,6 +31,8 @@ export class Signer {
   readonly #onError: (error: unknown) => void
   #frontier = new Frontier()
   #epoch = 1
+  /** Notes of the beginnings of the epochs after the first, in order. */
+  beginnings: readonly string[] = []
   #pending: SignedBatch['items'] = []
   #timer: NodeJS.Timeout | undefined
   #idle: NodeJS.Timeout | undefined
@@ -73,6 +75,8 @@ export class Signer {
       this.#epoch = Number(rows[0].epoch)
       this.#lastTime = verifyCheckpoint(rows[0].note, this.#fleet, rawPublicKey(createPublicKey(this.#key))).time
     }
+    const begun = await this.#pool.query<{ note: string }>('select note from epoch order by epoch')
+    this.beginnings = begun.rows.map(({ note }) => note)
     ledger.onCommit((entries) => {
       for (const { number, salt, body, leaf, change } of entries)
         this.#pending.push({ scope: change.scope, item: { number, salt, body }, leaf })

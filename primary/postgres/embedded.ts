@@ -7,10 +7,12 @@
  *     <dir>/log         what the server says: starts and fatal errors, never statements
  *     <dir>/.s.PGSQL.5432   its socket (in a short directory below the system's temporary one when the path is too long)
  */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, open, readFile, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { deadline } from '../../protocol/deadline.js'
 import { RegistryError } from '../../protocol/errors.js'
 import { embeddedBinaries, whyNotRunnable } from './binaries.js'
 import { accepts } from './connection.js'
@@ -78,8 +80,7 @@ class Server {
     this.#password = password
     this.#postgres = postgres
     this.#options = options
-    const deadline = AbortSignal.timeout(options.deadlineMs ?? START_MS)
-    this.#signal = options.signal ? AbortSignal.any([deadline, options.signal]) : deadline
+    this.#signal = deadline(options.deadlineMs ?? START_MS, ...(options.signal ? [options.signal] : []))
   }
 
   /** The server that runs on this data, once it accepts connections; undefined when none does. */

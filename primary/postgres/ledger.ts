@@ -183,7 +183,8 @@ export class PostgresLedger implements Ledger {
     const entries = accepted.flatMap(({ group }) => group.map(seal))
     if (entries.length === 0) return { accepted, refused, entries }
     failpoint('before-commit')
-    if (!(await append(client, head, entries, batch.writes, usage))) return undefined
+    const appended = entries.map((entry) => ({ ...entry, scope: entry.change.scope, at: entry.change.at }))
+    if (!(await append(client, head, appended, batch.writes, usage.deltas))) return undefined
     failpoint('committed')
     return { accepted, refused, entries }
   }
@@ -282,13 +283,24 @@ function seal({ change, number }: { change: Change; number: number }): Committed
   return { ...entry, change, leaf: leafOf(entry) }
 }
 
-/** False: the log is not where it was. */
-async function append(
+/** A row of the log. */
+export interface Appended {
+  number: number
+  scope: string
+  at: string
+  salt: Uint8Array
+  leaf: Uint8Array
+  /** null: only its hash is known. */
+  body: Uint8Array | null
+}
+
+/** `usage`: bytes that scopes grow by. False: the log is not where it was. */
+export async function append(
   client: pg.PoolClient,
   head: Position,
-  entries: Committed[],
+  entries: readonly Appended[],
   writes: readonly RowWrite[],
-  usage: Usage,
+  usage: ReadonlyMap<string, number>,
 ): Promise<boolean> {
   const { closed, opened } = spans(writes)
   const { rows } = await client.query<{ appended: boolean }>({
@@ -298,8 +310,8 @@ async function append(
       head.epoch,
       head.number,
       entries.map((entry) => entry.number),
-      entries.map((entry) => entry.change.scope),
-      entries.map((entry) => entry.change.at),
+      entries.map((entry) => entry.scope),
+      entries.map((entry) => entry.at),
       entries.map((entry) => entry.salt),
       entries.map((entry) => entry.leaf),
       entries.map((entry) => entry.body),
@@ -309,8 +321,8 @@ async function append(
       opened.map((write) => write.number),
       opened.map((write) => write.until),
       opened.map((write) => JSON.stringify(write.value)),
-      [...usage.deltas.keys()],
-      [...usage.deltas.values()],
+      [...usage.keys()],
+      [...usage.values()],
     ],
   })
   return rows[0]?.appended === true

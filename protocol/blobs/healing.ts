@@ -2,6 +2,7 @@
  * Damaged bytes are asked for elsewhere, checked, given to whoever waits for them and written back. Without a way to repair,
  * damage is `corrupt`.
  */
+import { deadline } from '../deadline.js'
 import { hashAt, LEAF_BYTES, leafHash, type Tree } from '../merkle.js'
 import type { Digest, Stored } from '../records.js'
 import type { Buffers } from './buffers.js'
@@ -93,8 +94,7 @@ export class Healing {
   }
 
   async #ask(stored: Stored, scope: string, start: number, end: number, signal?: AbortSignal) {
-    const deadline = AbortSignal.timeout(this.#options.repairTimeoutMs)
-    const either = signal ? AbortSignal.any([signal, deadline]) : deadline
+    const either = deadline(this.#options.repairTimeoutMs, ...(signal ? [signal] : []))
     return this.#options.repair?.(stored, scope, start, end, either)
   }
 

@@ -33,7 +33,13 @@ export class Recorded implements Single {
 
   stamp(name: string): string | Promise<string> {
     const last = this.metadata.stamp(this.record.scope, this.#nameOf(name))
-    return typeof last === 'number' ? String(last) : last.then(String)
+    return typeof last === 'number' ? this.#stamped(last) : last.then((number) => this.#stamped(number))
+  }
+
+  /** An epoch may give numbers again. */
+  #stamped(last: number): string {
+    const { epoch } = this.metadata.head
+    return epoch === 1 ? String(last) : `${epoch}.${last}`
   }
 
   package(name: string): Promise<Package | undefined> {

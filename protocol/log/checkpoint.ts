@@ -30,29 +30,39 @@ const ED25519_SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 
 export function signCheckpoint(checkpoint: Checkpoint, key: KeyObject): string {
   const body = noteBody(checkpoint)
-  const signature = sign(null, Buffer.from(body), key)
-  const id = keyId(checkpoint.fleet, rawPublicKey(createPublicKey(key)))
-  return `${body}\n— ${checkpoint.fleet} ${Buffer.concat([id, signature]).toString('base64')}\n`
+  return `${body}\n${signatureLine(body, checkpoint.fleet, key)}`
+}
+
+/** Another signature line on a note, of `name`. */
+export function cosign(note: string, name: string, key: KeyObject): string {
+  return note + signatureLine(bodyOf(note), name, key)
 }
 
 /** Throws `corrupt` unless the note is well formed and signed by `publicKey` (32 raw bytes) for `fleet`. */
 export function verifyCheckpoint(note: string, fleet: string, publicKey: Uint8Array): Checkpoint {
   const checkpoint = parseNote(note)
   if (checkpoint?.fleet !== fleet) throw new RegistryError('corrupt', 'This is no checkpoint of this fleet')
-  const body = noteBody(checkpoint)
-  const expected = keyId(fleet, publicKey)
-  for (const line of note.slice(body.length + 1).split('\n')) {
-    const match = /^— (\S+) ([A-Za-z0-9+/=]+)$/.exec(line)
-    if (match?.[1] !== fleet) continue
-    const bytes = Buffer.from(match[2] ?? '', 'base64')
-    if (
-      bytes.length === 68 &&
-      bytes.subarray(0, 4).equals(expected) &&
-      verify(null, Buffer.from(body), publicKeyObject(publicKey), bytes.subarray(4))
-    )
-      return checkpoint
-  }
+  if (isCosigned(note, fleet, publicKey)) return checkpoint
   throw new RegistryError('corrupt', 'The checkpoint is not signed by the primary')
+}
+
+/** Is there a signature line of `name` by `publicKey` (32 raw bytes). */
+export function isCosigned(note: string, name: string, publicKey: Uint8Array): boolean {
+  const body = bodyOf(note)
+  const expected = keyId(name, publicKey)
+  return note
+    .slice(body.length + 1)
+    .split('\n')
+    .some((line) => {
+      const match = /^— (\S+) ([A-Za-z0-9+/=]+)$/.exec(line)
+      if (match?.[1] !== name) return false
+      const bytes = Buffer.from(match[2] ?? '', 'base64')
+      return (
+        bytes.length === 68 &&
+        bytes.subarray(0, 4).equals(expected) &&
+        verify(null, Buffer.from(body), publicKeyObject(publicKey), bytes.subarray(4))
+      )
+    })
 }
 
 /** A public key as verifiers of signed notes are given it: name+key id+base64(0x01 || key) (C2SP signed-note). */
@@ -87,6 +97,16 @@ export function publicKeyObject(raw: Uint8Array): KeyObject {
 }
 
 const keyObjects = new WeakMap<Uint8Array, KeyObject>()
+
+function signatureLine(body: string, name: string, key: KeyObject): string {
+  const id = keyId(name, rawPublicKey(createPublicKey(key)))
+  return `— ${name} ${Buffer.concat([id, sign(null, Buffer.from(body), key)]).toString('base64')}\n`
+}
+
+/** What is signed of a note: all before the empty line. */
+function bodyOf(note: string): string {
+  return note.slice(0, note.indexOf('\n\n') + 1)
+}
 
 function noteBody(c: Checkpoint): string {
   return `cairn/${c.fleet}\n${c.number}\n${Buffer.from(c.root).toString('base64')}\nepoch ${c.epoch}\ntime ${c.time}\n`

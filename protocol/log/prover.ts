@@ -4,14 +4,15 @@ import type { Metadata } from '../ports.js'
 import { verifierKey } from './checkpoint.js'
 import type { Entry } from './entry.js'
 import { type Proof, proved } from './proof.js'
-import { LogTree, type ReadLeaves } from './tree.js'
+import type { LogTree } from './tree.js'
 
 export interface HeldLog {
   /** The newest checkpoint; one that covers `least` entries, if that comes soon. */
   newest(least?: number): Promise<{ number: number; note: string } | undefined>
   /** undefined for one that may not be seen here, or whose body is gone. */
   entry(number: number): Promise<Entry | undefined>
-  leaves: ReadLeaves
+  /** Another one once entries were taken back. */
+  readonly tree: LogTree
 }
 
 export interface ProverOptions {
@@ -24,11 +25,9 @@ export interface ProverOptions {
 
 export class Prover {
   readonly #options: ProverOptions
-  readonly #tree: LogTree
 
   constructor(options: ProverOptions) {
     this.#options = options
-    this.#tree = new LogTree((start, end) => options.log.leaves(start, end))
   }
 
   /** What proofs made here can be checked against. Throws `unavailable` before anything of the log is here. */
@@ -46,7 +45,7 @@ export class Prover {
   async consistency(from: number): Promise<{ checkpoint: string; proof: string }> {
     const newest = await this.#options.log.newest(from)
     if (!newest) throw new RegistryError('unavailable', 'Nothing of the log is here yet', { retryAfter: 2 })
-    const hashes = await this.#tree.consistency(from, newest.number)
+    const hashes = await this.#options.log.tree.consistency(from, newest.number)
     return { checkpoint: newest.note, proof: Buffer.from(hashes).toString('base64') }
   }
 
@@ -65,6 +64,6 @@ export class Prover {
   async #proved(number: number | undefined, length: number): Promise<Proof['file'] | undefined> {
     if (number === undefined || number > length) return undefined
     const entry = await this.#options.log.entry(number)
-    return entry && proved(entry, await this.#tree.proof(number, length))
+    return entry && proved(entry, await this.#options.log.tree.proof(number, length))
   }
 }

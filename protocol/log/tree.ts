@@ -2,7 +2,7 @@
  * Roots and proofs over a log of any length: only the roots of its full tiles (256 leaves) are held, 32 bytes each; the leaves of
  * one tile are read when an entry in it is proved. A million entries: 128 KiB, and a proof of 20 hashes.
  */
-import { countOf, HASH_BYTES, rootOf, Tree } from '../merkle.js'
+import { countOf, HASH_BYTES, pieceLevel, rootOf, Tree } from '../merkle.js'
 import { consistencyProof } from './consistency.js'
 
 /** Packed leaf hashes of entries [start, end), counted from 0. */
@@ -17,23 +17,37 @@ export class LogTree {
   /** Packed roots of the full tiles, as far as anybody asked. */
   #roots: Uint8Array = new Uint8Array(0)
   #growing: Promise<void> = Promise.resolve()
+  #upper: { length: number; tree: Tree } | undefined
 
   constructor(read: ReadLeaves) {
     this.#read = read
   }
 
   /** The sibling hashes, lowest first, that lead from the entry `number` (from 1) to the root of a log of `length` entries. */
-  async proof(number: number, length: number): Promise<Uint8Array> {
-    const index = number - 1
-    const full = Math.floor(length / TILE)
-    await this.#grow(full)
-    const tile = Math.floor(index / TILE)
+  proof(number: number, length: number): Promise<Uint8Array> {
+    return this.pieceProof(number - 1, 1, length)
+  }
+
+  /** The same from a piece (merkle.ts, `rootFromPiece`) of entries, counted from 0. Throws `invalid` for what is no piece. */
+  async pieceProof(start: number, count: number, length: number): Promise<Uint8Array> {
+    pieceLevel(start, count, length)
+    const above = await this.#above(length)
+    const tile = Math.floor(start / TILE)
+    if (count > TILE) return above.proof(tile, Math.ceil(count / TILE))
     const first = tile * TILE
     const leaves = await this.#read(first, Math.min(first + TILE, length))
-    const inside = new Tree(leaves).proof(index - first, 1)
-    const open = length % TILE === 0 ? [] : [rootOf(tile === full ? leaves : await this.#read(full * TILE, length))]
-    const above = new Tree(Buffer.concat([this.#roots.subarray(0, full * HASH_BYTES), ...open])).proof(tile, 1)
-    return Buffer.concat([inside, above])
+    return Buffer.concat([new Tree(leaves).proof(start - first, count), above.proof(tile, 1)])
+  }
+
+  /** The tree above the tiles. Those who catch up ask for one length again and again. */
+  async #above(length: number): Promise<Tree> {
+    if (this.#upper?.length === length) return this.#upper.tree
+    const full = Math.floor(length / TILE)
+    await this.#grow(full)
+    const open = length % TILE === 0 ? [] : [rootOf(await this.#read(full * TILE, length))]
+    const tree = new Tree(Buffer.concat([this.#roots.subarray(0, full * HASH_BYTES), ...open]))
+    this.#upper = { length, tree }
+    return tree
   }
 
   /** That a log of `from` entries is how one of `to` begins (consistency.ts). */

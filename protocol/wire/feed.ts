@@ -6,8 +6,9 @@
  *       2 entry        u64 number | 16 bytes salt | body
  *       3 hidden       u64 number | 32 bytes leaf hash
  *       4 notice       JSON, for instance {"heartbeat":true}; unknown fields are ignored
+ *       5 beginning    the note that an epoch begins with, UTF-8
  *
- * A batch is entries in order, then the checkpoint that covers them. Unknown types are skipped.
+ * A batch is beginnings of epochs, entries in order, then the checkpoint that covers them. Unknown types are skipped.
  */
 import { RegistryError } from '../errors.js'
 import { type LogItem, MAX_BODY_BYTES, SALT_BYTES } from '../log/entry.js'
@@ -16,6 +17,7 @@ export type Frame =
   | { type: 'checkpoint'; note: string }
   | { type: 'item'; item: LogItem }
   | { type: 'notice'; notice: Record<string, unknown> }
+  | { type: 'beginning'; note: string }
 
 const MAX_FRAME_BYTES = MAX_BODY_BYTES + 64
 const HEADER_BYTES = 5
@@ -24,6 +26,8 @@ export function encodeFrame(frame: Frame): Buffer {
   switch (frame.type) {
     case 'checkpoint':
       return frameOf(1, Buffer.from(frame.note))
+    case 'beginning':
+      return frameOf(5, Buffer.from(frame.note))
     case 'notice':
       return frameOf(4, Buffer.from(JSON.stringify(frame.notice)))
     case 'item': {
@@ -67,6 +71,7 @@ function parse(type: number, payload: Buffer): Frame | undefined {
     if (payload.length !== 40) throw new RegistryError('invalid', 'A hidden log entry of the wrong length')
     return { type: 'item', item: { number: Number(payload.readBigUInt64BE(0)), leaf: payload.subarray(8) } }
   }
+  if (type === 5) return { type: 'beginning', note: payload.toString('utf8') }
   if (type !== 4) return undefined
   const notice: unknown = JSON.parse(payload.toString('utf8'))
   return {

@@ -22,7 +22,7 @@ import { z } from 'zod'
 import { type ErrorKind, RegistryError } from '../errors.js'
 
 export const EXCHANGE = '/cairn/exchange/1'
-export const MAX_FRAME_BYTES = 1_572_864
+const MAX_FRAME_BYTES = 1_572_864
 export const MAX_PART_BYTES = 262_144
 export const STREAM_CREDIT = 3_145_728
 export const REQUEST_CREDIT = 1_572_864

@@ -69,6 +69,7 @@ describe('what is shown without a repository', () => {
       over({
         ...{ metadata: fleet.ledger.state, gate: fleet.gate, formats, version: '1', fleet: 'a fleet', startedAtMs: 0 },
         ...{ nowMs: () => 0, open: false, secure: false, nodes: async () => [], usage: async () => 0 },
+        rest: () => undefined,
         console: over({ way: () => undefined, providers: () => [] }),
       }) as SiteSource,
     )

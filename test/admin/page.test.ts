@@ -165,7 +165,18 @@ describe('figures', () => {
 function whole(text: string): string {
   const principal = { name: text, user: undefined, token: undefined }
   const visitor = { principal, session: { id: text, csrf: text } }
-  return document({ assets: ASSETS, title: text, subtitle: text, visitor, administrator: true }, page(view(text)))
+  return document(
+    {
+      assets: ASSETS,
+      title: text,
+      subtitle: text,
+      visitor,
+      administrator: true,
+      links: [{ text, path: text }],
+      path: text,
+    },
+    page(view(text)),
+  )
 }
 
 function view(text: string, url?: string): View {
@@ -232,6 +243,7 @@ async function world(secure = false) {
     nowMs: () => 5000,
     open: true,
     secure,
+    rest: () => undefined,
     console: {
       providers: () => [{ key: 'sso', name: 'Example <SSO>' }],
       way: () => undefined,
@@ -248,6 +260,7 @@ async function world(secure = false) {
       enterByPasskey: refuse,
       leave: refuse,
       demandOwn: () => undefined,
+      demandFresh: refuse,
       sessions: async () => [],
       end: refuse,
     },

@@ -257,7 +257,7 @@ async function* reusing(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Ar
   }
 }
 
-export async function* failing(bytes: Uint8Array, error: Error): AsyncGenerator<Uint8Array> {
+async function* failing(bytes: Uint8Array, error: Error): AsyncGenerator<Uint8Array> {
   yield* chunked(bytes)
   throw error
 }

@@ -308,6 +308,24 @@ describe('lists and records', () => {
     assert.deepEqual([code, err], [6, 'cairn: It is not ready: the database does not answer\n'])
   })
 
+  it('status --mesh says where the bytes are, and what was not asked', async () => {
+    const one = { blobs: 1, bytes: 1024 }
+    registry.intercept = (request, reply) => {
+      if (request.url !== '/api/v1/mesh') return false
+      const places = [{ place: 'primary', nodes: 1, blobs: 3, bytes: 4096, only_here: one }]
+      const repositories = [
+        { key: 'raw', blobs: 3, bytes: 4096, copies: 1.5, single: one, none: { blobs: 0, bytes: 0 } },
+      ]
+      json(reply, 200, { share: 0.125, silent: 2, places, repositories })
+      return true
+    }
+    const { out } = await run('status', '--mesh')
+    assert.match(out, /primary +1 +3 \(4\.0 KiB\) +1 \(1\.0 KiB\)/)
+    assert.match(out, /raw +3 \(4\.0 KiB\) +1\.5 +1 \(1\.0 KiB\) +0 \(0 B\)/)
+    assert.match(out, /12\.5 % of all blobs/)
+    assert.match(out, /2 connected nodes did not answer/)
+  })
+
   it('what a repository is made with is sent as REST wants it', async () => {
     registry.intercept = (_request, reply) => {
       json(reply, 201, { url: 'u' })

@@ -21,6 +21,7 @@ import { json } from '../../protocol/http/reply.js'
 import { statusOf } from '../../protocol/http/status.js'
 import { Hosted } from '../../protocol/kinds/hosted.js'
 import { Prover } from '../../protocol/log/prover.js'
+import { LogTree } from '../../protocol/log/tree.js'
 import { State } from '../../protocol/metadata/state.js'
 import { Registry } from '../../protocol/registry.js'
 import { testIdentity } from '../support/identity.js'
@@ -658,6 +659,9 @@ async function build({ pool }: TestDatabase) {
     providers: identity.providers,
     federation: identity.federation,
     trustRules: identity.trustRules,
+    escrow: { refresh: async () => 0 },
+    whereabouts: async () => ({ share: 1, silent: 0, places: [], repositories: [] }),
+    logKey: Buffer.alloc(32),
     exchange: identity.exchange,
     formats: [files],
     open: registry.repository.bind(registry),
@@ -668,7 +672,11 @@ async function build({ pool }: TestDatabase) {
     formatRoute: (request) => registry.handle(request),
     restoreDays: 30,
     prover: new Prover({
-      log: { newest: async () => undefined, entry: async () => undefined, leaves: async () => Buffer.alloc(0) },
+      log: {
+        newest: async () => undefined,
+        entry: async () => undefined,
+        tree: new LogTree(async () => Buffer.alloc(0)),
+      },
       metadata: state,
       fleet: 'test',
       publicKey: Buffer.alloc(32),

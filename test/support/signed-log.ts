@@ -1,5 +1,6 @@
 /** A primary's log without a primary: turns a memory ledger's changes into signed batches. */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { signBeginning } from '../../protocol/log/beginning.js'
 import { rawPublicKey, signCheckpoint } from '../../protocol/log/checkpoint.js'
 import { encodeChange, type LogItem, leafOf } from '../../protocol/log/entry.js'
 import { Frontier } from '../../protocol/merkle.js'
@@ -11,7 +12,8 @@ export class SignedLog {
   readonly publicKey = rawPublicKey(createPublicKey(this.key))
   readonly items: LogItem[] = []
   #frontier = new Frontier()
-  readonly #ledger: MemoryLedger
+  epoch = 1
+  #ledger: MemoryLedger
 
   constructor(ledger: MemoryLedger) {
     this.#ledger = ledger
@@ -27,7 +29,22 @@ export class SignedLog {
     return { items, note: this.sign(this.#frontier, time) }
   }
 
+  /** Takes back what is beyond a length: what the ledger has from then on, an epoch that begins there. */
+  begin(length: number, ledger: MemoryLedger, recovery: KeyObject, time = new Date().toISOString()): string {
+    this.epoch++
+    this.#ledger = ledger
+    this.items.splice(length)
+    this.#frontier = new Frontier()
+    for (const item of this.items) this.#frontier.append(leafOf(item))
+    const { fleet, epoch } = this
+    const checkpoint = { fleet, epoch, number: length, root: this.#frontier.root(), time }
+    return signBeginning(checkpoint, this.key, recovery)
+  }
+
   sign(frontier: Frontier, time = new Date().toISOString(), key = this.key): string {
-    return signCheckpoint({ fleet: this.fleet, epoch: 1, number: frontier.size, root: frontier.root(), time }, key)
+    return signCheckpoint(
+      { fleet: this.fleet, epoch: this.epoch, number: frontier.size, root: frontier.root(), time },
+      key,
+    )
   }
 }

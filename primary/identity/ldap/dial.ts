@@ -2,10 +2,12 @@
  * Opens the way to a directory server: an address that the guard allows, and TLS from the first byte (ldaps) or by StartTLS before anything
  * else is said (ldap). Without it nothing is said at all, unless the settings allow that.
  */
+
 import { once } from 'node:events'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as secure } from 'node:tls'
 import { BerReader } from 'ldapts'
+import { deadline } from '../../../protocol/deadline.js'
 import { RegistryError } from '../../../protocol/errors.js'
 import { forbidden, guardedLookup } from '../../upstream/connect.js'
 import { bareHost, type Guard } from '../../upstream/guard.js'
@@ -28,24 +30,24 @@ export async function dial(url: string, dialling: Dialling, signal: AbortSignal)
   const { guard, allow_plain, timeout_seconds } = dialling
   // An address is never looked up.
   if (isIP(host) !== 0 && !guard.allows(host, host)) throw forbidden(host)
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeout_seconds * 1000)])
+  const late = deadline(timeout_seconds * 1000, signal)
   const isSecure = protocol === 'ldaps:'
   const socket = connect({ host, port: Number(port || (isSecure ? 636 : 389)), lookup: guardedLookup(guard) })
   // Whoever waits hears of it; afterwards the layer above does.
   socket.on('error', () => undefined)
   const end = () => socket.destroy()
-  deadline.addEventListener('abort', end)
+  late.addEventListener('abort', end)
   try {
-    await once(socket, 'connect', { signal: deadline })
-    if (isSecure) return await secured(socket, host, dialling, deadline)
+    await once(socket, 'connect', { signal: late })
+    if (isSecure) return await secured(socket, host, dialling, late)
     if (allow_plain) return socket
-    await startTls(socket, host, deadline)
-    return await secured(socket, host, dialling, deadline)
+    await startTls(socket, host, late)
+    return await secured(socket, host, dialling, late)
   } catch (error) {
     socket.destroy()
     throw explained(error, host)
   } finally {
-    deadline.removeEventListener('abort', end)
+    late.removeEventListener('abort', end)
   }
 }
 

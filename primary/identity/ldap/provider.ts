@@ -2,8 +2,10 @@
  * Signing on with the password of an LDAP directory. Somebody is found by a search and then binds; what becomes of them is asked with the
  * account that searches. Whether there is such a user cannot be told from a refusal, nor from how long it takes.
  */
+
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Entry } from 'ldapts'
+import { deadline } from '../../../protocol/deadline.js'
 import { RegistryError } from '../../../protocol/errors.js'
 import { isPlausible } from '../../accounts/password.js'
 import { Turn } from '../../accounts/turn.js'
@@ -23,7 +25,7 @@ export const ldap: ProviderKind<LdapSettings> = {
   realm: ({ id_attribute, user_base }) => `${id_attribute.toLowerCase()} ${domainOf(user_base)}`,
   check: async (settings, { guard }) => {
     const servers = new Servers(settings, guard)
-    const signal = AbortSignal.timeout(CHECK_DEADLINE_MS)
+    const signal = deadline(CHECK_DEADLINE_MS)
     for (const url of settings.urls) await servers.at(url, (connection) => check(connection, settings), signal)
   },
   open: (key, settings, parts) => new LdapProvider(key, settings, parts),

@@ -165,6 +165,6 @@ function held(items: LogItem[], note: string): HeldLog {
       const item = items[number - 1]
       return item && 'body' in item ? item : undefined
     },
-    leaves: async (start, end) => Buffer.concat(items.slice(start, end).map(leafOf)),
+    tree: new LogTree(async (start, end) => Buffer.concat(items.slice(start, end).map(leafOf))),
   }
 }
