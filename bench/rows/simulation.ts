@@ -24,7 +24,7 @@ async function run({ quick, full, say }: Context): Promise<Row[]> {
   }
   for (const nodes of fleets) await measure(`${nodes} nodes`, { nodes })
   await measure(`${most} nodes, 5 % slow, 5 % hostile`, { slow: 0.05, hostile: 0.05 })
-  await measure(`${most} nodes, 10 % replaced a minute`, { churn: 0.1 })
+  await measure(`${most} nodes, half replaced in a minute`, { churn: 0.5 })
   if (!quick) await writeFile(PICTURE, curves(measured))
   return measured.map(row)
 }
