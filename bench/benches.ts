@@ -6,6 +6,7 @@ import { decisions } from './rows/decisions.js'
 import { fanout } from './rows/fanout.js'
 import { firstBytes } from './rows/first-byte.js'
 import { growth } from './rows/growth.js'
+import { idleNodes } from './rows/idle-nodes.js'
 import { image } from './rows/image.js'
 import { indexes } from './rows/index.js'
 import { installs } from './rows/install.js'
@@ -16,6 +17,7 @@ import { meshNode } from './rows/mesh-node.js'
 import { meshSmall } from './rows/mesh-small.js'
 import { meshSwarm } from './rows/mesh-swarm.js'
 import { nodeStart } from './rows/node-start.js'
+import { offline } from './rows/offline.js'
 import { packument } from './rows/packument.js'
 import { publishes } from './rows/publish.js'
 import { pushes } from './rows/push.js'
@@ -53,6 +55,8 @@ export const benches: readonly Bench[] = [
   meshChannel,
   meshSmall,
   meshNode,
+  offline,
+  idleNodes,
   nodeStart,
   catchUp,
   simulation,

@@ -57,6 +57,8 @@ describe('a node with a lease, and the fleet', { timeout: 180_000 }, () => {
     async () => {
       await publish('@ship/log', '1.0.0', at(0))
       await until(async () => (await fetch(`${at('primary')}@ship%2flog`)).status === 200)
+      // The node hears that the primary has it only after that.
+      await until(async () => (await health(0)).pending === 0)
       const body = { key: 'x' }
       for (const side of ['primary', 1] as const) {
         const init = { method: 'PUT', headers: { authorization: fleet.admin }, body: JSON.stringify(body) }
